@@ -1,0 +1,167 @@
+/*
+ * A session: the one door to a running guest.
+ *
+ * The command line, the window, the GDB stub, the grader and the tests all drive this object and
+ * nothing below it. A session owns one guest (on the bare computer or in a virtual machine) and one
+ * worker thread that runs it in slices. All functions here may be called from any thread; they are
+ * answered by the worker between two slices (within about a millisecond) and return copies.
+ *
+ * Life cycle:
+ *
+ *     struct session_config config;
+ *     char why[SESSION_ERROR];
+ *     session_config_init(&config);
+ *     config.image = "samples/hello.elf";
+ *     config.under = SESSION_HV;
+ *     struct session *s = session_new(&config, why);    // NULL: `why` has one clear line
+ *     session_run(s);
+ *     session_wait(s, -1);                               // until it stops
+ *     session_status(s, &status);
+ *     session_free(s);
+ *
+ * Errors: functions that can fail return 0 or -errno; the reasons are named at each function.
+ * A guest's misbehaviour is never an error of the session: it is a stop, see enum session_stop.
+ *
+ * Source: docs/architecture.md, "A session".
+ */
+#ifndef VITRINE_HV_SESSION_H
+#define VITRINE_HV_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/view.h"
+
+struct session;
+
+enum { SESSION_ERROR = 512 };
+
+enum session_under { SESSION_BARE, SESSION_HV };
+
+struct session_config {
+    const char *image;  /* ELF, or flat binary (loaded at 0x80400000, S mode); must be set */
+    const char *disk;   /* raw image for virtio-blk, NULL: none */
+    bool disk_readonly;
+    const char *kernel_args; /* /chosen/bootargs of the device tree, NULL: none */
+    enum session_under under;
+    const char *engine; /* "interp"; NULL: the default */
+    uint32_t memory;    /* guest memory in bytes, a multiple of 4 MiB from 4 MiB to 1 GiB */
+    uint64_t max_instructions; /* stop there; 0: no limit */
+    bool host_clock;      /* mtime follows the host's clock instead of counting instructions */
+    bool misaligned_trap; /* misaligned loads and stores trap instead of being done */
+    bool ad_trap;         /* clear A/D bits page-fault instead of being set by hardware */
+    const char *trace_exits; /* reserved, NULL */
+
+    /* Console output of the guest, called on the worker thread as it is written; may be NULL
+     * (then output is kept for session_output()). It must not call back into the session. */
+    void (*output)(void *context, const uint8_t *bytes, size_t count);
+    /* Called on the worker thread each time the session stops; may be NULL. Must not call back into
+     * the session except session_input(): wake your own loop instead. */
+    void (*stopped)(void *context);
+    void *context;
+};
+
+/* Fills in the defaults: hv, 64 MiB, interp, instruction clock. Never fails. */
+void session_config_init(struct session_config *config);
+
+/* Loads the image and stops before its first instruction. NULL on failure, and `why` (at least
+ * SESSION_ERROR bytes) is one line that names the file and the reason. */
+struct session *session_new(const struct session_config *config, char *why);
+
+/* Stops the worker, frees everything; NULL is allowed. */
+void session_free(struct session *session);
+
+/* ---- control: these return at once; session_wait() waits for the stop --------------------- */
+
+/* Each is -EBUSY while the guest runs (but pause, input) and -ESHUTDOWN once it has ended (but reset). */
+int session_step(struct session *session, uint64_t count); /* count guest instructions */
+int session_step_over(struct session *session);  /* as step, but runs through a call or a trap */
+int session_step_exit(struct session *session);  /* until a VM exit has been handled (bare: a trap) */
+int session_run(struct session *session);
+int session_run_to(struct session *session, uint32_t va); /* a temporary breakpoint */
+int session_pause(struct session *session);                /* 0 also when it is already stopped */
+int session_reset(struct session *session);                /* to the state after session_new() */
+
+/* Waits until the session is not running. `timeout_ms` < 0: for ever. 0, or -ETIMEDOUT. */
+int session_wait(struct session *session, int timeout_ms);
+
+/* ---- console ------------------------------------------------------------------------------ */
+
+/* Queues what was typed; delivered at the next slice and recorded with its instruction count.
+ * The queue is bounded (64 KiB): returns how many bytes it took. */
+size_t session_input(struct session *session, const uint8_t *bytes, size_t count);
+/* No more input will ever come: a guest that waits for it stops (STOPPED_IDLE) instead of waiting. */
+void session_input_end(struct session *session);
+/* Takes console output that was not taken yet (only if config.output is NULL); the last 1 MiB is
+ * kept. Returns the number of bytes copied. */
+size_t session_output(struct session *session, uint8_t *bytes, size_t size);
+
+/* ---- breakpoints and watchpoints ---------------------------------------------------------- */
+
+enum session_break_kind { BREAK_EXECUTE = 1, BREAK_READ = 2, BREAK_WRITE = 4 }; /* may be or-ed */
+
+struct session_break {
+    int id;            /* set by session_break_add */
+    unsigned kind;     /* enum session_break_kind, or-ed */
+    bool physical;     /* address is guest-physical */
+    uint32_t address;
+    uint32_t length;   /* bytes; BREAK_EXECUTE looks at instruction starts in the range; 0 = 1 */
+};
+
+enum { SESSION_BREAKS = 64 };
+
+/* Returns the id (> 0), or -ENOSPC when SESSION_BREAKS are set, -EINVAL for a bad kind or range. */
+int session_break_add(struct session *session, const struct session_break *wanted);
+int session_break_remove(struct session *session, int id); /* -ENOENT */
+int session_break_list(struct session *session, struct session_break *out, int max);
+
+/* ---- questions ---------------------------------------------------------------------------- */
+
+void session_status(struct session *session, struct view_status *out);
+void session_view_hart(struct session *session, enum view_hart_kind kind, struct view_hart *out);
+/* `count` instructions from guest virtual address `va` on; returns how many were written. */
+int session_disassemble(struct session *session, uint32_t va, struct view_insn *out, int count);
+/* As above, around the current pc with `before` instructions in front of it. */
+int session_disassemble_pc(struct session *session, int before, struct view_insn *out, int count);
+/* Translation of va for access 'r', 'w' or 'x' as the hart would do it now, changing nothing. */
+void session_translate(struct session *session, uint32_t va, char access,
+                       struct view_translation *out);
+/* The guest address that the newest instruction used: its load or store, else its fetch. */
+void session_last_access(struct session *session, uint32_t *va, char *access);
+void session_view_table(struct session *session, enum view_table_kind kind, struct view_table *out);
+void session_view_tlb(struct session *session, struct view_tlb *out);
+/* Memory by guest virtual address (physical: false) or guest-physical address. */
+void session_view_memory(struct session *session, bool physical, uint32_t address, uint32_t length,
+                         struct view_memory *out);
+/* Writes guest memory / registers, for a debugger. -EFAULT where there is no RAM. */
+int session_write_memory(struct session *session, bool physical, uint32_t address,
+                         const uint8_t *bytes, uint32_t length);
+int session_write_register(struct session *session, int number, uint32_t value); /* 0..31, 32 = pc */
+int session_write_csr(struct session *session, uint16_t number, uint32_t value); /* -ENOENT */
+/* Exits with seq > `after`, oldest first, at most `max`; returns how many. The last 4,096 are kept. */
+int session_exits(struct session *session, uint64_t after, struct view_exit *out, int max);
+void session_exit_stats(struct session *session, struct view_exit_stats *out);
+void session_view_devices(struct session *session, struct view_devices *out);
+
+/* Digest of the guest-visible state (hart, devices, memory), and of everything incl. the monitor. */
+uint64_t session_digest(struct session *session);
+uint64_t session_digest_all(struct session *session);
+
+/* Symbols and lines. `name` is "symbol", "symbol+8", "file.c:42", or a number (0x...). 0, -ENOENT. */
+int session_lookup(struct session *session, const char *name, uint32_t *address);
+/* "main+0x10" of an address; "" when unknown. Returns false if unknown. */
+bool session_symbol(struct session *session, uint32_t address, char *out, size_t size);
+
+/* Memory between two symbols, one 32-bit word a line in hex (architecture tests). 0 or -errno. */
+int session_write_signature(struct session *session, const char *path);
+
+/* ---- events ------------------------------------------------------------------------------- */
+
+/* A bounded ring of what happened (cpu/event.h). Nothing is recorded, and nothing costs, until a
+ * mask is set. The reader never blocks the machine: what did not fit is counted as dropped. */
+struct event;
+void session_events_mask(struct session *session, uint32_t mask); /* bits 1u << enum event_type */
+int session_events(struct session *session, struct event *out, int max, uint64_t *dropped);
+
+#endif
