@@ -1,0 +1,36 @@
+/*
+ * An engine runs a machine's instructions. All engines have one contract and one result.
+ *
+ * run(machine, budget) executes exactly `budget` instructions (an instruction that traps counts as
+ * one) or fewer if it stops before, and leaves the machine between two instructions in exactly the
+ * state that `interp` would leave it in. Interrupts are taken at the instruction at which they
+ * become pending. Why it stopped is machine->stop; STOP_NONE means that the budget is used up.
+ * Engines may be swapped at any such boundary; what an engine keeps for itself is no state.
+ *
+ * The monitor's virtual machines are machines with an engine of their own, which runs them by
+ * letting the hardware below do it.
+ */
+#ifndef VITRINE_CPU_ENGINE_H
+#define VITRINE_CPU_ENGINE_H
+
+#include <stdint.h>
+
+struct machine;
+
+struct engine {
+    const char *name;
+    const char *about; /* one line */
+    void (*run)(struct machine *machine, uint64_t budget);
+    /* Debug or event settings, the memory or the TLB were changed from outside: drop what was
+     * derived from them. May be NULL. */
+    void (*invalidate)(struct machine *machine);
+};
+
+extern const struct engine engine_interp;
+
+/* By name, or NULL. NULL asks for the default. */
+const struct engine *engine_find(const char *name);
+/* All of them: index 0.., NULL after the last. */
+const struct engine *engine_at(unsigned index);
+
+#endif

@@ -1,0 +1,197 @@
+/*
+ * A machine: hart, memory, bus, devices, and an engine that runs them.
+ *
+ * This is the façade of cpu/. A bare guest runs on a machine with the interpreter as its engine; a
+ * virtual machine is the same struct with the monitor as its engine and memory that is allotted
+ * from the hardware below. So everything that asks a machine something (digest, views, firmware,
+ * debugger) works on both.
+ *
+ *     struct machine_config config;
+ *     machine_config_init(&config);
+ *     struct machine *m = machine_new(&config, why);
+ *     machine_load(m, image, why);
+ *     while (machine_run(m, 100000) == STOP_NONE) ...
+ *     machine_free(m);
+ *
+ * Errors: functions return 0 or -errno; those with a `why` (MACHINE_ERROR bytes) explain themselves
+ * in one line. A guest's errors are traps of the hart or stops of the machine, never errors here.
+ */
+#ifndef VITRINE_CPU_MACHINE_H
+#define VITRINE_CPU_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cpu/bus.h"
+#include "cpu/engine.h"
+#include "cpu/event.h"
+#include "cpu/hart.h"
+#include "cpu/mmu.h"
+#include "cpu/ram.h"
+#include "cpu/state.h"
+#include "cpu/tlb.h"
+
+enum { MACHINE_ERROR = 512, MACHINE_BREAKS = 64, MACHINE_OBJECTS = 24 };
+
+enum stop_reason {
+    STOP_NONE,       /* the budget is used up */
+    STOP_TRAP,       /* a monitor is fitted and the hart has trapped: see machine->trap */
+    STOP_BREAKPOINT, /* in front of an instruction with a breakpoint */
+    STOP_WATCHPOINT, /* behind an instruction that touched a watched address: see machine->watch */
+    STOP_IDLE,       /* in WFI and no timer will ever end it: only input from outside can */
+    STOP_POWEROFF,   /* finisher, SBI or HTIF: see machine->exit_code */
+    STOP_RESET,      /* the guest asks for a reset */
+    STOP_STUCK,      /* cannot go on: machine->stuck says why */
+    STOP_REQUEST,    /* machine_stop() from a callback, e.g. after a VM exit */
+};
+
+/* Breakpoints and watchpoints, kept by whoever debugs. Addresses are the machine's. */
+struct machine_break {
+    uint32_t address, length;
+    bool execute, read, write;
+    bool physical;
+};
+
+struct machine_debug {
+    unsigned count;
+    struct machine_break point[MACHINE_BREAKS];
+    bool skip_once; /* do not stop in front of the very first instruction of the next run */
+};
+
+struct machine_config {
+    uint32_t memory;      /* bytes, a multiple of 4 MiB from 4 MiB to 1 GiB */
+    bool misaligned_trap; /* misaligned loads and stores trap instead of being done */
+    bool ad_trap;         /* clear A/D bits page-fault instead of being set by hardware */
+    bool host_clock;
+    const struct engine *engine;
+    const char *disk;     /* raw image for virtio-blk, or NULL */
+    bool disk_readonly;
+    const char *kernel_args; /* device tree's bootargs, or NULL */
+    bool no_devices;      /* only the hart and memory: the computer below a monitor */
+    ram_allot_fn allot;   /* memory from elsewhere (ram_init_allotted), or NULL */
+    void *allot_context;
+    void (*console)(void *context, const uint8_t *bytes, size_t count); /* output; may be NULL */
+    void *console_context;
+};
+
+struct symbols;
+struct uart;
+struct plic;
+struct clint;
+struct finisher;
+struct rtc;
+struct virtio_blk;
+
+struct machine {
+    /* --- state: in the tables --- */
+    struct hart hart;
+    struct ram ram;
+    bool firmware; /* the built-in SBI firmware answers ecalls from S mode */
+    uint32_t htif_fromhost_answer; /* what HTIF has written last */
+
+    /* --- how it goes on --- */
+    const struct engine *engine;
+    void *engine_data;          /* the engine's own */
+    enum stop_reason stop;
+    int exit_code;              /* STOP_POWEROFF: 0..255 */
+    const char *stuck;          /* STOP_STUCK: static text */
+    struct machine_break watch; /* STOP_WATCHPOINT: what was touched */
+    bool monitored;             /* every trap stops the machine instead of entering M mode */
+    struct {
+        uint32_t cause, tval, pc, insn; /* insn: 0 if it was not fetched */
+    } trap;                     /* STOP_TRAP */
+    uint32_t cause, tval;       /* of the exception being raised by the current instruction */
+    uint32_t insn;              /* word of the current instruction, 0 if it was not fetched */
+    uint32_t last_va;           /* newest data access */
+    char last_access;           /* 'r', 'w', or 0: the newest instruction made none */
+    bool inspected;             /* breakpoints or per-instruction events: see machine_inspect() */
+
+    /* --- parts --- */
+    struct machine_config config;
+    struct tlb tlb;
+    uint32_t context[3];        /* the TLB context number by enum access */
+    struct bus bus;
+    struct events events;
+    struct machine_debug debug;
+    struct symbols *symbols;    /* of the image, or NULL */
+    struct uart *uart;
+    struct plic *plic;
+    struct clint *clint;
+    struct finisher *finisher;
+    struct rtc *rtc;
+    struct virtio_blk *disk;
+
+    /* --- what was loaded, for reset --- */
+    uint32_t entry, dtb;
+    uint32_t tohost, fromhost;  /* HTIF, 0: none */
+    uint32_t signature_begin, signature_end;
+};
+
+extern const struct state_table machine_state;
+
+void machine_config_init(struct machine_config *config);
+
+/* Builds the machine and opens the disk. NULL and `why` on failure. */
+struct machine *machine_new(const struct machine_config *config, char *why);
+void machine_free(struct machine *machine);
+
+/* Loads an ELF (or, if it is none, a flat binary for S mode at VIRT_KERNEL), places the device
+ * tree, resets. -ENOENT..., -EINVAL with `why`. May be called again: it is also the reset. */
+int machine_load(struct machine *machine, const char *path, char *why);
+
+/* Runs exactly `budget` instructions or up to a stop; see engine.h. */
+enum stop_reason machine_run(struct machine *machine, uint64_t budget);
+
+/* From a callback during machine_run(): stop after the current instruction. */
+void machine_stop(struct machine *machine, enum stop_reason reason);
+
+/* Console input. Returns how many bytes the UART took. */
+size_t machine_input(struct machine *machine, const uint8_t *bytes, size_t count);
+
+/* After `debug` or the observers were changed. */
+void machine_debug_changed(struct machine *machine);
+
+/* All objects with state (hart, clock, each device ...), in a fixed order, without the RAM. */
+unsigned machine_objects(struct machine *machine, struct state_object out[MACHINE_OBJECTS]);
+/* Digest of everything the guest can see: objects and RAM. */
+uint64_t machine_digest(struct machine *machine);
+/* Everything into a buffer, and back into a machine of the same configuration. 0, -ENOMEM,
+ * -EINVAL, -EPROTO as state_load(). */
+int machine_save(struct machine *machine, struct state_buffer *buffer);
+int machine_restore(struct machine *machine, const uint8_t *bytes, size_t count);
+
+/* ---- for engines and instructions --------------------------------------------------------- */
+
+/* Notes an exception of the current instruction; always returns false, so that an instruction can
+ * say `return machine_raise(...)`. */
+bool machine_raise(struct machine *machine, uint32_t cause, uint32_t tval);
+/* Ends the current instruction with the exception that was raised: to the monitor, the firmware, or
+ * the hart's own trap vector. Counts the instruction. */
+void machine_exception(struct machine *machine);
+/* Between two instructions: timers, interrupts, WFI. Returns false if the machine has stopped. */
+bool machine_poll(struct machine *machine);
+/* Before an instruction, if `inspected`: breakpoints. Returns false if it must stop here. */
+bool machine_inspect(struct machine *machine);
+/* After a CSR write: enum csr_effect. */
+void machine_csr_effects(struct machine *machine, unsigned effects);
+/* Is va (and pa) .. + size watched for this access? Then stops behind the instruction. */
+void machine_watch(struct machine *machine, uint32_t va, uint32_t pa, unsigned size,
+                   enum access access);
+/* A store to `tohost` has happened. */
+void machine_htif(struct machine *machine);
+
+static inline void machine_publish(struct machine *m, enum event_type type, uint32_t a, uint32_t b,
+                                   uint32_t c, uint32_t d)
+{
+    if (events_wanted(&m->events, type)) {
+        struct event e = {m->hart.executed, m->hart.pc, (uint16_t)type, m->events.source,
+                          a, b, c, d};
+        events_publish(&m->events, &e);
+    }
+}
+
+/* One instruction by the interpreter, whatever the engine is; counts and takes traps like run(). */
+void interp_step(struct machine *machine);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * The TLB: translations that the walk has found, kept until the guest says sfence.vma.
+ *
+ * Direct-mapped by virtual page number. An entry answers for one kind of access at a time by
+ * comparing one 32-bit tag, which holds the virtual page and the number of a *context*: everything
+ * besides the address that a translation depends on (address space, effective privilege, SUM,
+ * MXR). There are 15 contexts, so that going back and forth between kernel and user, or between
+ * address spaces, forgets nothing; when a sixteenth is needed the oldest is dropped.
+ *
+ * `host` is where the page's bytes are in the host's memory: a hit is one compare and one host
+ * access. Pages of devices, pages that a PMP region covers in part and pages that a debugger
+ * watches are never entered, so that they always take the slow path in mmu.c.
+ *
+ * Sv32's rules on stale entries (privileged specification, section 4.2.1) allow all this.
+ */
+#ifndef VITRINE_CPU_TLB_H
+#define VITRINE_CPU_TLB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cpu/rv.h"
+
+enum { TLB_ENTRIES = 256, TLB_CONTEXTS = 16 };
+
+enum access { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE };
+
+/* What a translation depends on besides the address. */
+struct tlb_context {
+    uint32_t satp;  /* 0 when translation is off */
+    uint8_t mode;   /* effective privilege, enum mode */
+    bool sum, mxr;
+};
+
+struct tlb_entry {
+    uint32_t tag[3]; /* by enum access: virtual page | context number; 0 = does not answer */
+    uint32_t pa;     /* of the page */
+    uint8_t *host;   /* the page's bytes */
+    uint32_t pte;    /* leaf's permission bits, for the viewer */
+};
+
+struct tlb {
+    struct tlb_entry entry[TLB_ENTRIES];
+    struct tlb_context context[TLB_CONTEXTS]; /* [0] is never used */
+    uint8_t contexts;                         /* in use, 1 .. TLB_CONTEXTS */
+    uint8_t next;                             /* to be dropped next */
+    uint64_t misses;
+};
+
+void tlb_reset(struct tlb *tlb);
+
+/* The number of a context, entering it if it is new: 1 .. TLB_CONTEXTS - 1. */
+uint32_t tlb_context(struct tlb *tlb, struct tlb_context wanted);
+
+static inline struct tlb_entry *tlb_slot(struct tlb *tlb, uint32_t va)
+{
+    return &tlb->entry[(va >> PAGE_SHIFT) % TLB_ENTRIES];
+}
+
+static inline uint32_t tlb_tag(uint32_t va, uint32_t context)
+{
+    return (va & ~PAGE_MASK) | context;
+}
+
+void tlb_flush(struct tlb *tlb);
+/* sfence.vma: `va` NULL: all addresses; `asid` NULL: all address spaces. Global pages are dropped
+ * too, which the specification allows. Translations of bare mode stay. */
+void tlb_fence(struct tlb *tlb, const uint32_t *va, const uint32_t *asid);
+
+#endif
