@@ -73,6 +73,18 @@ enum csr_result csr_check(const struct hart *hart, unsigned number, bool write);
 uint32_t csr_peek(const struct hart *hart, unsigned number);
 void csr_poke(struct hart *hart, unsigned number, uint32_t value, unsigned *effects);
 
+/* What one of the six CSR instructions did. */
+struct csr_access {
+    uint16_t number;
+    bool writes;
+    uint32_t old;
+    unsigned effects; /* enum csr_effect */
+};
+struct insn;
+/* CSRRW, CSRRS, CSRRC and their immediate forms: checks, reads, writes, sets rd. pc stays.
+ * CSR_ILLEGAL: nothing was done. */
+enum csr_result csr_execute(struct hart *hart, const struct insn *insn, struct csr_access *out);
+
 /* ---- trap.c ------------------------------------------------------------------------------- */
 
 /* Takes the trap: saves pc, cause and tval in M's or S's CSRs as medeleg/mideleg say, enters that

@@ -82,17 +82,18 @@ struct clint;
 struct finisher;
 struct rtc;
 struct virtio_blk;
+struct disk;
 
 struct machine {
     /* --- state: in the tables --- */
     struct hart hart;
     struct ram ram;
     bool firmware; /* the built-in SBI firmware answers ecalls from S mode */
-    uint32_t htif_fromhost_answer; /* what HTIF has written last */
 
     /* --- how it goes on --- */
     const struct engine *engine;
     void *engine_data;          /* the engine's own */
+    void *decoded;              /* the interpreter's memory of what it decoded */
     enum stop_reason stop;
     int exit_code;              /* STOP_POWEROFF: 0..255 */
     const char *stuck;          /* STOP_STUCK: static text */
@@ -103,14 +104,12 @@ struct machine {
     } trap;                     /* STOP_TRAP */
     uint32_t cause, tval;       /* of the exception being raised by the current instruction */
     uint32_t insn;              /* word of the current instruction, 0 if it was not fetched */
-    uint32_t last_va;           /* newest data access */
-    char last_access;           /* 'r', 'w', or 0: the newest instruction made none */
     bool inspected;             /* breakpoints or per-instruction events: see machine_inspect() */
 
     /* --- parts --- */
     struct machine_config config;
     struct tlb tlb;
-    uint32_t context[3];        /* the TLB context number by enum access */
+    uint32_t context[3];        /* the TLB context's tag bits, by enum access */
     struct bus bus;
     struct events events;
     struct machine_debug debug;
@@ -121,11 +120,17 @@ struct machine {
     struct finisher *finisher;
     struct rtc *rtc;
     struct virtio_blk *disk;
+    struct disk *disk_image;
+    struct device slot[VIRT_VIRTIO_SLOTS]; /* the empty virtio-mmio slots */
 
     /* --- what was loaded, for reset --- */
     uint32_t entry, dtb;
     uint32_t tohost, fromhost;  /* HTIF, 0: none */
     uint32_t signature_begin, signature_end;
+
+    /* Told of every sfence.vma, also those that firmware does for its kernel. May be NULL. */
+    void (*on_fence)(struct machine *machine, const uint32_t *va, const uint32_t *asid);
+    void *on_fence_context;
 };
 
 extern const struct state_table machine_state;
@@ -173,6 +178,10 @@ void machine_exception(struct machine *machine);
 bool machine_poll(struct machine *machine);
 /* Before an instruction, if `inspected`: breakpoints. Returns false if it must stop here. */
 bool machine_inspect(struct machine *machine);
+/* sfence.vma: `va` NULL: all addresses; `asid` NULL: all address spaces. */
+void machine_fence(struct machine *machine, const uint32_t *va, const uint32_t *asid);
+/* After the mode, satp or what else translation depends on has changed: also looks for interrupts. */
+void machine_mode_changed(struct machine *machine);
 /* After a CSR write: enum csr_effect. */
 void machine_csr_effects(struct machine *machine, unsigned effects);
 /* Is va (and pa) .. + size watched for this access? Then stops behind the instruction. */

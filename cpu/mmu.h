@@ -79,7 +79,8 @@ bool mmu_store(struct machine *machine, uint32_t va, unsigned size, uint32_t val
 /* For LR, SC and AMO: the word at va, which must be aligned RAM, for reading (ACCESS_READ) or
  * reading and writing (ACCESS_WRITE: faults are store faults). `done` publishes the store. */
 uint32_t *mmu_atomic(struct machine *machine, uint32_t va, enum access access, uint32_t *pa);
-void mmu_atomic_done(struct machine *machine, uint32_t va, uint32_t pa, uint32_t value);
+void mmu_atomic_done(struct machine *machine, uint32_t va, uint32_t pa, enum access access,
+                     uint32_t value);
 
 /* Does an instruction-visible access to this physical page need the slow path (a device, a watched
  * or HTIF page, a page that PMP splits)? */

@@ -33,7 +33,7 @@ struct tlb_context {
 };
 
 struct tlb_entry {
-    uint32_t tag[3]; /* by enum access: virtual page | context number; 0 = does not answer */
+    uint32_t tag[3]; /* by enum access: virtual page | context number << 2; 0: does not answer */
     uint32_t pa;     /* of the page */
     uint8_t *host;   /* the page's bytes */
     uint32_t pte;    /* leaf's permission bits, for the viewer */
@@ -49,7 +49,8 @@ struct tlb {
 
 void tlb_reset(struct tlb *tlb);
 
-/* The number of a context, entering it if it is new: 1 .. TLB_CONTEXTS - 1. */
+/* A context's bits of a tag (its number << 2), entering it if it is new. The lowest two bits stay
+ * clear, so that comparing a tag with an address finds misaligned accesses, too. */
 uint32_t tlb_context(struct tlb *tlb, struct tlb_context wanted);
 
 static inline struct tlb_entry *tlb_slot(struct tlb *tlb, uint32_t va)
@@ -60,6 +61,11 @@ static inline struct tlb_entry *tlb_slot(struct tlb *tlb, uint32_t va)
 static inline uint32_t tlb_tag(uint32_t va, uint32_t context)
 {
     return (va & ~PAGE_MASK) | context;
+}
+
+static inline const struct tlb_context *tlb_context_of(const struct tlb *tlb, uint32_t tag)
+{
+    return &tlb->context[(tag & PAGE_MASK) >> 2];
 }
 
 void tlb_flush(struct tlb *tlb);

@@ -1,0 +1,206 @@
+/*
+ * What all engines share: the way from one instruction to the next when something happens there.
+ *
+ * An engine executes instructions; whatever comes between two of them is here, so that it is the
+ * same in every engine: exceptions, timers and interrupts, sleeping, breakpoints, and the ways in
+ * which a guest can end a run.
+ */
+#include "cpu/engine.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "cpu/isa.h"
+#include "cpu/machine.h"
+#include "cpu/sbi.h"
+
+/* ---- which engines there are -------------------------------------------------------------- */
+
+static const struct engine *const engines[] = {&engine_interp};
+
+const struct engine *engine_at(unsigned index)
+{
+    return index < sizeof engines / sizeof engines[0] ? engines[index] : NULL;
+}
+
+const struct engine *engine_find(const char *name)
+{
+    if (!name)
+        return engines[0];
+    for (unsigned i = 0; engine_at(i); i++)
+        if (!strcmp(engine_at(i)->name, name))
+            return engine_at(i);
+    return NULL;
+}
+
+/* ---- exceptions --------------------------------------------------------------------------- */
+
+bool machine_raise(struct machine *m, uint32_t cause, uint32_t tval)
+{
+    m->cause = cause;
+    m->tval = tval;
+    return false;
+}
+
+void machine_stop(struct machine *m, enum stop_reason reason)
+{
+    m->stop = reason;
+    m->hart.attention = true;
+}
+
+void machine_mode_changed(struct machine *m)
+{
+    mmu_context_changed(m);
+    m->hart.attention = true;
+}
+
+/* Enters M or S mode at the trap vector, or stops for the monitor that stands in M mode's place. */
+static void take(struct machine *m, uint32_t cause, uint32_t tval)
+{
+    struct hart *h = &m->hart;
+    unsigned from = h->mode;
+    if (m->monitored) {
+        m->trap.cause = cause;
+        m->trap.tval = tval;
+        m->trap.pc = h->pc;
+        m->trap.insn = m->insn;
+        machine_stop(m, STOP_TRAP);
+    }
+    enum mode to = trap_take(h, cause, tval);
+    machine_publish(m, EVENT_TRAP, cause, tval, from, to);
+    machine_mode_changed(m);
+    if (m->firmware && to == MODE_M) {
+        m->stuck = "a trap to M mode, which the built-in firmware does not handle";
+        machine_stop(m, STOP_STUCK);
+    }
+}
+
+void machine_exception(struct machine *m)
+{
+    struct hart *h = &m->hart;
+    bool is_firmware_call = m->firmware && m->cause == CAUSE_ECALL_S;
+    if (is_firmware_call) {
+        machine_publish(m, EVENT_TRAP, m->cause, m->tval, h->mode, MODE_M);
+        sbi_call(m);
+        h->pc += 4;
+    } else {
+        take(m, m->cause, m->tval);
+    }
+    h->trapped++;
+    h->executed++;
+}
+
+/* ---- between two instructions ------------------------------------------------------------- */
+
+/* WFI: time jumps to the next timer. If there is none, only input from outside can help. */
+static bool sleep_until_interrupt(struct machine *m)
+{
+    struct hart *h = &m->hart;
+    while (!(h->mip & h->mie)) {
+        if (!clock_skip_idle(&h->clock, h->executed)) {
+            m->stop = STOP_IDLE;
+            return false;
+        }
+        hart_update_timers(h);
+    }
+    h->waiting = false;
+    return true;
+}
+
+bool machine_poll(struct machine *m)
+{
+    struct hart *h = &m->hart;
+    if (m->stop != STOP_NONE)
+        return false;
+    hart_update_timers(h);
+    h->attention = false;
+    if (h->waiting && !sleep_until_interrupt(m))
+        return false;
+    uint32_t interrupt = trap_pending_interrupt(h);
+    if (interrupt) {
+        m->insn = 0;
+        take(m, interrupt, 0);
+    }
+    return m->stop == STOP_NONE;
+}
+
+void machine_fence(struct machine *m, const uint32_t *va, const uint32_t *asid)
+{
+    tlb_fence(&m->tlb, va, asid);
+    hart_unreserve(&m->hart);
+    machine_publish(m, EVENT_TLB_FLUSH, va ? *va : UINT32_MAX, asid ? *asid : UINT32_MAX, 0, 0);
+    if (m->on_fence)
+        m->on_fence(m, va, asid);
+}
+
+void machine_csr_effects(struct machine *m, unsigned effects)
+{
+    if (effects & CSR_PROTECTION)
+        mmu_flush(m);
+    if (effects & CSR_TRANSLATION)
+        mmu_context_changed(m);
+    if (effects & CSR_INTERRUPTS) {
+        hart_update_timers(&m->hart);
+        m->hart.attention = true;
+    }
+}
+
+/* ---- breakpoints and watchpoints ---------------------------------------------------------- */
+
+/* A physical breakpoint concerns the page that pc translates to, looked up without side effects. */
+static bool stands_at(struct machine *m, const struct machine_break *b)
+{
+    uint32_t at = m->hart.pc;
+    if (b->physical) {
+        struct walk w = {.context = mmu_context(m, ACCESS_FETCH),
+                         .access = ACCESS_FETCH,
+                         .look_only = true};
+        if (!mmu_walk(m, at, &w))
+            return false;
+        at = w.pa;
+    }
+    return at - b->address < b->length;
+}
+
+bool machine_inspect(struct machine *m)
+{
+    bool skip = m->debug.skip_once;
+    m->debug.skip_once = false;
+    for (unsigned i = 0; i < m->debug.count && !skip; i++) {
+        const struct machine_break *b = &m->debug.point[i];
+        if (b->execute && stands_at(m, b)) {
+            m->watch = *b;
+            machine_stop(m, STOP_BREAKPOINT);
+            return false;
+        }
+    }
+    return true;
+}
+
+void machine_watch(struct machine *m, uint32_t va, uint32_t pa, unsigned size, enum access access)
+{
+    for (unsigned i = 0; i < m->debug.count; i++) {
+        const struct machine_break *b = &m->debug.point[i];
+        bool wanted = access == ACCESS_WRITE ? b->write : b->read;
+        uint32_t at = b->physical ? pa : va;
+        if (!wanted || (at - b->address >= b->length && b->address - at >= size))
+            continue;
+        m->watch = *b;
+        m->watch.address = va;
+        m->watch.length = size;
+        m->watch.read = access == ACCESS_READ;
+        m->watch.write = access == ACCESS_WRITE;
+        machine_stop(m, STOP_WATCHPOINT);
+        return;
+    }
+}
+
+void machine_debug_changed(struct machine *m)
+{
+    m->inspected = m->events.mask & EVENT_BIT(EVENT_INSN);
+    for (unsigned i = 0; i < m->debug.count; i++)
+        m->inspected |= m->debug.point[i].execute;
+    mmu_flush(m);
+    if (m->engine && m->engine->invalidate)
+        m->engine->invalidate(m);
+}
