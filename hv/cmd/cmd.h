@@ -1,0 +1,109 @@
+/*
+ * What the subcommands of `vitrine` share: the options, the errors, the sessions they open.
+ *
+ * A subcommand is a file with one function, and a row of the table in main.c. Options are rows of
+ * one table in options.c; main.c parses them before the subcommand runs, so that --help and what is
+ * accepted cannot differ. The rule for what goes wrong: one line on stderr that begins with
+ * "vitrine: ", exit status EXIT_USAGE, and nothing has been written.
+ */
+#ifndef VITRINE_HV_CMD_CMD_H
+#define VITRINE_HV_CMD_CMD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "hv/session.h"
+
+enum {
+    EXIT_SCRIPT = 1,  /* a command of a `vitrine debug` script failed */
+    EXIT_USAGE = 2,   /* bad options, bad input files, outputs that cannot be written */
+    EXIT_LIMIT = 124, /* --max-instructions was reached */
+    EXIT_STUCK = 125, /* the guest sleeps for ever, or cannot go on */
+};
+
+/* One bit a subcommand, for the column "taken by" of the options' table. */
+enum {
+    CMD_RUN = 1 << 0,
+    CMD_DEBUG = 1 << 1,
+    CMD_WALK = 1 << 2,
+    CMD_DISASM = 1 << 3,
+    CMD_DEVICES = 1 << 4,
+    CMD_ISA = 1 << 5,
+    CMD_DRAW = 1 << 6,
+    CMD_GUEST = CMD_RUN | CMD_DEBUG | CMD_WALK | CMD_DEVICES | CMD_DRAW, /* those that run one */
+};
+
+enum { TRACE_EXITS = 1, TRACE_MMU = 2, TRACE_INSNS = 4 };
+
+/* The kinds of drawing that `vitrine draw` makes. */
+enum draw_what { DRAW_TRANSLATION, DRAW_TABLES, DRAW_EXITS };
+
+enum clock_choice { CLOCK_DEFAULT, CLOCK_INSTRUCTIONS, CLOCK_HOST };
+
+/* All options of all subcommands, as parsed. */
+struct options {
+    struct session_config config;
+    enum clock_choice clock;
+    const char *input; /* file that is typed to the guest in the place of stdin */
+    unsigned trace;    /* TRACE_* */
+    bool json;
+    const char *json_file; /* NULL: stdout */
+    bool digest;
+    const char *signature;
+    const char *gdb;
+    const char
+        *at;     /* where `walk` and `draw` look: instruction count, address, symbol, file:line */
+    char access; /* 'r', 'w', 'x' */
+    const char *va;
+    enum draw_what what;
+    const char *output;
+    int width, height; /* pixels or points; 0: the drawing's own choice */
+    bool dark;
+};
+
+struct command {
+    const char *name;
+    unsigned bit;          /* CMD_* */
+    const char *arguments; /* as the usage line shows them */
+    int min, max;          /* how many */
+    const char *about;
+    const char *example;
+    int (*run)(const struct options *options, int argc, char **argv); /* returns the exit status */
+};
+
+int cmd_run(const struct options *options, int argc, char **argv);
+int cmd_debug(const struct options *options, int argc, char **argv);
+int cmd_walk(const struct options *options, int argc, char **argv);
+int cmd_disasm(const struct options *options, int argc, char **argv);
+int cmd_devices(const struct options *options, int argc, char **argv);
+int cmd_isa(const struct options *options, int argc, char **argv);
+int cmd_draw(const struct options *options, int argc, char **argv);
+
+/* Prints "vitrine: " and the line on stderr; returns EXIT_USAGE. */
+int cmd_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Parses the options of `command`; the other arguments are moved to the end of argv.
+ * Returns the index of the first of them, or -1 after an error was printed, or 0 after --help. */
+int options_parse(const struct command *command, int argc, char **argv, struct options *options);
+/* Prints the options that `command` takes, a line each. */
+void options_help(FILE *out, const struct command *command);
+
+/* "64M", "1G", "4096", "0x1000"; 0, or -EINVAL when it is no size, too big, or followed by more. */
+int parse_size(const char *text, uint64_t *out);
+
+/* Opens the guest of a subcommand that does not run a console: output is dropped, and no input
+ * will come. NULL after the error was printed. */
+struct session *cmd_open(const struct options *options, const char *image);
+
+/* An address: a number, symbol, symbol+offset or file:line. 0, or -ENOENT. */
+int cmd_address(struct session *session, const char *text, uint32_t *out);
+
+/* Runs to `at`: a decimal number is a count of guest instructions, all else an address as in
+ * cmd_address(). NULL: stays at the start. Returns 0 or, after a message, EXIT_*. */
+int cmd_run_to(struct session *session, const char *at);
+
+/* 0, or EXIT_USAGE after a message if the file at `path` could not be written. Writes nothing. */
+int cmd_check_output(const char *path);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * Between the debugger's loop (debug.c) and its commands (debug-commands.c).
+ */
+#ifndef VITRINE_HV_CMD_DEBUG_H
+#define VITRINE_HV_CMD_DEBUG_H
+
+#include <stdbool.h>
+
+#include "hv/session.h"
+
+enum { DEBUG_LINE = 4096, DEBUG_WORDS = 16 };
+
+struct debug {
+    struct session *session;
+    int waker;        /* readable when the session stops or Ctrl-C is typed */
+    bool interactive; /* stdin is a terminal */
+    bool quit;
+    const char *line; /* the whole line of the command being run */
+};
+
+/* Runs one command; words[0] is its name. 0, or -1 after a message on stderr. */
+int debug_command(struct debug *debug, int count, char *words[DEBUG_WORDS]);
+/* Waits until the guest has stopped; Ctrl-C pauses it. */
+void debug_wait(struct debug *debug);
+
+#endif

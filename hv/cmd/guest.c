@@ -1,0 +1,106 @@
+/*
+ * What every subcommand that looks at a guest does first: open it, find an address, run to a point.
+ */
+#include "config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hv/cmd/cmd.h"
+
+/* A guest that never comes to the point ends here: some seconds. */
+static const uint64_t LIMIT = 1000000000;
+
+static void drop_output(void *context, const uint8_t *bytes, size_t count) {}
+
+/* Types the start of a file (as much as the queue takes) before the guest runs. */
+static int type_file(struct session *session, const char *path)
+{
+    uint8_t bytes[65536];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t count = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
+    if (count < 0)
+        cmd_fail("%s: %s", path, strerror(errno));
+    else
+        session_input(session, bytes, (size_t)count);
+    if (fd >= 0)
+        close(fd);
+    return count < 0 ? -1 : 0;
+}
+
+struct session *cmd_open(const struct options *options, const char *image)
+{
+    struct session_config config = options->config;
+    char why[SESSION_ERROR];
+    config.image = image;
+    config.output = drop_output;
+    if (!config.max_instructions)
+        config.max_instructions = LIMIT;
+    struct session *session = session_new(&config, why);
+    if (!session) {
+        cmd_fail("%s", why);
+        return NULL;
+    }
+    if (options->input && type_file(session, options->input)) {
+        session_free(session);
+        return NULL;
+    }
+    session_input_end(session);
+    return session;
+}
+
+int cmd_address(struct session *session, const char *text, uint32_t *out)
+{
+    uint64_t number;
+    if (!isdigit((unsigned char)*text) || parse_size(text, &number))
+        return session_lookup(session, text, out);
+    if (number > UINT32_MAX)
+        return -ENOENT;
+    *out = (uint32_t)number;
+    return 0;
+}
+
+static bool is_count(const char *text)
+{
+    return text[strspn(text, "0123456789")] == '\0';
+}
+
+int cmd_run_to(struct session *session, const char *at)
+{
+    struct view_status status;
+    uint64_t count = 0;
+    uint32_t address = 0;
+    if (!at)
+        return 0;
+    bool by_count = is_count(at);
+    if (by_count ? parse_size(at, &count) : cmd_address(session, at, &address))
+        return cmd_fail("--at %s: no such symbol, line or address", at);
+    if (by_count && count == 0)
+        return 0;
+    int failed = by_count ? session_step(session, count) : session_run_to(session, address);
+    if (failed)
+        return cmd_fail("--at %s: %s", at, strerror(-failed));
+    session_wait(session, -1);
+    session_status(session, &status);
+    if (status.stop == (by_count ? STOPPED_STEP : STOPPED_BREAKPOINT))
+        return 0;
+    cmd_fail("--at %s: not reached, the guest stopped after %llu instructions: %s", at,
+             (unsigned long long)status.instructions, status.text);
+    return status.stop == STOPPED_LIMIT ? EXIT_LIMIT : EXIT_STUCK;
+}
+
+int cmd_check_output(const char *path)
+{
+    bool existed = access(path, F_OK) == 0;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+    if (fd < 0)
+        return cmd_fail("%s: cannot write: %s", path, strerror(errno));
+    close(fd);
+    if (!existed)
+        unlink(path);
+    return 0;
+}

@@ -1,0 +1,116 @@
+/*
+ * The `vitrine` command: finds the subcommand, parses its options, runs it.
+ *
+ * Everything else is in the subcommands' files. Source of the exit statuses: cmd.h and vitrine(1).
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/cmd/cmd.h"
+
+static const struct command COMMANDS[] = {
+    {"run", CMD_RUN, "GUEST", 1, 1, "run a guest with its console here; the exit status is its own",
+     "vitrine run samples/minios/minios.elf --disk samples/minios/fs.img", cmd_run},
+    {"debug", CMD_DEBUG, "GUEST", 1, 1, "step through a guest line by line, also from a script",
+     "vitrine debug samples/paging.elf --under hv", cmd_debug},
+    {"walk", CMD_WALK, "GUEST VA", 2, 2, "translate an address by the guest, map and shadow tables",
+     "vitrine walk samples/paging.elf 0x80400000 --at 20000 --access w", cmd_walk},
+    {"disasm", CMD_DISASM, "FILE [SYMBOL]", 1, 2,
+     "disassemble a guest with symbols and source lines", "vitrine disasm samples/hello.elf _start",
+     cmd_disasm},
+    {"devices", CMD_DEVICES, "GUEST", 1, 1, "show the devices, their registers and values",
+     "vitrine devices samples/hello.elf --at 100", cmd_devices},
+    {"isa", CMD_ISA, "[instructions|csrs|causes|exits]", 0, 1,
+     "print the tables that the computer and the monitor are built from", "vitrine isa csrs",
+     cmd_isa},
+    {"draw", CMD_DRAW, "GUEST", 1, 1, "draw translations, page tables or exits to SVG, PDF or PNG",
+     "vitrine draw samples/paging.elf --what translation --at 20000 --va 0x80400000 -o walk.svg",
+     cmd_draw},
+};
+
+enum { COUNT = sizeof COMMANDS / sizeof *COMMANDS };
+
+int cmd_fail(const char *format, ...)
+{
+    char line[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    for (char *c = line; *c; c++) /* file names may hold anything; an error is one line */
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    fprintf(stderr, "vitrine: %s\n", line);
+    return EXIT_USAGE;
+}
+
+static void help(void)
+{
+    printf("vitrine - a hypervisor in a glass case\n\n"
+           "Usage: vitrine SUBCOMMAND [ARGUMENTS] [OPTIONS]\n\n");
+    for (int i = 0; i < COUNT; i++)
+        printf("  %-9s %s\n", COMMANDS[i].name, COMMANDS[i].about);
+    printf("\n\"vitrine SUBCOMMAND --help\" tells more; so does the manual page vitrine(1).\n");
+}
+
+static void command_help(const struct command *command)
+{
+    printf("vitrine %s - %s\n\n", command->name, command->about);
+    printf("Usage: vitrine %s %s [OPTIONS]\n\n", command->name, command->arguments);
+    options_help(stdout, command);
+    printf("\nExample:\n  %s\n", command->example);
+}
+
+/* What was printed has arrived, or that is an error too (a full disk, a closed pipe). */
+static int finish(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    if (errno != EPIPE)
+        cmd_fail("standard output: %s", strerror(errno));
+    return status ? status : EXIT_USAGE;
+}
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+    struct options options = {.access = 'r'};
+    session_config_init(&options.config);
+    int first = options_parse(command, argc, argv, &options);
+    if (first < 0)
+        return EXIT_USAGE;
+    if (first == 0) {
+        command_help(command);
+        return 0;
+    }
+    int left = argc - first;
+    if (left < command->min || left > command->max)
+        return cmd_fail("%s: needs %s (see vitrine %s --help)", command->name, command->arguments,
+                        command->name);
+    return command->run(&options, left, argv + first);
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const char *word = argc > 1 ? argv[1] : NULL;
+    if (!word)
+        return cmd_fail("which subcommand? (see vitrine --help)");
+    if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) {
+        help();
+        return finish(0);
+    }
+    if (!strcmp(word, "--version") || !strcmp(word, "-V")) {
+        printf("vitrine %s\n", PACKAGE_VERSION);
+        return finish(0);
+    }
+    for (int i = 0; i < COUNT; i++)
+        if (!strcmp(word, COMMANDS[i].name))
+            return finish(run_command(&COMMANDS[i], argc - 1, argv + 1));
+    return cmd_fail("unknown %s '%s' (see vitrine --help)", *word == '-' ? "option" : "subcommand",
+                    word);
+}

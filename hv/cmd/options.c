@@ -1,0 +1,285 @@
+/*
+ * The options of the subcommands, in one table, and how their values are read.
+ *
+ * A row names the option, its value, the field it fills, and who takes it. getopt_long does the
+ * syntax; --help prints the rows.
+ */
+#include "config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/cmd/cmd.h"
+
+/* Reads `value` into the field; returns NULL, or what was expected. */
+typedef const char *(*parse_fn)(void *field, const char *value);
+
+struct option_row {
+    const char *name;
+    const char *value; /* NULL: none; "[=FILE]": may be left out, and is given with the = */
+    unsigned commands; /* CMD_* that take it */
+    size_t offset;     /* of its field in struct options */
+    parse_fn parse;
+    const char *help;
+};
+
+int parse_size(const char *text, uint64_t *out)
+{
+    if (!isdigit((unsigned char)*text))
+        return -EINVAL;
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 0);
+    const char *units = "KMG", *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    if (errno || end[unit ? 1 : 0] || number > UINT64_MAX >> shift)
+        return -EINVAL;
+    *out = (uint64_t)number << shift;
+    return 0;
+}
+
+static const char *set_flag(void *field, const char *value)
+{
+    *(bool *)field = true;
+    return NULL;
+}
+
+static const char *set_text(void *field, const char *value)
+{
+    *(const char **)field = value;
+    return *value ? NULL : "something that is not empty";
+}
+
+static const char *set_count(void *field, const char *value)
+{
+    return parse_size(value, field) == 0 && *(uint64_t *)field ? NULL : "a number above 0";
+}
+
+static const char *set_memory(void *field, const char *value)
+{
+    uint64_t bytes;
+    if (parse_size(value, &bytes) || bytes < 4u << 20 || bytes > 1u << 30 || bytes % (4u << 20))
+        return "a size from 4M to 1G in steps of 4M";
+    *(uint32_t *)field = (uint32_t)bytes;
+    return NULL;
+}
+
+/* Looks `value` up in a list that NULL ends; its index, or -1. */
+static int find_word(const char *value, const char *const *words)
+{
+    for (int i = 0; words[i]; i++)
+        if (!strcmp(value, words[i]))
+            return i;
+    return -1;
+}
+
+static const char *set_under(void *field, const char *value)
+{
+    int found = find_word(value, (const char *const[]){"bare", "hv", NULL});
+    *(enum session_under *)field = found == 0 ? SESSION_BARE : SESSION_HV;
+    return found < 0 ? "bare or hv" : NULL;
+}
+
+static const char *set_engine(void *field, const char *value)
+{
+    *(const char **)field = value;
+    return find_word(value, (const char *const[]){"interp", NULL}) < 0 ? "interp" : NULL;
+}
+
+static const char *set_clock(void *field, const char *value)
+{
+    int found = find_word(value, (const char *const[]){"instructions", "host", NULL});
+    *(enum clock_choice *)field = found == 1 ? CLOCK_HOST : CLOCK_INSTRUCTIONS;
+    return found < 0 ? "instructions or host" : NULL;
+}
+
+/* For --misaligned and --ad-bits: the other legal choice is to trap. */
+static const char *set_trap(void *field, const char *value)
+{
+    int found = find_word(value, (const char *const[]){"hardware", "trap", NULL});
+    *(bool *)field = found == 1;
+    return found < 0 ? "hardware or trap" : NULL;
+}
+
+static const char *set_trace(void *field, const char *value)
+{
+    static const char *const WORDS[] = {"exits", "mmu", "insns", NULL};
+    unsigned *trace = field;
+    while (*value) {
+        char word[8] = "";
+        size_t length = strcspn(value, ",");
+        if (length < sizeof word)
+            memcpy(word, value, length);
+        int found = find_word(word, WORDS);
+        if (found < 0)
+            break;
+        *trace |= 1u << found;
+        value += length;
+        value += *value == ',';
+    }
+    return *value || !*trace ? "exits, mmu, insns, or several of them with commas" : NULL;
+}
+
+static const char *set_json(void *field, const char *value)
+{
+    struct options *options = field;
+    options->json = true;
+    options->json_file = value;
+    return value && !*value ? "a file's name after the =" : NULL;
+}
+
+static const char *set_access(void *field, const char *value)
+{
+    *(char *)field = *value;
+    return *value && strchr("rwx", *value) && !value[1] ? NULL : "r, w or x";
+}
+
+static const char *set_what(void *field, const char *value)
+{
+    int found = find_word(value, (const char *const[]){"translation", "tables", "exits", NULL});
+    *(enum draw_what *)field = found < 0 ? DRAW_TRANSLATION : (enum draw_what)found;
+    return found < 0 ? "translation, tables or exits" : NULL;
+}
+
+static const char *set_size(void *field, const char *value)
+{
+    struct options *options = field;
+    char extra;
+    int count = sscanf(value, "%dx%d%c", &options->width, &options->height, &extra);
+    return count == 2 && options->width >= 64 && options->height >= 64 && options->width <= 16384 &&
+                   options->height <= 16384
+               ? NULL
+               : "WIDTHxHEIGHT, each from 64 to 16384";
+}
+
+#define AT(field) offsetof(struct options, field)
+
+static const struct option_row ROWS[] = {
+    {"under", "bare|hv", CMD_GUEST, AT(config.under), set_under,
+     "on the bare computer, or in a virtual machine (default: hv)"},
+    {"engine", "NAME", CMD_GUEST, AT(config.engine), set_engine,
+     "how instructions are run: interp"},
+    {"memory", "SIZE", CMD_GUEST, AT(config.memory), set_memory, "guest memory (default: 64M)"},
+    {"disk", "FILE", CMD_GUEST, AT(config.disk), set_text, "raw image for the virtio disk"},
+    {"disk-readonly", NULL, CMD_GUEST, AT(config.disk_readonly), set_flag,
+     "the guest cannot write the disk"},
+    {"kernel-args", "TEXT", CMD_GUEST, AT(config.kernel_args), set_text,
+     "bootargs in the device tree"},
+    {"max-instructions", "N", CMD_GUEST, AT(config.max_instructions), set_count,
+     "stop after N guest instructions (run: exit status 124)"},
+    {"clock", "NAME", CMD_RUN | CMD_DEBUG, AT(clock), set_clock,
+     "what moves mtime: instructions, or host (default of run at a terminal)"},
+    {"misaligned", "hardware|trap", CMD_GUEST, AT(config.misaligned_trap), set_trap,
+     "misaligned loads and stores are done, or trap (default: hardware)"},
+    {"ad-bits", "hardware|trap", CMD_GUEST, AT(config.ad_trap), set_trap,
+     "who sets A and D in page tables: hardware, or trap to software"},
+    {"input", "FILE", CMD_GUEST, AT(input), set_text, "type FILE to the guest, not what stdin has"},
+    {"trace", "LIST", CMD_RUN, AT(trace), set_trace,
+     "a line on stderr for each: exits, mmu, insns (with commas)"},
+    {"json", "[=FILE]", CMD_RUN, 0, set_json,
+     "report as one JSON object: on stdout with the console in it, or in FILE"},
+    {"digest", NULL, CMD_RUN, AT(digest), set_flag,
+     "print a digest of the guest's whole state at the end, on stderr"},
+    {"signature", "FILE", CMD_RUN, AT(signature), set_text,
+     "write begin_signature..end_signature to FILE at the end"},
+    {"gdb", "[ADDRESS:]PORT", CMD_RUN, AT(gdb), set_text,
+     "wait for gdb there (address: 127.0.0.1 unless given)"},
+    {"at", "POINT", CMD_WALK | CMD_DEVICES | CMD_DRAW, AT(at), set_text,
+     "run first: N instructions, or to a symbol, 0xADDRESS or file:line"},
+    {"access", "r|w|x", CMD_WALK | CMD_DRAW, AT(access), set_access,
+     "the kind of access to translate (default: r)"},
+    {"what", "KIND", CMD_DRAW, AT(what), set_what, "translation (default), tables or exits"},
+    {"va", "ADDRESS", CMD_DRAW, AT(va), set_text,
+     "address to translate (default: of the newest access)"},
+    {"output", "FILE", CMD_DRAW, AT(output), set_text,
+     "write FILE.svg, FILE.pdf or FILE.png; also -o FILE"},
+    {"size", "WxH", CMD_DRAW, 0, set_size, "size of the drawing in pixels"},
+    {"dark", NULL, CMD_DRAW, AT(dark), set_flag, "light on dark"},
+};
+
+enum { ROW_COUNT = sizeof ROWS / sizeof *ROWS, CODE_HELP = 256, CODE_ROW };
+
+static int has_value(const struct option_row *row)
+{
+    if (!row->value)
+        return no_argument;
+    return strncmp(row->value, "[=", 2) ? required_argument : optional_argument;
+}
+
+void options_help(FILE *out, const struct command *command)
+{
+    for (int i = 0; i < ROW_COUNT; i++) {
+        const struct option_row *row = &ROWS[i];
+        if (!(row->commands & command->bit))
+            continue;
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", row->name,
+                 has_value(row) == required_argument ? " " : "", row->value ? row->value : "");
+        fprintf(out, "  %-28s %s\n", left, row->help);
+    }
+    fprintf(out, "  %-28s %s\n", "--help", "this text");
+}
+
+/* getopt's table from the rows of one subcommand. */
+static void build_long_options(const struct command *command, struct option *out)
+{
+    for (int i = 0; i < ROW_COUNT; i++) {
+        const struct option_row *row = &ROWS[i];
+        if (row->commands & command->bit)
+            *out++ = (struct option){row->name, has_value(row), NULL, CODE_ROW + i};
+    }
+    *out++ = (struct option){"help", no_argument, NULL, CODE_HELP};
+    *out = (struct option){0};
+}
+
+static int complain(const struct command *command, char **argv, int code)
+{
+    const char *word = optind > 0 ? argv[optind - 1] : "";
+    if (code == ':')
+        cmd_fail("%s: option '%s' needs a value (see vitrine %s --help)", command->name, word,
+                 command->name);
+    else if (optopt >= CODE_HELP)
+        cmd_fail("%s: option '%s' takes no value", command->name, word);
+    else if (optopt)
+        cmd_fail("%s: unknown option '-%c' (see vitrine %s --help)", command->name, optopt,
+                 command->name);
+    else
+        cmd_fail("%s: unknown option '%s' (see vitrine %s --help)", command->name, word,
+                 command->name);
+    return -1;
+}
+
+static int find_row(const char *name)
+{
+    for (int i = 0; i < ROW_COUNT; i++)
+        if (!strcmp(ROWS[i].name, name))
+            return i;
+    return -1;
+}
+
+int options_parse(const struct command *command, int argc, char **argv, struct options *options)
+{
+    struct option long_options[ROW_COUNT + 2];
+    build_long_options(command, long_options);
+    const char *short_options = command->bit & CMD_DRAW ? ":ho:" : ":h";
+    int code;
+    opterr = 0;
+    optind = 1;
+    while ((code = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
+        if (code == 'h' || code == CODE_HELP)
+            return 0;
+        if (code == '?' || code == ':')
+            return complain(command, argv, code);
+        const struct option_row *row = &ROWS[code == 'o' ? find_row("output") : code - CODE_ROW];
+        const char *expected = row->parse((char *)options + row->offset, optarg);
+        if (expected) {
+            cmd_fail("--%s: '%s' is not %s", row->name, optarg ? optarg : "", expected);
+            return -1;
+        }
+    }
+    return optind;
+}

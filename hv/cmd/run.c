@@ -1,0 +1,322 @@
+/*
+ * `vitrine run`: a guest with its console on stdio.
+ *
+ * The session's worker runs the guest and writes what it prints; this thread sleeps until something
+ * is typed or the session stops. With --trace it runs the guest a batch at a time and prints what
+ * happened in between; with --gdb a third thread serves the debugger, which then decides when the
+ * guest runs.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hv/cmd/cmd.h"
+#include "hv/cmd/console.h"
+#include "hv/cmd/report.h"
+#include "hv/cmd/trace.h"
+#include "hv/cmd/waker.h"
+#include "hv/gdb.h"
+
+enum { CONSOLE_KEPT = 16 << 20 };
+
+struct run {
+    const struct options *options;
+    struct session *session;
+    int waker;
+    struct console console;
+    struct trace trace;
+    atomic_bool output_broken; /* stdout is gone */
+
+    struct gdb *_Atomic gdb;
+    pthread_t gdb_thread;
+    atomic_bool gdb_done;
+
+    bool keep;     /* console output goes into `kept`, for --json */
+    uint8_t *kept; /* the worker's while the guest runs */
+    size_t kept_count, kept_size;
+    uint64_t kept_lost;
+};
+
+/* ---- called on the session's worker ------------------------------------------------------- */
+
+static void keep_output(struct run *run, const uint8_t *bytes, size_t count)
+{
+    if (run->kept_count + count > run->kept_size) {
+        size_t size = run->kept_size ? 2 * run->kept_size : 65536;
+        uint8_t *larger = size <= CONSOLE_KEPT && count <= size - run->kept_count
+                              ? realloc(run->kept, size)
+                              : NULL;
+        if (!larger) {
+            run->kept_lost += count;
+            return;
+        }
+        run->kept = larger;
+        run->kept_size = size;
+    }
+    memcpy(run->kept + run->kept_count, bytes, count);
+    run->kept_count += count;
+}
+
+/* Waits for room: the guest is as slow as its terminal. */
+static bool write_all(int fd, const uint8_t *bytes, size_t count)
+{
+    while (count) {
+        ssize_t wrote = write(fd, bytes, count);
+        if (wrote < 0 && errno == EAGAIN) {
+            poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+            continue;
+        }
+        if (wrote < 0 && errno != EINTR)
+            return false;
+        if (wrote > 0) {
+            bytes += wrote;
+            count -= (size_t)wrote;
+        }
+    }
+    return true;
+}
+
+static void on_output(void *context, const uint8_t *bytes, size_t count)
+{
+    struct run *run = context;
+    if (run->keep)
+        keep_output(run, bytes, count);
+    else if (!run->output_broken && !write_all(STDOUT_FILENO, bytes, count)) {
+        run->output_broken = true;
+        waker_wake(run->waker);
+    }
+}
+
+static void on_stopped(void *context)
+{
+    struct run *run = context;
+    struct gdb *gdb = run->gdb;
+    waker_wake(run->waker);
+    if (gdb)
+        gdb_stopped(gdb);
+}
+
+/* ---- the loop ----------------------------------------------------------------------------- */
+
+static int start_slice(struct run *run)
+{
+    return run->trace.what ? session_step(run->session, TRACE_BATCH) : session_run(run->session);
+}
+
+/* Has the run come to its end? If it is only between two batches, goes on. */
+static bool run_is_over(struct run *run)
+{
+    struct view_status status;
+    if (run->console.leave || run->output_broken)
+        return true;
+    if (run->gdb)
+        return run->gdb_done;
+    session_status(run->session, &status);
+    if (status.state == SESSION_RUNNING)
+        return false;
+    if (run->trace.what) {
+        trace_drain(&run->trace, run->session);
+        if (status.stop == STOPPED_STEP)
+            return start_slice(run) != 0;
+    }
+    return true;
+}
+
+static void run_loop(struct run *run)
+{
+    while (!run_is_over(run)) {
+        struct pollfd fds[2] = {
+            {.fd = run->waker, .events = POLLIN},
+            {.fd = console_wants_input(&run->console) ? run->console.fd : -1, .events = POLLIN},
+        };
+        /* What the session did not take is offered again soon. */
+        poll(fds, 2, run->console.count ? 10 : -1);
+        waker_clear(run->waker);
+        if (fds[1].revents || run->console.count)
+            console_read(&run->console, run->session);
+    }
+    session_pause(run->session);
+    session_wait(run->session, -1);
+}
+
+static void *serve_gdb(void *context)
+{
+    struct run *run = context;
+    gdb_serve(run->gdb);
+    run->gdb_done = true;
+    waker_wake(run->waker);
+    return NULL;
+}
+
+/* Waits at the first instruction for a debugger. */
+static int start_gdb(struct run *run)
+{
+    char why[GDB_ERROR];
+    struct gdb *gdb = gdb_new(run->session, run->options->gdb, why);
+    if (!gdb)
+        return cmd_fail("--gdb %s: %s", run->options->gdb, why);
+    run->gdb = gdb;
+    if (pthread_create(&run->gdb_thread, NULL, serve_gdb, run)) {
+        run->gdb = NULL;
+        gdb_free(gdb);
+        return cmd_fail("--gdb: cannot start a thread");
+    }
+    fprintf(stderr, "vitrine: waiting for gdb: target remote %s\n", gdb_address(gdb));
+    return 0;
+}
+
+static void stop_gdb(struct run *run)
+{
+    struct gdb *gdb = run->gdb;
+    if (!gdb)
+        return;
+    gdb_quit(gdb);
+    pthread_join(run->gdb_thread, NULL);
+    run->gdb = NULL; /* the session is stopped: on_stopped() is not under way */
+    gdb_free(gdb);
+}
+
+/* ---- before and after --------------------------------------------------------------------- */
+
+static bool wants_host_clock(const struct options *options)
+{
+    if (options->clock == CLOCK_DEFAULT)
+        return !options->input && isatty(STDIN_FILENO);
+    return options->clock == CLOCK_HOST;
+}
+
+static struct session *open_session(struct run *run, const char *image)
+{
+    struct session_config config = run->options->config;
+    char why[SESSION_ERROR];
+    config.image = image;
+    config.host_clock = wants_host_clock(run->options);
+    config.output = on_output;
+    config.stopped = on_stopped;
+    config.context = run;
+    struct session *session = session_new(&config, why);
+    if (!session)
+        cmd_fail("%s", why);
+    return session;
+}
+
+static int check_outputs(struct run *run)
+{
+    const struct options *options = run->options;
+    uint32_t address;
+    if (options->json_file && cmd_check_output(options->json_file))
+        return EXIT_USAGE;
+    if (!options->signature)
+        return 0;
+    if (session_lookup(run->session, "begin_signature", &address) ||
+        session_lookup(run->session, "end_signature", &address))
+        return cmd_fail("--signature: the guest has no symbols begin_signature and end_signature");
+    return cmd_check_output(options->signature);
+}
+
+/* The exit status, after a line on stderr where it is not the guest's own. */
+static int status_of(struct run *run)
+{
+    struct view_status status;
+    session_status(run->session, &status);
+    if (run->output_broken)
+        return EXIT_USAGE;
+    if (status.stop == STOPPED_POWEROFF)
+        return status.exit_code & 0xff || !status.exit_code ? status.exit_code & 0xff : 1;
+    if (run->console.leave || run->gdb_done)
+        return 0;
+    cmd_fail("%s: %s after %llu instructions", status.guest, status.text,
+             (unsigned long long)status.instructions);
+    return status.stop == STOPPED_LIMIT ? EXIT_LIMIT : EXIT_STUCK;
+}
+
+static int write_json(struct run *run, int status, double seconds)
+{
+    struct report report = {
+        .status = status,
+        .seconds = seconds,
+        .console = run->keep ? run->kept ? run->kept : (const uint8_t *)"" : NULL,
+        .console_count = run->kept_count,
+        .console_lost = run->kept_lost,
+    };
+    const char *path = run->options->json_file;
+    FILE *out = path ? fopen(path, "we") : stdout;
+    if (!out)
+        return cmd_fail("%s: cannot write: %s", path, strerror(errno));
+    report_write(out, run->session, &report);
+    bool failed = ferror(out);
+    if (path)
+        failed |= fclose(out) != 0;
+    if (path && failed)
+        return cmd_fail("%s: cannot write: %s", path, strerror(errno));
+    return status;
+}
+
+static int write_results(struct run *run, int status, double seconds)
+{
+    const struct options *options = run->options;
+    if (run->trace.dropped)
+        cmd_fail("--trace: %llu events did not fit", (unsigned long long)run->trace.dropped);
+    if (options->digest)
+        fprintf(stderr, "digest 0x%016llx\n", (unsigned long long)session_digest(run->session));
+    if (options->signature) {
+        int failed = session_write_signature(run->session, options->signature);
+        if (failed)
+            status = cmd_fail("%s: cannot write: %s", options->signature, strerror(-failed));
+    }
+    return options->json ? write_json(run, status, seconds) : status;
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+static int run_guest(struct run *run)
+{
+    const struct options *options = run->options;
+    int failed = check_outputs(run);
+    if (failed)
+        return failed;
+    failed = console_open(&run->console, options->input);
+    if (failed)
+        return cmd_fail("%s: %s", options->input ? options->input : "terminal", strerror(-failed));
+    console_preload(&run->console, run->session);
+    if (options->trace)
+        trace_start(&run->trace, run->session, options->trace, stderr);
+    double started = now();
+    failed = options->gdb ? start_gdb(run) : -start_slice(run);
+    if (!failed)
+        run_loop(run);
+    double seconds = now() - started;
+    stop_gdb(run);
+    console_close(&run->console);
+    return failed ? EXIT_USAGE : write_results(run, status_of(run), seconds);
+}
+
+int cmd_run(const struct options *options, int argc, char **argv)
+{
+    struct run run = {.options = options, .keep = options->json && !options->json_file};
+    if (options->gdb && options->trace)
+        return cmd_fail("--gdb and --trace do not go together");
+    run.waker = waker_new();
+    if (run.waker < 0)
+        return cmd_fail("eventfd: %s", strerror(-run.waker));
+    int status = EXIT_USAGE;
+    run.session = open_session(&run, argv[0]);
+    if (run.session)
+        status = run_guest(&run);
+    session_free(run.session);
+    close(run.waker);
+    free(run.kept);
+    return status;
+}

@@ -1,0 +1,307 @@
+/*
+ * Views as text, see show.h.
+ *
+ * Deliberately without colours and without regard to the terminal's width: the output is also read
+ * by scripts and diffs.
+ */
+#include "config.h"
+
+#include "hv/cmd/show.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "cpu/isa.h"
+#include "cpu/rv.h"
+
+const char *show_mode(unsigned mode)
+{
+    static const char *const NAMES[] = {"U", "S", "?", "M"};
+    return NAMES[mode & 3];
+}
+
+const char *show_permissions(uint32_t pte, char text[static 10])
+{
+    static const struct {
+        uint32_t bit;
+        char letter;
+    } BITS[] = {{PTE_R, 'r'}, {PTE_W, 'w'}, {PTE_X, 'x'}, {PTE_U, 'u'},
+                {PTE_G, 'g'}, {PTE_A, 'a'}, {PTE_D, 'd'}};
+    char *at = text;
+    for (size_t i = 0; i < sizeof BITS / sizeof *BITS; i++)
+        *at++ = pte & BITS[i].bit ? BITS[i].letter : '-';
+    *at = '\0';
+    return text;
+}
+
+/* ---- registers ---------------------------------------------------------------------------- */
+
+static void show_hart_line(FILE *out, const struct view_hart *hart)
+{
+    fprintf(out, "%s hart: pc%c0x%08x, mode %s%s%s, %" PRIu64 " instructions, mtime %" PRIu64 "\n",
+            hart->kind == VIEW_VIRTUAL ? "virtual" : "real", hart->pc_changed ? '*' : ' ', hart->pc,
+            show_mode(hart->mode), hart->mode_changed ? "*" : "",
+            hart->waiting ? ", waiting for an interrupt" : "", hart->instructions, hart->mtime);
+}
+
+void show_registers(FILE *out, const struct view_hart *hart)
+{
+    show_hart_line(out, hart);
+    for (unsigned i = 0; i < 32; i++)
+        fprintf(out, "  %-4s%c0x%08x%s", isa_register_name(i), hart->x_changed >> i & 1 ? '*' : ' ',
+                hart->x[i], i % 4 == 3 ? "\n" : "");
+}
+
+static void show_pair(FILE *out, const char *name, uint32_t real, uint32_t virtual)
+{
+    fprintf(out, "  %-14s 0x%08x  0x%08x%s\n", name, real, virtual, real == virtual ? "" : "  !");
+}
+
+void show_registers_both(FILE *out, const struct view_hart *real, const struct view_hart *virtual)
+{
+    fprintf(out, "  %-14s %-10s  %-10s\n", "", "real", "virtual");
+    fprintf(out, "  %-14s %-10s  %-10s%s\n", "mode", show_mode(real->mode),
+            show_mode(virtual->mode), real->mode == virtual->mode ? "" : "  !");
+    show_pair(out, "pc", real->pc, virtual->pc);
+    for (unsigned i = 1; i < 32; i++)
+        show_pair(out, isa_register_name(i), real->x[i], virtual->x[i]);
+    for (unsigned i = 0; i < real->csr_count; i++)
+        for (unsigned j = 0; j < virtual->csr_count; j++)
+            if (real->csr[i].number == virtual->csr[j].number)
+                show_pair(out, real->csr[i].name, real->csr[i].value, virtual->csr[j].value);
+}
+
+void show_csrs(FILE *out, const struct view_hart *hart)
+{
+    show_hart_line(out, hart);
+    for (unsigned i = 0; i < hart->csr_count; i++) {
+        const struct view_csr *csr = &hart->csr[i];
+        const struct csr_row *row = isa_csr(csr->number);
+        fprintf(out, "  %-14s 0x%03x %s%c0x%08x  %s\n", csr->name, csr->number,
+                show_mode(csr->privilege), csr->changed ? '*' : ' ', csr->value,
+                row ? row->meaning : "");
+    }
+}
+
+/* ---- instructions ------------------------------------------------------------------------- */
+
+void show_insns(FILE *out, const struct view_insn *insn, int count, uint32_t pc)
+{
+    for (int i = 0; i < count; i++) {
+        const struct view_insn *at = &insn[i];
+        if (at->symbol_start)
+            fprintf(out, "%s:\n", at->symbol);
+        fprintf(out, "%s%c 0x%08x  ", at->va == pc ? "=>" : "  ", at->breakpoint ? '*' : ' ',
+                at->va);
+        if (at->readable)
+            fprintf(out, "%08x  %-32s", at->word, at->text);
+        else
+            fprintf(out, "%-8s  %-32s", "", at->text);
+        if (at->sensitive)
+            fprintf(out, " [traps]");
+        if (at->line)
+            fprintf(out, " %s:%d", at->file, at->line);
+        fputc('\n', out);
+    }
+}
+
+/* ---- translation -------------------------------------------------------------------------- */
+
+static void show_step(FILE *out, const struct view_walk_step *step)
+{
+    char bits[10];
+    fprintf(out, "    level %u, entry %4u at 0x%08x: 0x%08x ", step->level, step->index,
+            step->pte_pa, step->pte);
+    if (!(step->pte & PTE_V))
+        fprintf(out, "not valid");
+    else if (step->leaf)
+        fprintf(out, "leaf %s, page at 0x%08x", show_permissions(step->pte, bits),
+                PTE_PPN(step->pte) << PAGE_SHIFT);
+    else
+        fprintf(out, "table at 0x%08x", PTE_PPN(step->pte) << PAGE_SHIFT);
+    if (step->updated)
+        fprintf(out, ", becomes 0x%08x", step->pte_new);
+    fputc('\n', out);
+}
+
+static void show_walk(FILE *out, const char *title, const char *from, const char *to,
+                      const struct view_walk *walk)
+{
+    char bits[10];
+    if (!walk->present) {
+        fprintf(out, "  %-14s none here\n", title);
+        return;
+    }
+    fprintf(out, "  %-14s %s 0x%08x -> ", title, from, walk->va);
+    if (walk->ok)
+        fprintf(out, "%s 0x%08x", to, walk->pa);
+    else
+        fprintf(out, "%s: %s", walk->fault, walk->why);
+    if (walk->bare)
+        fprintf(out, ", translation is off");
+    else if (walk->ok)
+        fprintf(out, ", %s, %s page", show_permissions(walk->permissions, bits),
+                walk->page_size > PAGE_SIZE ? "4 MiB" : "4 KiB");
+    fputc('\n', out);
+    if (walk->step_count)
+        fprintf(out, "    root table at 0x%08x, address space %u, as %s\n", walk->root_pa,
+                walk->asid, show_mode(walk->mode));
+    for (int i = 0; i < walk->step_count && i < VIEW_WALK_STEPS; i++)
+        show_step(out, &walk->step[i]);
+}
+
+static const char *change_name(enum shadow_change_kind kind)
+{
+    static const char *const NAMES[] = {"unchanged", "filled", "upgraded", "dropped"};
+    return NAMES[kind & 3];
+}
+
+static void show_change(FILE *out, const struct view_shadow_change *change)
+{
+    fprintf(out, "  newest change  %s", change_name(change->kind));
+    if (change->count == 1)
+        fprintf(out, " 0x%08x, entry 0x%08x -> 0x%08x", change->va, change->pte_old,
+                change->pte_new);
+    else
+        fprintf(out, " %u entries", change->count);
+    fprintf(out, " at exit %" PRIu64 ": %s\n", change->exit_seq, change->reason);
+}
+
+void show_translation(FILE *out, const struct view_translation *translation)
+{
+    fprintf(out, "0x%08x, access %c\n", translation->va, translation->access);
+    bool monitored = translation->map.present || translation->shadow.present;
+    show_walk(out, monitored ? "guest table" : "page table", monitored ? "gVA" : "VA",
+              monitored ? "gPA" : "PA", &translation->guest);
+    if (!monitored)
+        return;
+    show_walk(out, "monitor's map", "gPA", "hPA", &translation->map);
+    show_walk(out, "shadow table", "gVA", "hPA", &translation->shadow);
+    if (translation->shadow_class[0])
+        fprintf(out, "    of class %s; %u shadow tables alive\n", translation->shadow_class,
+                translation->shadow_sets);
+    if (translation->change.kind != SHADOW_NONE)
+        show_change(out, &translation->change);
+}
+
+void show_table(FILE *out, const struct view_table *table)
+{
+    static const char *const TITLES[] = {"guest table, gVA -> gPA", "monitor's map, gPA -> hPA",
+                                         "shadow table, gVA -> hPA"};
+    char bits[10];
+    if (!table->present) {
+        fprintf(out, "%s: none here\n", TITLES[table->kind]);
+        return;
+    }
+    fprintf(out, "%s: root 0x%08x, %u runs of pages%s\n", TITLES[table->kind], table->root_pa,
+            table->count, table->truncated ? " (there are more)" : "");
+    for (unsigned i = 0; i < table->count; i++) {
+        const struct view_region *region = &table->region[i];
+        fprintf(out, "  0x%08x..0x%08x -> 0x%08x  %s  %u KiB by %s\n", region->va,
+                region->va + (region->size - 1), region->pa,
+                show_permissions(region->permissions, bits), region->size >> 10,
+                region->page_size > PAGE_SIZE ? "4 MiB" : "4 KiB");
+    }
+}
+
+void show_tlb(FILE *out, const struct view_tlb *tlb)
+{
+    char bits[10];
+    fprintf(out, "%u entries, %" PRIu64 " misses\n", tlb->count, tlb->misses);
+    for (unsigned i = 0; i < tlb->count; i++) {
+        const struct view_tlb_entry *entry = &tlb->entry[i];
+        fprintf(out, "  0x%08x -> 0x%08x  %s  %s  ", entry->va, entry->pa,
+                show_permissions(entry->permissions, bits), show_mode(entry->mode));
+        if (entry->satp)
+            fprintf(out, "root 0x%08x, address space %u\n", SATP_PPN(entry->satp) << PAGE_SHIFT,
+                    SATP_ASID(entry->satp));
+        else
+            fprintf(out, "translation off\n");
+    }
+}
+
+/* ---- memory ------------------------------------------------------------------------------- */
+
+static bool byte_valid(const struct view_memory *memory, uint32_t n)
+{
+    return n < memory->length && memory->valid[n / 8] >> n % 8 & 1;
+}
+
+static void show_memory_line(FILE *out, const struct view_memory *memory, uint32_t start)
+{
+    char text[17] = "";
+    fprintf(out, "  0x%08x ", memory->address + start);
+    for (uint32_t i = 0; i < 16; i++) {
+        uint32_t n = start + i;
+        uint8_t byte = n < memory->length ? memory->data[n] : 0;
+        if (byte_valid(memory, n))
+            fprintf(out, " %02x", byte);
+        else
+            fprintf(out, n < memory->length ? " --" : "   ");
+        text[i] = !byte_valid(memory, n) ? ' ' : byte >= ' ' && byte < 0x7f ? (char)byte : '.';
+    }
+    fprintf(out, "  %s\n", text);
+}
+
+void show_memory(FILE *out, const struct view_memory *memory)
+{
+    for (uint32_t start = 0; start < memory->length && start < sizeof memory->data; start += 16)
+        show_memory_line(out, memory, start);
+}
+
+/* ---- exits and devices -------------------------------------------------------------------- */
+
+void show_exit(FILE *out, const struct view_exit *exit)
+{
+    fprintf(out,
+            "exit %" PRIu64 " after %" PRIu64 " %s pc 0x%08x: %s, %s [%s] tval 0x%08x, cost %u: %s",
+            exit->seq, exit->instruction, show_mode(exit->mode), exit->pc, exit->reason_name,
+            exit->text, isa_cause_name(exit->cause), exit->tval, exit->cost, exit->action);
+    if (exit->shadow.kind != SHADOW_NONE)
+        fprintf(out, " (shadow %s: %s)", change_name(exit->shadow.kind), exit->shadow.reason);
+    fputc('\n', out);
+}
+
+void show_exit_stats(FILE *out, const struct view_exit_stats *stats)
+{
+    fprintf(out, "%" PRIu64 " exits in %" PRIu64 " instructions\n", stats->total,
+            stats->instructions);
+    for (unsigned i = 0; i < stats->count; i++) {
+        const struct view_exit_count *row = &stats->by_reason[i];
+        if (row->count)
+            fprintf(out, "  %10" PRIu64 "  %-24s cost %10" PRIu64 "  %s\n", row->count, row->name,
+                    row->cost, row->meaning);
+    }
+}
+
+void show_devices(FILE *out, const struct view_devices *devices)
+{
+    for (unsigned i = 0; i < devices->count; i++) {
+        const struct view_device *device = &devices->device[i];
+        fprintf(out, "%s at 0x%08x..0x%08x", device->name, device->base,
+                device->base + (device->size - 1));
+        if (device->irq)
+            fprintf(out, ", interrupt %d", device->irq);
+        fprintf(out, ": %s\n", device->about);
+        for (unsigned j = 0; j < device->count; j++) {
+            const struct view_device_register *reg = &device->reg[j];
+            fprintf(out, "  +0x%05x %u %-2s %-18s 0x%08x  %s\n", reg->offset, reg->size,
+                    reg->access, reg->name, reg->value, reg->meaning);
+        }
+    }
+}
+
+void show_stop(FILE *out, struct session *session)
+{
+    struct view_status status;
+    struct view_insn insn;
+    struct view_hart hart;
+    session_status(session, &status);
+    fprintf(out, "%s; %" PRIu64 " instructions, %" PRIu64 " %s\n", status.text, status.instructions,
+            status.exits, status.under_monitor ? "exits" : "traps");
+    if (status.state == SESSION_ENDED)
+        return;
+    session_view_hart(session, status.under_monitor ? VIEW_VIRTUAL : VIEW_REAL, &hart);
+    if (session_disassemble_pc(session, 0, &insn, 1) == 1)
+        show_insns(out, &insn, 1, hart.pc);
+}

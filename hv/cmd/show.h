@@ -1,0 +1,37 @@
+/*
+ * Views as text: what `vitrine debug`, `walk`, `devices` and `disasm` print.
+ *
+ * Each function prints one view of session.h on `out`, and changes nothing.
+ */
+#ifndef VITRINE_HV_CMD_SHOW_H
+#define VITRINE_HV_CMD_SHOW_H
+
+#include <stdio.h>
+
+#include "hv/session.h"
+
+/* Registers of one hart; changed ones are marked with *. */
+void show_registers(FILE *out, const struct view_hart *hart);
+/* Both harts side by side; those that differ are marked with !. */
+void show_registers_both(FILE *out, const struct view_hart *real, const struct view_hart *virtual);
+void show_csrs(FILE *out, const struct view_hart *hart);
+/* One instruction a line: address, word, text, symbol and source line; `pc` is marked. */
+void show_insns(FILE *out, const struct view_insn *insn, int count, uint32_t pc);
+/* The three translations, level by level. */
+void show_translation(FILE *out, const struct view_translation *translation);
+void show_table(FILE *out, const struct view_table *table);
+void show_tlb(FILE *out, const struct view_tlb *tlb);
+void show_memory(FILE *out, const struct view_memory *memory);
+/* One line. */
+void show_exit(FILE *out, const struct view_exit *exit);
+void show_exit_stats(FILE *out, const struct view_exit_stats *stats);
+void show_devices(FILE *out, const struct view_devices *devices);
+/* Where and why it stands, in one line, and the instruction there. */
+void show_stop(FILE *out, struct session *session);
+
+/* "U", "S" or "M". */
+const char *show_mode(unsigned mode);
+/* The bits R W X U G A D of a leaf as letters, with dashes for those that are clear. */
+const char *show_permissions(uint32_t pte, char text[static 10]);
+
+#endif

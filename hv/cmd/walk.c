@@ -1,0 +1,26 @@
+/*
+ * `vitrine walk`: how an address translates, by the guest's table, the monitor's map and the shadow
+ * table, level by level, at a point of the run.
+ */
+#include "config.h"
+
+#include "hv/cmd/cmd.h"
+#include "hv/cmd/show.h"
+
+int cmd_walk(const struct options *options, int argc, char **argv)
+{
+    struct view_translation translation;
+    uint32_t va;
+    struct session *session = cmd_open(options, argv[0]);
+    if (!session)
+        return EXIT_USAGE;
+    int status = cmd_run_to(session, options->at);
+    if (!status && cmd_address(session, argv[1], &va))
+        status = cmd_fail("%s: no such symbol, line or address", argv[1]);
+    if (!status) {
+        session_translate(session, va, options->access, &translation);
+        show_translation(stdout, &translation);
+    }
+    session_free(session);
+    return status;
+}
