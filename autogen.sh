@@ -6,6 +6,7 @@
 #   ./autogen.sh check    installs what is missing, builds in build/, runs every test
 #
 # Packages are installed on Debian and Ubuntu only, and apt is not called when all are there.
+# shellcheck disable=SC2086 # lists of packages are split where they are used
 set -e
 cd "$(dirname "$0")"
 
@@ -28,7 +29,7 @@ say() { printf '%s\n' "$*" >&2; }
 die() { say "autogen.sh: $*"; exit 1; }
 
 # Prints a list on one line, wherever it was broken above.
-flat() { printf '%s ' $*; }
+flat() { echo "$*" | tr -s ' \n' ' '; }
 
 print_other_systems() {
     say "autogen.sh: this system has no apt. Install these packages, then build by hand:"
@@ -40,8 +41,10 @@ print_other_systems() {
     exit 1
 }
 
+have_apt() { command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; }
+
 missing_packages() {
-    for package in $*; do
+    for package in "$@"; do
         state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || state=none
         [ "$state" = installed ] || printf '%s ' "$package"
     done
@@ -84,7 +87,8 @@ configure_in() { # folder, configure's options
     folder=$1
     shift
     mkdir -p "$folder"
-    if [ ! -e "$folder/config.status" ] || [ configure -nt "$folder/config.status" ]; then
+    # What was installed just now may change what configure finds; make sees to the rest.
+    if [ ! -e "$folder/config.status" ] || [ -n "$missing" ]; then
         (cd "$folder" && ../configure -q "$@") || die "configure failed, see $folder/config.log"
     fi
 }
@@ -132,7 +136,7 @@ run_tests() { # folder
 }
 
 show_failures() {
-    for trs in $(find "$1" -name '*.trs'); do
+    find "$1" -name '*.trs' | while read -r trs; do
         if grep -qE '^:global-test-result: (FAIL|XPASS|ERROR)' "$trs"; then
             printf '\n==== %s\n' "${trs%.trs}.log"
             tail -n 200 "${trs%.trs}.log"
@@ -146,7 +150,7 @@ case "${1-}" in
     generate
     ;;
 demo)
-    command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || print_other_systems "" ""
+    have_apt || print_other_systems "" ""
     install_packages $tools $libraries $gui $guests
     generate
     configure_in build
@@ -154,8 +158,7 @@ demo)
     run_demo
     ;;
 check)
-    command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
-        print_other_systems "$fedora_tests" "$arch_tests"
+    have_apt || print_other_systems "$fedora_tests" "$arch_tests"
     install_packages $tools $libraries $gui $guests $tests
     generate
     folder=${VITRINE_BUILD:-build}
@@ -165,7 +168,7 @@ check)
     run_tests "$folder"
     ;;
 -h | --help | help)
-    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" | grep -v shellcheck
     ;;
 *)
     say "autogen.sh: unknown word '$1' (nothing, demo or check)"
