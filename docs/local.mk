@@ -1,0 +1,5 @@
+# The manual, manual pages, completion.
+dist_man_MANS += %D%/vitrine.1
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = %D%/completion/vitrine
+EXTRA_DIST += %D%/architecture.md %D%/machine.md %D%/monitor.md %D%/tools.md

@@ -54,11 +54,28 @@ static void show_causes(void)
 
 static const struct {
     const char *name;
+    unsigned cost;
+    const char *meaning;
+} EXITS[] = {
+#define EXIT(NAME, name, cost, meaning) {name, cost, meaning},
+#include "hv/exit.def"
+};
+
+static void show_exits(void)
+{
+    printf("%-20s %5s %s\n", "exit", "cost", "what the monitor does");
+    for (size_t i = 0; i < sizeof EXITS / sizeof *EXITS; i++)
+        printf("%-20s %5u %s\n", EXITS[i].name, EXITS[i].cost, EXITS[i].meaning);
+}
+
+static const struct {
+    const char *name;
     void (*show)(void);
 } TABLES[] = {
     {"instructions", show_instructions},
     {"csrs", show_csr_rows},
     {"causes", show_causes},
+    {"exits", show_exits},
 };
 
 enum { COUNT = sizeof TABLES / sizeof *TABLES };

@@ -1,0 +1,177 @@
+#!/bin/sh
+# The GDB stub, driven by the real gdb and by a program that sends it rubbish.
+# shellcheck source=tests/e2e/lib.sh
+. "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/e2e/lib.sh"
+[ -n "$RISCV_CC" ] || skip_all "no RISC-V compiler"
+
+assemble "$work/count.elf" <<'END'
+    .globl _start, loop, after, cell, leaf
+_start:
+    li   a0, 0
+    li   a1, 5
+    la   a2, cell
+loop:
+    addi a0, a0, 1
+    sw   a0, 0(a2)
+    call leaf
+    bne  a0, a1, loop
+after:
+    csrw mscratch, a0
+    li   a3, 0x100000
+    li   a4, 0x75555
+    li   a4, 0x73333
+    sw   a4, 0(a3)
+1:  j    1b
+leaf:
+    lw   a5, 0(a2)
+    ret
+    .balign 4
+cell: .word 0x11223344
+END
+assemble "$work/spin.elf" <<'END'
+    .globl _start
+_start:
+    li a0, 0
+1:  addi a0, a0, 1
+    j 1b
+END
+
+# Starts a guest that waits for a debugger; $port and $server.
+serve() { # options...
+    : >"$work/server"
+    "$vitrine" run "$@" --gdb 0 </dev/null >"$work/console" 2>"$work/server" &
+    server=$!
+    tries=0
+    until grep -q 'target remote' "$work/server" || [ $tries = 100 ]; do
+        sleep 0.05
+        tries=$((tries + 1))
+    done
+    address=$(sed -n 's/.*target remote //p' "$work/server")
+    err=$work/server
+}
+
+# Waits for the server's end: $status.
+served() {
+    ( sleep 30; kill $server 2>/dev/null ) &
+    watchdog=$!
+    status=0
+    wait $server || status=$?
+    kill $watchdog 2>/dev/null
+}
+
+gdb=
+for candidate in gdb-multiarch riscv64-unknown-elf-gdb riscv32-unknown-elf-gdb gdb; do
+    if command -v $candidate >/dev/null &&
+        $candidate -nx -batch -ex 'set architecture riscv:rv32' 2>&1 | grep -q 'riscv:rv32'; then
+        gdb=$candidate
+        break
+    fi
+done
+
+# Commands on stdin, one a line, for gdb on the guest.
+debugger() { # guest
+    {
+        echo 'set pagination off'
+        echo 'set confirm off'
+        echo "target remote $address"
+        cat
+    } >"$work/commands"
+    timeout 60 $gdb -nx -batch -x "$work/commands" "$1" </dev/null >"$out" 2>&1
+}
+
+if [ -n "$gdb" ]; then
+    for under in bare hv; do
+        serve "$work/count.elf" --under $under
+        debugger "$work/count.elf" <<'END'
+printf "entry %x\n", $pc
+break loop
+continue
+printf "first %d\n", $a0
+stepi
+printf "second %d\n", $a0
+delete
+watch *(int*)&cell
+continue
+printf "cell %d\n", *(int*)&cell
+continue
+printf "cell now %d\n", *(int*)&cell
+delete
+rwatch *(int*)&cell
+continue
+printf "read at %x\n", $pc - (unsigned)&leaf
+delete
+tbreak after
+continue
+set $a0 = 77
+set $mscratch = 0
+stepi
+printf "mscratch %d\n", $mscratch
+printf "priv %d\n", $priv
+printf "misa %x\n", $misa
+set var *(int*)&cell = 0x55667788
+x/xw &cell
+x/4i &loop
+monitor help
+monitor walk cell
+monitor status
+monitor exits
+info registers csr
+continue
+END
+        check "$under: gdb sees the entry" grep -q '^entry 80000000' "$out"
+        check "$under: gdb stops at a breakpoint" grep -q '^first 0' "$out"
+        check "$under: gdb steps" grep -q '^second 1' "$out"
+        check "$under: gdb watches a write" grep -q '^cell 1' "$out"
+        check "$under: gdb watches the next write" grep -q '^cell now 2' "$out"
+        check "$under: gdb watches a read" grep -q '^read at 4' "$out"
+        check "$under: gdb writes registers" grep -q '^mscratch 77' "$out"
+        check "$under: gdb sees the mode" grep -q '^priv 3' "$out"
+        check "$under: gdb sees misa" grep -q '^misa 40141101' "$out"
+        check "$under: gdb writes memory" grep -Eq 'cell>:.*0x55667788' "$out"
+        check "$under: gdb disassembles" grep -Eq 'loop>:.*addi' "$out"
+        check "$under: gdb knows the CSRs" grep -q '^satp' "$out"
+        check "$under: monitor commands" grep -q 'monitor exits' "$out"
+        check "$under: gdb sees the end" grep -q 'exited with code 07' "$out"
+        served
+        check "$under: the exit status is the guest's" status_is 7
+
+        serve "$work/spin.elf" --under $under
+        printf '%s\n' 'detach' | debugger "$work/spin.elf"
+        printf '%s\n' 'printf "going %d\n", $a0 > 0' 'kill' | debugger "$work/spin.elf"
+        check "$under: after detach the guest runs on, and gdb may come again" grep -q '^going 1' "$out"
+        served
+        check "$under: kill ends it" status_is 0
+
+        serve "$work/spin.elf" --under $under
+        printf '%s\n' 'set pagination off' "target remote $address" 'continue' \
+            'printf "interrupted %d\n", $a0 > 0' 'kill' >"$work/commands"
+        $gdb -nx -batch -x "$work/commands" "$work/spin.elf" </dev/null >"$out" 2>&1 &
+        debugger=$!
+        tries=0
+        until grep -q 'in _start' "$out" || [ $tries = 100 ]; do
+            sleep 0.1
+            tries=$((tries + 1))
+        done
+        sleep 0.3
+        kill -INT $debugger
+        wait $debugger
+        check "$under: Ctrl-C interrupts" grep -q '^interrupted 1' "$out"
+        kill $server 2>/dev/null
+        served
+    done
+else
+    skip "the real gdb" "no gdb that knows RISC-V"
+fi
+
+for under in bare hv; do
+    serve "$work/spin.elf" --under $under
+    for seed in 1 2 3 4; do
+        status=0
+        timeout 60 "$top_builddir/tests/e2e/gdb-fuzz" "${address##*:}" $seed 2000 >"$out" || status=$?
+        check "$under: rubbish with seed $seed is survived" status_is 0
+    done
+    check "$under: the server is still there" kill -0 $server
+    kill $server
+    served
+done
+finish

@@ -1,0 +1,87 @@
+# What the end-to-end tests share: TAP output, running the command, a folder of their own.
+#
+# Read by the scripts with `.`; they use it as
+#
+#     run run "$samples/hello.elf" --under bare
+#     check "hello says hello" grep -q Hello "$out"
+#     finish
+#
+# shellcheck shell=sh
+
+: "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}"
+: "${top_builddir:=$PWD}"
+vitrine=$top_builddir/vitrine
+samples=$top_builddir/samples
+
+[ -x "$vitrine" ] || { echo "Bail out! $vitrine was not built"; exit 99; }
+work=$(mktemp -d "${TMPDIR:-/tmp}/vitrine-test.XXXXXX") || exit 99
+trap 'rm -rf "$work"' EXIT
+out=$work/out
+err=$work/err
+count=0
+
+# One TAP line; the description first, then a command that succeeds if all is well.
+check() {
+    description=$1
+    shift
+    count=$((count + 1))
+    if "$@"; then
+        echo "ok $count - $description"
+    else
+        echo "not ok $count - $description"
+        echo "# failed: $*"
+        echo "# exit status of vitrine: $status"
+        sed 's/^/# stdout: /' "$out" | head -n 20
+        sed 's/^/# stderr: /' "$err" | head -n 20
+    fi
+}
+
+skip() { # description, reason
+    count=$((count + 1))
+    echo "ok $count - $1 # SKIP $2"
+}
+
+skip_all() {
+    echo "1..0 # SKIP $1"
+    exit 0
+}
+
+finish() {
+    echo "1..$count"
+    exit 0
+}
+
+# Runs vitrine with these arguments: $status, and what it printed in the files $out and $err.
+# Standard input is the file $typed, if that is set, else empty.
+run() {
+    status=0
+    timeout -k 5 120 "$vitrine" "$@" <"${typed:-/dev/null}" >"$out" 2>"$err" || status=$?
+}
+
+status_is() { [ "$status" = "$1" ]; }
+
+same_file() { cmp -s "$1" "$2"; }
+
+# vitrine refuses these arguments: one line on stderr, nothing on stdout, exit 2.
+refused() {
+    [ "$status" = 2 ] && [ ! -s "$out" ] && [ "$(wc -l <"$err")" = 1 ] && grep -q '^vitrine: ' "$err"
+}
+
+refuses() { # description, arguments...
+    what=$1
+    shift
+    run "$@"
+    check "$what is refused" refused
+}
+
+need_samples() {
+    [ -e "$samples/$1" ] || skip_all "samples/$1 was not built (no RISC-V compiler)"
+}
+
+# Guests that the tests write themselves: assembly on stdin, an M-mode ELF at 0x80000000.
+assemble() { # file
+    cat >"$work/guest.S"
+    # shellcheck disable=SC2086 # the compiler may have options
+    $RISCV_CC -march=rv32ima_zicsr_zifencei -mabi=ilp32 -nostdlib -nostartfiles -static \
+        -Wl,-Ttext=0x80000000 -Wl,--no-warn-rwx-segments -Wl,-N -o "$1" "$work/guest.S"
+}
