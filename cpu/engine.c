@@ -64,6 +64,7 @@ static void take(struct machine *m, uint32_t cause, uint32_t tval)
         m->trap.tval = tval;
         m->trap.pc = h->pc;
         m->trap.insn = m->insn;
+        m->trap.reserved = h->reserved;
         machine_stop(m, STOP_TRAP);
     }
     enum mode to = trap_take(h, cause, tval);
@@ -116,10 +117,10 @@ bool machine_poll(struct machine *m)
     h->attention = false;
     if (h->waiting && !sleep_until_interrupt(m))
         return false;
-    uint32_t interrupt = trap_pending_interrupt(h);
-    if (interrupt) {
+    m->interrupt = trap_pending_interrupt(h);
+    if (m->interrupt) {
         m->insn = 0;
-        take(m, interrupt, 0);
+        take(m, m->interrupt, 0);
     }
     return m->stop == STOP_NONE;
 }
@@ -164,9 +165,9 @@ static bool stands_at(struct machine *m, const struct machine_break *b)
 
 bool machine_inspect(struct machine *m)
 {
-    bool skip = m->debug.skip_once;
-    m->debug.skip_once = false;
-    for (unsigned i = 0; i < m->debug.count && !skip; i++) {
+    if (m->hart.executed == m->debug.skip)
+        return true;
+    for (unsigned i = 0; i < m->debug.count; i++) {
         const struct machine_break *b = &m->debug.point[i];
         if (b->execute && stands_at(m, b)) {
             m->watch = *b;

@@ -38,6 +38,7 @@ static const struct state_field machine_fields[] = {
     STATE_NOT(struct machine, trap, "of the last run"),
     STATE_NOT(struct machine, cause, "within one instruction"),
     STATE_NOT(struct machine, tval, "within one instruction"),
+    STATE_NOT(struct machine, interrupt, "of the last poll"),
     STATE_NOT(struct machine, insn, "within one instruction"),
     STATE_NOT(struct machine, inspected, "debugging"),
     STATE_NOT(struct machine, config, "configuration"),
@@ -167,6 +168,7 @@ struct machine *machine_new(const struct machine_config *config, char *why)
     m->config = *config;
     m->engine = config->engine ? config->engine : engine_find(NULL);
     m->hart.clock.host = config->host_clock;
+    m->debug.skip = UINT64_MAX;
     if (init_memory(m, why) || open_disk(m, why))
         goto fail;
     if (!config->no_devices && plug_devices(m)) {

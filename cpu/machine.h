@@ -32,7 +32,7 @@
 #include "cpu/state.h"
 #include "cpu/tlb.h"
 
-enum { MACHINE_ERROR = 512, MACHINE_BREAKS = 64, MACHINE_OBJECTS = 24 };
+enum { MACHINE_ERROR = 512, MACHINE_BREAKS = 66, MACHINE_OBJECTS = 24 };
 
 enum stop_reason {
     STOP_NONE,       /* the budget is used up */
@@ -56,7 +56,8 @@ struct machine_break {
 struct machine_debug {
     unsigned count;
     struct machine_break point[MACHINE_BREAKS];
-    bool skip_once; /* do not stop in front of the very first instruction of the next run */
+    uint64_t skip; /* no breakpoint in front of the instruction when this many are executed, so
+                    * that a run can leave the breakpoint it stands at; UINT64_MAX: none */
 };
 
 struct machine_config {
@@ -101,8 +102,10 @@ struct machine {
     bool monitored;             /* every trap stops the machine instead of entering M mode */
     struct {
         uint32_t cause, tval, pc, insn; /* insn: 0 if it was not fetched */
+        bool reserved;                  /* LR's reservation before the trap ended it */
     } trap;                     /* STOP_TRAP */
     uint32_t cause, tval;       /* of the exception being raised by the current instruction */
+    uint32_t interrupt;         /* cause of the interrupt that the last poll took, 0: none */
     uint32_t insn;              /* word of the current instruction, 0 if it was not fetched */
     bool inspected;             /* breakpoints or per-instruction events: see machine_inspect() */
 

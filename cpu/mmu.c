@@ -80,11 +80,10 @@ static bool fail(struct walk *w, enum walk_failure failure)
 }
 
 /* Steps 5 and 6: does the leaf allow this access, in this mode? */
-static enum walk_failure check_permission(const struct walk *w, uint32_t pte)
+enum walk_failure mmu_permission(const struct tlb_context *c, enum access access, uint32_t pte)
 {
-    const struct tlb_context *c = &w->context;
     bool allowed = false;
-    switch (w->access) {
+    switch (access) {
     case ACCESS_FETCH: allowed = pte & PTE_X; break;
     case ACCESS_READ: allowed = pte & PTE_R || (c->mxr && pte & PTE_X); break;
     case ACCESS_WRITE: allowed = pte & PTE_W; break;
@@ -93,7 +92,7 @@ static enum walk_failure check_permission(const struct walk *w, uint32_t pte)
         return WALK_NO_PERMISSION;
     if (c->mode == MODE_U && !(pte & PTE_U))
         return WALK_USER_ONLY_S;
-    if (c->mode == MODE_S && pte & PTE_U && (!c->sum || w->access == ACCESS_FETCH))
+    if (c->mode == MODE_S && pte & PTE_U && (!c->sum || access == ACCESS_FETCH))
         return WALK_KERNEL_ON_U;
     return WALK_OK;
 }
@@ -143,7 +142,7 @@ static bool finish(struct machine *m, struct walk *w, uint32_t va, uint32_t *ent
     struct walk_step *step = &w->step[w->steps - 1];
     if (step->level > 0 && PTE_PPN(step->pte) & 0x3ff)
         return fail(w, WALK_MISALIGNED);
-    enum walk_failure failure = check_permission(w, step->pte);
+    enum walk_failure failure = mmu_permission(&w->context, w->access, step->pte);
     if (failure == WALK_OK)
         failure = update_ad(m, w, va, entry);
     if (failure != WALK_OK)

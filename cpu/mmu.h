@@ -60,6 +60,11 @@ struct walk {
 /* Translates va. Returns true and fills in pa, or false with failure and cause. */
 bool mmu_walk(struct machine *machine, uint32_t va, struct walk *walk);
 
+/* Does a leaf with these bits allow the access in this context (A and D left aside)? WALK_OK,
+ * WALK_NO_PERMISSION, WALK_USER_ONLY_S or WALK_KERNEL_ON_U. */
+enum walk_failure mmu_permission(const struct tlb_context *context, enum access access,
+                                 uint32_t pte);
+
 /* "level 0 entry is not valid" ... */
 const char *mmu_failure_text(enum walk_failure failure);
 

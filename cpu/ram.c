@@ -82,7 +82,7 @@ static size_t part_in_page(uint32_t pa, size_t count)
     return count < rest ? count : rest;
 }
 
-bool ram_read(struct ram *ram, uint32_t pa, void *bytes, size_t count)
+bool ram_read(const struct ram *ram, uint32_t pa, void *bytes, size_t count)
 {
     if (count == 0)
         return true;

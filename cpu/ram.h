@@ -54,7 +54,7 @@ uint8_t *ram_page(struct ram *ram, uint32_t pa);
 const uint8_t *ram_peek(const struct ram *ram, uint32_t pa);
 
 /* Copies across pages. false (and nothing copied) if the range is not wholly RAM. */
-bool ram_read(struct ram *ram, uint32_t pa, void *bytes, size_t count);
+bool ram_read(const struct ram *ram, uint32_t pa, void *bytes, size_t count);
 bool ram_write(struct ram *ram, uint32_t pa, const void *bytes, size_t count);
 
 /* Adds the content to the digest: untouched and all-zero pages count as the same. */

@@ -1,0 +1,15 @@
+# The monitor and the session. See hv/README.md for the reading order.
+noinst_LIBRARIES += %D%/libhv.a
+%C%_libhv_a_SOURCES = \
+	%D%/emulate.c \
+	%D%/exit.c %D%/exit.def \
+	%D%/gdb.c %D%/gdb-packet.c %D%/gdb.h %D%/gdb_priv.h \
+	%D%/gpa.c %D%/gpa.h \
+	%D%/hw.c %D%/hw.h \
+	%D%/inject.c \
+	%D%/sched.c \
+	%D%/session.c %D%/session-view.c %D%/session.h %D%/session_priv.h \
+	%D%/shadow.c %D%/shadow.h \
+	%D%/view.h \
+	%D%/vm.c %D%/vm.h
+EXTRA_DIST += %D%/README.md

@@ -51,13 +51,15 @@ struct session_config {
     bool host_clock;      /* mtime follows the host's clock instead of counting instructions */
     bool misaligned_trap; /* misaligned loads and stores trap instead of being done */
     bool ad_trap;         /* clear A/D bits page-fault instead of being set by hardware */
-    const char *trace_exits; /* reserved, NULL */
+    /* For people who type: an idle guest's time passes as fast as the host's, and the program
+     * sleeps meanwhile. Changes nothing of what the guest sees. */
+    bool paced;
 
     /* Console output of the guest, called on the worker thread as it is written; may be NULL
      * (then output is kept for session_output()). It must not call back into the session. */
     void (*output)(void *context, const uint8_t *bytes, size_t count);
     /* Called on the worker thread each time the session stops; may be NULL. Must not call back into
-     * the session except session_input(): wake your own loop instead. */
+     * the session: wake your own loop instead. */
     void (*stopped)(void *context);
     void *context;
 };

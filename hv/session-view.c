@@ -1,0 +1,736 @@
+/*
+ * A session's answers: views of the machine, copied out while it stands between two slices.
+ *
+ * Looking changes nothing: walks are done with `look_only`, memory is peeked at, device registers
+ * are read without their side effects.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/image.h"
+#include "cpu/isa.h"
+#include "hv/session_priv.h"
+
+/* ---- status and registers ----------------------------------------------------------------- */
+
+void session_status(struct session *s, struct view_status *out)
+{
+    session_enter(s);
+    *out = (struct view_status){
+        .state = s->state,
+        .stop = s->stop,
+        .exit_code = s->exit_code,
+        .watch_address = s->watch.address,
+        .watch_access = s->watch.write ? 'w' : s->watch.read ? 'r' : 'x',
+        .instructions = s->guest->hart.executed,
+        .exits = s->vm ? s->vm->exits : s->trap_count,
+        .stops = s->stops,
+        .under_monitor = s->vm != NULL,
+        .memory = s->config.memory,
+        .mips = s->mips,
+    };
+    snprintf(out->text, sizeof out->text, "%s", s->text);
+    snprintf(out->guest, sizeof out->guest, "%.*s", VIEW_FILE - 1, s->config.image);
+    const struct engine *engine = s->computer ? s->computer->engine : s->guest->engine;
+    snprintf(out->engine, sizeof out->engine, "%s", engine->name);
+    session_leave(s);
+}
+
+/* CSRs worth a row: those that exist and are not constant zero. */
+static void view_csrs(const struct hart *h, const struct hart *before, struct view_hart *out)
+{
+    const struct csr_row *row;
+    for (unsigned i = 0; (row = isa_csr_at(i)) && out->csr_count < VIEW_CSRS; i++) {
+        if (row->zero)
+            continue;
+        struct view_csr *csr = &out->csr[out->csr_count++];
+        csr->number = row->number;
+        csr->privilege = (uint8_t)csr_privilege(row->number);
+        snprintf(csr->name, sizeof csr->name, "%s", row->name);
+        csr->value = csr_peek(h, row->number);
+        csr->changed = csr->value != csr_peek(before, row->number);
+    }
+}
+
+void session_view_hart(struct session *s, enum view_hart_kind kind, struct view_hart *out)
+{
+    session_enter(s);
+    memset(out, 0, sizeof *out);
+    out->kind = kind;
+    const struct machine *m = s->guest;
+    const struct hart *before = &s->before_virtual;
+    if (kind == VIEW_REAL && s->computer) {
+        m = s->computer;
+        before = &s->before_real;
+    }
+    out->present = kind == VIEW_REAL || s->vm;
+    if (out->present) {
+        const struct hart *h = &m->hart;
+        out->pc = h->pc;
+        memcpy(out->x, h->x, sizeof out->x);
+        for (int i = 0; i < 32; i++)
+            out->x_changed |= (uint32_t)(h->x[i] != before->x[i]) << i;
+        out->pc_changed = h->pc != before->pc;
+        out->mode = h->mode;
+        out->mode_changed = h->mode != before->mode;
+        out->waiting = h->waiting;
+        out->instructions = h->executed;
+        out->mtime = hart_mtime(h);
+        view_csrs(h, before, out);
+    }
+    session_leave(s);
+}
+
+/* ---- looking at guest memory -------------------------------------------------------------- */
+
+/* Walks the guest's table without touching anything. */
+static bool look(struct session *s, uint32_t va, enum access access, struct walk *w)
+{
+    *w = (struct walk){.context = mmu_context(s->guest, access), .access = access,
+                       .look_only = true};
+    return mmu_walk(s->guest, va, w);
+}
+
+/* The guest-physical address behind va for a debugger: may it be read, or at least executed? */
+static bool debugger_address(struct session *s, uint32_t va, uint32_t *pa)
+{
+    struct walk w;
+    if (!look(s, va, ACCESS_READ, &w) && !look(s, va, ACCESS_FETCH, &w))
+        return false;
+    *pa = w.pa;
+    return ram_has(&s->guest->ram, w.pa);
+}
+
+static uint8_t peek_byte(struct session *s, uint32_t pa)
+{
+    const uint8_t *page = ram_peek(&s->guest->ram, pa);
+    return page ? page[pa & PAGE_MASK] : 0;
+}
+
+void session_view_memory(struct session *s, bool physical, uint32_t address, uint32_t length,
+                         struct view_memory *out)
+{
+    session_enter(s);
+    memset(out, 0, sizeof *out);
+    out->address = address;
+    out->length = length < sizeof out->data ? length : sizeof out->data;
+    uint32_t page_pa = 0;
+    bool there = false;
+    for (uint32_t i = 0; i < out->length; i++) {
+        uint32_t at = address + i;
+        if (i == 0 || (at & PAGE_MASK) == 0) {
+            page_pa = at;
+            there = physical ? ram_has(&s->guest->ram, at) : debugger_address(s, at, &page_pa);
+            page_pa &= ~PAGE_MASK;
+        }
+        if (!there)
+            continue;
+        out->data[i] = peek_byte(s, page_pa | (at & PAGE_MASK));
+        out->valid[i / 8] |= (uint8_t)(1u << i % 8);
+    }
+    session_leave(s);
+}
+
+/* The range's physical addresses, page by page, before the first byte is written. */
+static bool all_writable(struct session *s, bool physical, uint32_t address, uint32_t length)
+{
+    for (uint64_t at = address; at < (uint64_t)address + length; at = (at | PAGE_MASK) + 1) {
+        uint32_t pa = (uint32_t)at;
+        if (at >> 32 || !(physical ? ram_has(&s->guest->ram, pa) : debugger_address(s, pa, &pa)))
+            return false;
+    }
+    return true;
+}
+
+int session_write_memory(struct session *s, bool physical, uint32_t address, const uint8_t *bytes,
+                         uint32_t length)
+{
+    session_enter(s);
+    int error = all_writable(s, physical, address, length) ? 0 : -EFAULT;
+    for (uint32_t i = 0; i < length && !error; i++) {
+        uint32_t pa = address + i;
+        if (!physical && !debugger_address(s, pa, &pa))
+            error = -EFAULT;
+        else if (!ram_write(&s->guest->ram, pa, &bytes[i], 1))
+            error = -EFAULT;
+    }
+    session_leave(s);
+    return error;
+}
+
+int session_write_register(struct session *s, int number, uint32_t value)
+{
+    if (number < 0 || number > 32)
+        return -ENOENT;
+    session_enter(s);
+    if (number == 32)
+        s->guest->hart.pc = value & ~3u;
+    else if (number > 0)
+        s->guest->hart.x[number] = value;
+    session_leave(s);
+    return 0;
+}
+
+int session_write_csr(struct session *s, uint16_t number, uint32_t value)
+{
+    unsigned effects;
+    if (!isa_csr(number))
+        return -ENOENT;
+    session_enter(s);
+    csr_poke(&s->guest->hart, number, value, &effects);
+    machine_csr_effects(s->guest, effects);
+    if (s->vm && effects & CSR_PROTECTION)
+        shadow_drop_all(&s->vm->shadow, "a debugger has changed the PMP");
+    session_leave(s);
+    return 0;
+}
+
+/* ---- disassembly -------------------------------------------------------------------------- */
+
+static void symbol_text(struct session *s, uint32_t address, char *out, size_t size, bool *start)
+{
+    uint32_t offset = 0;
+    const char *name = s->guest->symbols ? symbols_at(s->guest->symbols, address, &offset) : NULL;
+    *start = name && offset == 0;
+    if (!name)
+        snprintf(out, size, "%s", "");
+    else if (offset)
+        snprintf(out, size, "%s+0x%x", name, offset);
+    else
+        snprintf(out, size, "%s", name);
+}
+
+static bool has_execute_point(const struct session *s, uint32_t va)
+{
+    for (int i = 0; i < s->point_count; i++) {
+        const struct session_break *p = &s->points[i];
+        uint32_t length = p->length ? p->length : 1;
+        if (p->kind & BREAK_EXECUTE && !p->physical && va - p->address < length)
+            return true;
+    }
+    return false;
+}
+
+static void view_insn(struct session *s, uint32_t va, struct view_insn *out)
+{
+    struct walk w;
+    memset(out, 0, sizeof *out);
+    out->va = va;
+    bool ok = look(s, va, ACCESS_FETCH, &w);
+    out->readable = ok && ram_has(&s->guest->ram, w.pa);
+    if (out->readable) {
+        for (unsigned i = 0; i < 4; i++)
+            out->word |= (uint32_t)peek_byte(s, w.pa + i) << 8 * i;
+        isa_disassemble(va, out->word, out->text, sizeof out->text);
+        snprintf(out->meaning, sizeof out->meaning, "%s",
+                 isa_rows[isa_decode(out->word).op].meaning);
+        out->sensitive = isa_traps_in_user_mode(out->word);
+    } else {
+        snprintf(out->text, sizeof out->text, "(%s)",
+                 ok ? "no memory there" : mmu_failure_text(w.failure));
+    }
+    symbol_text(s, va, out->symbol, sizeof out->symbol, &out->symbol_start);
+    const char *file;
+    if (s->guest->symbols && symbols_line(s->guest->symbols, va, &file, &out->line))
+        snprintf(out->file, sizeof out->file, "%.*s", VIEW_FILE - 1, file);
+    out->breakpoint = has_execute_point(s, va);
+}
+
+int session_disassemble(struct session *s, uint32_t va, struct view_insn *out, int count)
+{
+    session_enter(s);
+    int n = 0;
+    for (uint32_t at = va & ~3u; n < count; n++, at += 4)
+        view_insn(s, at, &out[n]);
+    session_leave(s);
+    return n;
+}
+
+int session_disassemble_pc(struct session *s, int before, struct view_insn *out, int count)
+{
+    session_enter(s);
+    uint32_t first = s->guest->hart.pc - 4 * (uint32_t)before;
+    for (int n = 0; n < count; n++)
+        view_insn(s, first + 4 * (uint32_t)n, &out[n]);
+    session_leave(s);
+    return count;
+}
+
+/* ---- translation -------------------------------------------------------------------------- */
+
+static enum access access_of(char letter)
+{
+    return letter == 'w' ? ACCESS_WRITE : letter == 'x' ? ACCESS_FETCH : ACCESS_READ;
+}
+
+/* Words for a failed walk that also say at which level. */
+static void explain(const struct walk *w, struct view_walk *out)
+{
+    snprintf(out->fault, sizeof out->fault, "%s", isa_cause_name(w->cause));
+    if (w->steps && w->failure != WALK_PMP && w->failure != WALK_BEYOND)
+        snprintf(out->why, sizeof out->why, "level %u: %s", w->step[w->steps - 1].level,
+                 mmu_failure_text(w->failure));
+    else
+        snprintf(out->why, sizeof out->why, "%s", mmu_failure_text(w->failure));
+}
+
+static void view_walk_of(const struct walk *w, uint32_t va, char access, struct view_walk *out)
+{
+    *out = (struct view_walk){
+        .present = true,
+        .bare = w->context.satp == 0,
+        .ok = w->failure == WALK_OK,
+        .va = va,
+        .pa = w->pa,
+        .root_pa = SATP_PPN(w->context.satp) << PAGE_SHIFT,
+        .asid = (uint16_t)SATP_ASID(w->context.satp),
+        .mode = w->context.mode,
+        .access = access,
+        .step_count = w->steps,
+    };
+    for (int i = 0; i < w->steps; i++) {
+        const struct walk_step *step = &w->step[i];
+        out->step[i] = (struct view_walk_step){
+            .level = step->level,
+            .table_pa = step->pte_pa & ~PAGE_MASK,
+            .index = (step->pte_pa & PAGE_MASK) / 4,
+            .pte_pa = step->pte_pa,
+            .pte = step->pte,
+            .pte_new = step->pte_new,
+            .leaf = step->pte & PTE_V && PTE_IS_LEAF(step->pte),
+            .updated = step->pte != step->pte_new,
+        };
+    }
+    if (out->ok) {
+        out->permissions = w->pte & 0xff;
+        out->page_size = w->level ? SUPERPAGE_SIZE : PAGE_SIZE;
+    } else {
+        explain(w, out);
+    }
+}
+
+/* gPA -> hPA: no table to walk, one look into the monitor's map. */
+static void view_map(struct session *s, uint32_t pa, char access, struct view_walk *out)
+{
+    *out = (struct view_walk){.present = true, .va = pa, .access = access};
+    uint32_t hpa = gpa_to_hpa(&s->vm->gpa, pa);
+    struct device *device = bus_find(&s->guest->bus, pa);
+    out->ok = hpa != 0;
+    out->pa = hpa;
+    out->page_size = out->ok ? PAGE_SIZE : 0;
+    out->permissions = PTE_R | PTE_W | PTE_X;
+    if (device)
+        snprintf(out->why, sizeof out->why, "virtual device: %s", device->name);
+    else if (!hpa && ram_has(&s->guest->ram, pa))
+        snprintf(out->why, sizeof out->why, "no frame yet: it is allotted on the first access");
+    else if (!hpa)
+        snprintf(out->why, sizeof out->why, "the guest has no memory there");
+}
+
+static void view_change(const struct shadow_change *c, uint64_t seq, struct view_shadow_change *out)
+{
+    *out = (struct view_shadow_change){
+        .kind = c->kind, .va = c->va, .count = c->count,
+        .pte_old = c->pte_old, .pte_new = c->pte_new, .exit_seq = seq,
+    };
+    snprintf(out->reason, sizeof out->reason, "%s", c->reason ? c->reason : "");
+}
+
+/* The newest exit that changed a shadow entry. */
+static void newest_change(const struct vm *vm, struct view_shadow_change *out)
+{
+    for (uint64_t back = 0; back < EXIT_LOG && back < vm->exits; back++) {
+        const struct exit_record *r = &vm->log[(vm->exits - back) % EXIT_LOG];
+        if (r->shadow.kind == SHADOW_NONE)
+            continue;
+        view_change(&r->shadow, r->seq, out);
+        return;
+    }
+}
+
+static void view_shadow_side(struct session *s, uint32_t va, char access,
+                             struct view_translation *out)
+{
+    struct walk w = {.access = access_of(access)};
+    struct tlb_context key = mmu_context(s->guest, ACCESS_READ);
+    shadow_class_name(&key, out->shadow_class, sizeof out->shadow_class);
+    if (shadow_look(&s->vm->shadow, va, &w)) {
+        view_walk_of(&w, va, access, &out->shadow);
+    } else {
+        out->shadow = (struct view_walk){.present = true, .va = va, .access = access};
+        snprintf(out->shadow.why, sizeof out->shadow.why,
+                 "no shadow table yet for this root and mode");
+        snprintf(out->shadow.fault, sizeof out->shadow.fault, "none");
+    }
+    for (int i = 0; i < SHADOW_SETS; i++)
+        out->shadow_sets += s->vm->shadow.set[i].root != 0;
+    newest_change(s->vm, &out->change);
+}
+
+void session_translate(struct session *s, uint32_t va, char access, struct view_translation *out)
+{
+    struct walk w;
+    session_enter(s);
+    memset(out, 0, sizeof *out);
+    out->va = va;
+    out->access = access;
+    look(s, va, access_of(access), &w);
+    view_walk_of(&w, va, access, &out->guest);
+    if (s->vm) {
+        if (out->guest.ok)
+            view_map(s, w.pa, access, &out->map);
+        view_shadow_side(s, va, access, out);
+    }
+    session_leave(s);
+}
+
+static char data_access(const struct session *s, struct insn i, uint32_t *va)
+{
+    *va = s->guest->hart.x[i.rs1] + (uint32_t)i.imm;
+    switch (isa_rows[i.op].format) {
+    case FORMAT_L:
+    case FORMAT_LR: return 'r';
+    case FORMAT_S:
+    case FORMAT_AMO: return 'w';
+    default: return 0;
+    }
+}
+
+/* What the instruction at pc is about to touch: its operand if it is a load, store or atomic, else
+ * itself. Directly after an exit for an address, that address. */
+void session_last_access(struct session *s, uint32_t *va, char *access)
+{
+    struct view_insn insn;
+    session_enter(s);
+    const struct exit_record *r = s->vm ? &s->vm->log[s->vm->exits % EXIT_LOG] : NULL;
+    bool just_now = r && s->vm->exits && s->stop == STOPPED_EXIT;
+    if (just_now && (r->reason == EXIT_SHADOW_FILL || r->reason == EXIT_PAGE_FAULT)) {
+        *va = r->tval;
+        *access = r->cause == CAUSE_STORE_PAGE ? 'w' : r->cause == CAUSE_LOAD_PAGE ? 'r' : 'x';
+    } else {
+        view_insn(s, s->guest->hart.pc, &insn);
+        *access = insn.readable ? data_access(s, isa_decode(insn.word), va) : 0;
+        if (!*access) {
+            *va = s->guest->hart.pc;
+            *access = 'x';
+        }
+    }
+    session_leave(s);
+}
+
+/* ---- page tables as regions --------------------------------------------------------------- */
+
+static void add_region(struct view_table *out, uint32_t va, uint32_t pa, uint32_t page_size,
+                       uint32_t permissions)
+{
+    if (out->count) {
+        struct view_region *last = &out->region[out->count - 1];
+        if (last->va + last->size == va && last->pa + last->size == pa &&
+            last->permissions == permissions && last->page_size == page_size) {
+            last->size += page_size;
+            return;
+        }
+    }
+    if (out->count == VIEW_REGIONS) {
+        out->truncated = true;
+        return;
+    }
+    out->region[out->count++] = (struct view_region){va, pa, page_size, permissions, page_size};
+}
+
+/* All leaves of an Sv32 table in this machine's memory. Runs wild with no table: it just sees what
+ * is there, two levels deep. */
+static void add_table(const struct machine *m, uint32_t root, struct view_table *out)
+{
+    const uint32_t *level1 = (const uint32_t *)ram_peek(&m->ram, root);
+    for (uint32_t i = 0; level1 && i < 1024; i++) {
+        uint32_t pte = level1[i], va = i << 22;
+        if (!(pte & PTE_V))
+            continue;
+        if (PTE_IS_LEAF(pte)) {
+            add_region(out, va, PTE_PPN(pte) << PAGE_SHIFT, SUPERPAGE_SIZE, pte & 0xff);
+            continue;
+        }
+        const uint32_t *level0 = (const uint32_t *)ram_peek(&m->ram, PTE_PPN(pte) << PAGE_SHIFT);
+        for (uint32_t j = 0; level0 && j < 1024; j++)
+            if (level0[j] & PTE_V && PTE_IS_LEAF(level0[j]))
+                add_region(out, va | j << 12, PTE_PPN(level0[j]) << PAGE_SHIFT, PAGE_SIZE,
+                           level0[j] & 0xff);
+    }
+}
+
+static void add_map(const struct gpa *gpa, struct view_table *out)
+{
+    for (uint32_t i = 0; i < gpa->pages; i++)
+        if (gpa->frame[i])
+            add_region(out, gpa->base + i * PAGE_SIZE, gpa->frame[i], PAGE_SIZE,
+                       PTE_R | PTE_W | PTE_X);
+}
+
+void session_view_table(struct session *s, enum view_table_kind kind, struct view_table *out)
+{
+    session_enter(s);
+    out->kind = kind;
+    out->present = false;
+    out->truncated = false;
+    out->count = 0;
+    out->root_pa = 0;
+    if (kind == VIEW_GUEST_TABLE) {
+        struct tlb_context context = mmu_context(s->guest, ACCESS_READ);
+        out->present = context.satp != 0;
+        out->root_pa = SATP_PPN(context.satp) << PAGE_SHIFT;
+        if (out->present)
+            add_table(s->guest, out->root_pa, out);
+    } else if (s->vm && kind == VIEW_MAP) {
+        out->present = true;
+        add_map(&s->vm->gpa, out);
+    } else if (s->vm && s->vm->shadow.current) {
+        out->present = true;
+        out->root_pa = s->vm->shadow.current->root;
+        add_table(s->computer, out->root_pa, out);
+    }
+    session_leave(s);
+}
+
+void session_view_tlb(struct session *s, struct view_tlb *out)
+{
+    session_enter(s);
+    memset(out, 0, sizeof *out);
+    const struct tlb *tlb = s->computer ? &s->computer->tlb : &s->guest->tlb;
+    out->misses = tlb->misses;
+    for (int i = 0; i < TLB_ENTRIES; i++) {
+        const struct tlb_entry *e = &tlb->entry[i];
+        for (int a = 0; a < 3; a++) {
+            bool same_as_before = a > 0 && e->tag[a] == e->tag[a - 1];
+            if (!e->tag[a] || same_as_before || out->count == VIEW_TLB)
+                continue;
+            const struct tlb_context *context = tlb_context_of(tlb, e->tag[a]);
+            out->entry[out->count++] = (struct view_tlb_entry){
+                .va = e->tag[a] & ~PAGE_MASK,
+                .pa = e->pa,
+                .permissions = e->pte & 0xff,
+                .satp = context->satp,
+                .mode = context->mode,
+            };
+        }
+    }
+    session_leave(s);
+}
+
+/* ---- exits -------------------------------------------------------------------------------- */
+
+static void view_exit_of(const struct exit_record *r, struct view_exit *out)
+{
+    *out = (struct view_exit){
+        .seq = r->seq, .instruction = r->instruction, .since = r->since, .pc = r->pc,
+        .insn = r->insn, .mode = r->mode, .reason = r->reason, .cause = r->cause,
+        .tval = r->tval, .cost = r->cost,
+    };
+    snprintf(out->reason_name, sizeof out->reason_name, "%s", exit_reason_name(r->reason));
+    exit_describe(r, out->action, sizeof out->action);
+    view_change(&r->shadow, r->seq, &out->shadow);
+}
+
+/* Bare: the log has the numbers, the words are made now. */
+static void view_trap_of(const struct view_exit *trap, struct view_exit *out)
+{
+    static const char *const mode[] = {"U", "S", "?", "M"};
+    *out = *trap;
+    snprintf(out->reason_name, sizeof out->reason_name, "%s",
+             trap->cause & CAUSE_INTERRUPT ? "interrupt" : "exception");
+    snprintf(out->action, sizeof out->action, "%s, from %s mode", isa_cause_name(trap->cause),
+             mode[trap->mode & 3]);
+}
+
+int session_exits(struct session *s, uint64_t after, struct view_exit *out, int max)
+{
+    session_enter(s);
+    uint64_t total = s->vm ? s->vm->exits : s->trap_count;
+    uint64_t oldest = total > EXIT_LOG ? total - EXIT_LOG + 1 : 1;
+    uint64_t seq = after + 1 > oldest ? after + 1 : oldest;
+    int count = 0;
+    for (; seq <= total && count < max; seq++, count++) {
+        struct view_exit *v = &out[count];
+        if (s->vm)
+            view_exit_of(&s->vm->log[seq % EXIT_LOG], v);
+        else
+            view_trap_of(&s->traps[(seq - 1) % TRAP_LOG], v);
+        if (v->insn)
+            isa_disassemble(v->pc, v->insn, v->text, sizeof v->text);
+    }
+    session_leave(s);
+    return count;
+}
+
+static void add_count(struct view_exit_stats *out, const char *name, const char *meaning,
+                      uint64_t count, uint64_t cost)
+{
+    if (!count || out->count == sizeof out->by_reason / sizeof out->by_reason[0])
+        return;
+    struct view_exit_count *c = &out->by_reason[out->count++];
+    snprintf(c->name, sizeof c->name, "%s", name);
+    snprintf(c->meaning, sizeof c->meaning, "%s", meaning);
+    c->count = count;
+    c->cost = cost;
+}
+
+void session_exit_stats(struct session *s, struct view_exit_stats *out)
+{
+    session_enter(s);
+    memset(out, 0, sizeof *out);
+    out->total = s->vm ? s->vm->exits : s->trap_count;
+    out->instructions = s->guest->hart.executed;
+    for (unsigned i = 0; s->vm && i < EXIT_REASONS; i++)
+        add_count(out, exit_reason_name(i), exit_reason_meaning(i), s->vm->count[i],
+                  s->vm->cost[i]);
+    for (uint32_t i = 0; !s->vm && i < 2 * CAUSE_COUNT; i++) {
+        uint32_t cause = i % CAUSE_COUNT | (i < CAUSE_COUNT ? 0 : CAUSE_INTERRUPT);
+        add_count(out, isa_cause_name(cause), isa_cause_meaning(cause),
+                  s->trap_kind[i / CAUSE_COUNT][i % CAUSE_COUNT], 0);
+    }
+    session_leave(s);
+}
+
+/* ---- devices ------------------------------------------------------------------------------ */
+
+static void view_device_of(const struct device *d, struct view_device *out)
+{
+    snprintf(out->name, sizeof out->name, "%s", d->name);
+    snprintf(out->about, sizeof out->about, "%s", d->about);
+    out->base = d->base;
+    out->size = d->size;
+    out->irq = d->irq;
+    for (unsigned i = 0; i < d->register_count && out->count < VIEW_DEVICE_REGS; i++) {
+        const struct device_register *r = &d->registers[i];
+        struct view_device_register *v = &out->reg[out->count++];
+        snprintf(v->name, sizeof v->name, "%s", r->name);
+        snprintf(v->access, sizeof v->access, "%s", r->access);
+        snprintf(v->meaning, sizeof v->meaning, "%s", r->meaning);
+        v->offset = r->offset;
+        v->size = r->size;
+        v->value = strchr(r->access, 'r') ? d->ops->peek(d->self, r->offset, r->size) : 0;
+    }
+}
+
+void session_view_devices(struct session *s, struct view_devices *out)
+{
+    session_enter(s);
+    memset(out, 0, sizeof *out);
+    for (unsigned i = 0; i < s->guest->bus.count && out->count < VIEW_DEVICES; i++)
+        view_device_of(s->guest->bus.device[i], &out->device[out->count++]);
+    session_leave(s);
+}
+
+/* ---- digests, symbols, signature ---------------------------------------------------------- */
+
+uint64_t session_digest(struct session *s)
+{
+    session_enter(s);
+    uint64_t digest = machine_digest(s->guest);
+    session_leave(s);
+    return digest;
+}
+
+uint64_t session_digest_all(struct session *s)
+{
+    struct digest digest;
+    session_enter(s);
+    digest_init(&digest);
+    digest_u64(&digest, machine_digest(s->guest));
+    if (s->vm)
+        vm_digest(s->vm, &digest);
+    session_leave(s);
+    return digest.value;
+}
+
+/* "file.c:42" */
+static bool lookup_line(const struct symbols *symbols, const char *name, uint32_t *address)
+{
+    char file[VIEW_FILE];
+    const char *colon = strrchr(name, ':');
+    if (!colon || colon == name || (size_t)(colon - name) >= sizeof file)
+        return false;
+    memcpy(file, name, (size_t)(colon - name));
+    file[colon - name] = 0;
+    char *end;
+    long line = strtol(colon + 1, &end, 10);
+    return end != colon + 1 && !*end && line > 0 &&
+           symbols_line_address(symbols, file, (int)line, address);
+}
+
+/* "symbol" or "symbol+8" */
+static bool lookup_symbol(const struct symbols *symbols, const char *name, uint32_t *address)
+{
+    char symbol[256];
+    const char *plus = strchr(name, '+');
+    size_t length = plus ? (size_t)(plus - name) : strlen(name);
+    if (length == 0 || length >= sizeof symbol)
+        return false;
+    memcpy(symbol, name, length);
+    symbol[length] = 0;
+    char *end = NULL;
+    unsigned long offset = plus ? strtoul(plus + 1, &end, 0) : 0;
+    if (plus && (end == plus + 1 || *end))
+        return false;
+    if (!symbols_find(symbols, symbol, address))
+        return false;
+    *address += (uint32_t)offset;
+    return true;
+}
+
+int session_lookup(struct session *s, const char *name, uint32_t *address)
+{
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(name, &end, 0);
+    if (*name >= '0' && *name <= '9' && !*end) {
+        *address = (uint32_t)number;
+        return errno || number > UINT32_MAX ? -ENOENT : 0;
+    }
+    session_enter(s);
+    const struct symbols *symbols = s->guest->symbols;
+    bool found = symbols &&
+                 (lookup_symbol(symbols, name, address) || lookup_line(symbols, name, address));
+    session_leave(s);
+    return found ? 0 : -ENOENT;
+}
+
+bool session_symbol(struct session *s, uint32_t address, char *out, size_t size)
+{
+    bool start;
+    session_enter(s);
+    symbol_text(s, address, out, size, &start);
+    session_leave(s);
+    return out[0] != 0;
+}
+
+static int write_words(const struct ram *ram, uint32_t from, uint32_t end, FILE *file)
+{
+    for (uint32_t at = from; at < end; at += 4) {
+        uint32_t word;
+        if (!ram_read(ram, at, &word, sizeof word))
+            return -EFAULT;
+        if (fprintf(file, "%08x\n", word) < 0)
+            return -EIO;
+    }
+    return 0;
+}
+
+int session_write_signature(struct session *s, const char *path)
+{
+    session_enter(s);
+    const struct machine *m = s->guest;
+    int error = m->signature_begin && m->signature_end > m->signature_begin ? 0 : -ENOENT;
+    FILE *file = error ? NULL : fopen(path, "w");
+    if (!error && !file)
+        error = -errno;
+    if (file) {
+        error = write_words(&m->ram, m->signature_begin, m->signature_end, file);
+        if (fclose(file) && !error)
+            error = -EIO;
+    }
+    session_leave(s);
+    return error;
+}
