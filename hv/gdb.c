@@ -237,6 +237,7 @@ static void packet_end(struct gdb *gdb)
 
 static void receive_byte(struct gdb *gdb, uint8_t byte)
 {
+    int digit = hex_digit(byte);
     switch (gdb->receive) {
     case RECEIVE_NOTHING:
         if (byte == '$')
@@ -246,14 +247,13 @@ static void receive_byte(struct gdb *gdb, uint8_t byte)
         break;
     case RECEIVE_PAYLOAD: packet_byte(gdb, byte); break;
     case RECEIVE_SUM_HIGH:
-        gdb->sum_sent = (uint8_t)(hex_digit(byte) << 4);
-        gdb->receive = hex_digit(byte) < 0 ? RECEIVE_NOTHING : RECEIVE_SUM_LOW;
+        gdb->receive = digit < 0 ? RECEIVE_NOTHING : RECEIVE_SUM_LOW;
+        gdb->sum_sent = (uint8_t)((digit & 15) << 4);
         break;
     case RECEIVE_SUM_LOW:
-        gdb->sum_sent |= (uint8_t)(hex_digit(byte) & 15);
-        if (hex_digit(byte) < 0)
-            gdb->receive = RECEIVE_NOTHING;
-        else
+        gdb->receive = RECEIVE_NOTHING;
+        gdb->sum_sent |= (uint8_t)(digit & 15);
+        if (digit >= 0)
             packet_end(gdb);
         break;
     }

@@ -12,6 +12,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,13 +23,49 @@
 #include <unistd.h>
 
 static const char *const SEEDS[] = {
-    "?", "g", "Gffffffff", "p20", "P20=00000080", "m80000000,40", "m0,ffffffff", "mffffffff,ffff",
-    "M80000000,4:00112233", "X80000000,4:abcd", "Xffffffff,ffffffff:", "Z0,80000000,4",
-    "Z2,80000010,ffffffff", "Z4,ffffffff,8", "z0,80000000,4", "s", "s80000000", "vCont;s:1",
-    "vCont?", "vCont", "vCont;c", "qSupported:xmlRegisters=i386", "qXfer:features:read:target.xml:0,ff",
-    "qXfer:features:read:target.xml:ffffffff,ffffffff", "qRcmd,68656c70", "qRcmd,77616c6b203078",
-    "qRcmd,7", "qAttached", "qC", "qfThreadInfo", "qsThreadInfo", "Hg0", "T1", "vMustReplyEmpty",
-    "C05", "S05", "qRcmd,65786974", "QNonStop:1", "bs", "i", "R", "!", "",
+    "?",
+    "g",
+    "Gffffffff",
+    "p20",
+    "P20=00000080",
+    "m80000000,40",
+    "m0,ffffffff",
+    "mffffffff,ffff",
+    "M80000000,4:00112233",
+    "X80000000,4:abcd",
+    "Xffffffff,ffffffff:",
+    "Z0,80000000,4",
+    "Z2,80000010,ffffffff",
+    "Z4,ffffffff,8",
+    "z0,80000000,4",
+    "s",
+    "s80000000",
+    "vCont;s:1",
+    "vCont?",
+    "vCont",
+    "vCont;c",
+    "qSupported:xmlRegisters=i386",
+    "qXfer:features:read:target.xml:0,ff",
+    "qXfer:features:read:target.xml:ffffffff,ffffffff",
+    "qRcmd,68656c70",
+    "qRcmd,77616c6b203078",
+    "qRcmd,7",
+    "qAttached",
+    "qC",
+    "qfThreadInfo",
+    "qsThreadInfo",
+    "Hg0",
+    "T1",
+    "vMustReplyEmpty",
+    "C05",
+    "S05",
+    "qRcmd,65786974",
+    "QNonStop:1",
+    "bs",
+    "i",
+    "R",
+    "!",
+    "",
 };
 
 enum { SEED_COUNT = sizeof SEEDS / sizeof *SEEDS };
@@ -52,27 +89,39 @@ static int connect_to(int port)
         printf("cannot connect: %s\n", strerror(errno));
         exit(1);
     }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     return fd;
 }
 
-/* Takes what has come, without waiting longer than that. Returns the number of bytes. */
-static size_t drain(int fd, int wait_ms, char *bytes, size_t size)
+/* Throws away what has been answered so far. */
+static void discard(int fd)
 {
+    char answers[65536];
+    while (recv(fd, answers, sizeof answers, MSG_DONTWAIT) > 0)
+        ;
+}
+
+/* Waits until the answers contain a packet that begins so; false after ten seconds. */
+static bool answers_with(int fd, const char *first, const char *second)
+{
+    static char answers[65536];
     size_t count = 0;
     struct pollfd ready = {.fd = fd, .events = POLLIN};
-    while (count + 1 < size && poll(&ready, 1, count ? 20 : wait_ms) > 0) {
-        ssize_t got = recv(fd, bytes + count, size - 1 - count, 0);
+    while (count + 1 < sizeof answers && poll(&ready, 1, 10000) > 0) {
+        ssize_t got = recv(fd, answers + count, sizeof answers - 1 - count, 0);
         if (got <= 0)
             break;
         count += (size_t)got;
+        answers[count] = '\0';
+        if (strstr(answers, first) || strstr(answers, second))
+            return true;
     }
-    bytes[count] = '\0';
-    return count;
+    printf("no stop reply but '%s'\n", answers);
+    return false;
 }
 
 static void send_all(int fd, const char *bytes, size_t count)
 {
-    char answers[65536];
     while (count) {
         ssize_t sent = send(fd, bytes, count, MSG_NOSIGNAL);
         if (sent <= 0)
@@ -80,7 +129,6 @@ static void send_all(int fd, const char *bytes, size_t count)
         bytes += sent;
         count -= (size_t)sent;
     }
-    drain(fd, 0, answers, sizeof answers);
 }
 
 static void send_packet(int fd, const char *payload, size_t count)
@@ -149,7 +197,6 @@ static void send_rubbish(int fd)
 
 int main(int argc, char **argv)
 {
-    char answers[65536];
     if (argc != 4)
         return 2;
     int port = atoi(argv[1]), rounds = atoi(argv[3]);
@@ -161,15 +208,12 @@ int main(int argc, char **argv)
             fd = connect_to(port);
         }
         send_rubbish(fd);
+        discard(fd);
     }
     close(fd);
     fd = connect_to(port);
     send_packet(fd, "?", 1);
-    drain(fd, 10000, answers, sizeof answers);
+    bool alive = answers_with(fd, "$T", "$W");
     close(fd);
-    if (!strstr(answers, "$T") && !strstr(answers, "$W")) {
-        printf("no stop reply but '%s'\n", answers);
-        return 1;
-    }
-    return 0;
+    return alive ? 0 : 1;
 }
