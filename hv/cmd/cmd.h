@@ -39,12 +39,9 @@ enum { TRACE_EXITS = 1, TRACE_MMU = 2, TRACE_INSNS = 4 };
 /* The kinds of drawing that `vitrine draw` makes. */
 enum draw_what { DRAW_TRANSLATION, DRAW_TABLES, DRAW_EXITS };
 
-enum clock_choice { CLOCK_DEFAULT, CLOCK_INSTRUCTIONS, CLOCK_HOST };
-
 /* All options of all subcommands, as parsed. */
 struct options {
     struct session_config config;
-    enum clock_choice clock;
     const char *input; /* file that is typed to the guest in the place of stdin */
     unsigned trace;    /* TRACE_* */
     bool json;
@@ -96,11 +93,8 @@ int parse_size(const char *text, uint64_t *out);
  * will come. NULL after the error was printed. */
 struct session *cmd_open(const struct options *options, const char *image);
 
-/* An address: a number, symbol, symbol+offset or file:line. 0, or -ENOENT. */
-int cmd_address(struct session *session, const char *text, uint32_t *out);
-
 /* Runs to `at`: a decimal number is a count of guest instructions, all else an address as in
- * cmd_address(). NULL: stays at the start. Returns 0 or, after a message, EXIT_*. */
+ * session_lookup(). NULL: stays at the start. Returns 0 or, after a message, EXIT_*. */
 int cmd_run_to(struct session *session, const char *at);
 
 /* 0, or EXIT_USAGE after a message if the file at `path` could not be written. Writes nothing. */

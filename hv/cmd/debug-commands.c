@@ -38,7 +38,7 @@ static int take_count(const char *text, uint64_t otherwise, uint64_t max, uint64
 
 static int take_address(struct debug *debug, const char *text, uint32_t *out)
 {
-    if (cmd_address(debug->session, text, out))
+    if (session_lookup(debug->session, text, out))
         return fail(text, "no such symbol, line or address");
     return 0;
 }

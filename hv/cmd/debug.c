@@ -142,13 +142,14 @@ static struct session *open_session(struct debug *debug, const struct options *o
     struct session_config config = options->config;
     char why[SESSION_ERROR];
     config.image = image;
-    config.host_clock = options->clock == CLOCK_HOST;
     config.output = on_output;
     config.stopped = on_stopped;
     config.context = debug;
     struct session *session = session_new(&config, why);
     if (!session)
         cmd_fail("%s", why);
+    else if (!debug->interactive) /* a script does not wait for a guest that waits for input */
+        session_input_end(session);
     return session;
 }
 

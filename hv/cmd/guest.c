@@ -3,7 +3,6 @@
  */
 #include "config.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -53,17 +52,6 @@ struct session *cmd_open(const struct options *options, const char *image)
     return session;
 }
 
-int cmd_address(struct session *session, const char *text, uint32_t *out)
-{
-    uint64_t number;
-    if (!isdigit((unsigned char)*text) || parse_size(text, &number))
-        return session_lookup(session, text, out);
-    if (number > UINT32_MAX)
-        return -ENOENT;
-    *out = (uint32_t)number;
-    return 0;
-}
-
 static bool is_count(const char *text)
 {
     return text[strspn(text, "0123456789")] == '\0';
@@ -77,7 +65,7 @@ int cmd_run_to(struct session *session, const char *at)
     if (!at)
         return 0;
     bool by_count = is_count(at);
-    if (by_count ? parse_size(at, &count) : cmd_address(session, at, &address))
+    if (by_count ? parse_size(at, &count) : session_lookup(session, at, &address))
         return cmd_fail("--at %s: no such symbol, line or address", at);
     if (by_count && count == 0)
         return 0;
@@ -86,7 +74,7 @@ int cmd_run_to(struct session *session, const char *at)
         return cmd_fail("--at %s: %s", at, strerror(-failed));
     session_wait(session, -1);
     session_status(session, &status);
-    if (status.stop == (by_count ? STOPPED_STEP : STOPPED_BREAKPOINT))
+    if (status.stop == STOPPED_STEP || status.stop == STOPPED_BREAKPOINT)
         return 0;
     cmd_fail("--at %s: not reached, the guest stopped after %llu instructions: %s", at,
              (unsigned long long)status.instructions, status.text);

@@ -93,7 +93,7 @@ static const char *set_engine(void *field, const char *value)
 static const char *set_clock(void *field, const char *value)
 {
     int found = find_word(value, (const char *const[]){"instructions", "host", NULL});
-    *(enum clock_choice *)field = found == 1 ? CLOCK_HOST : CLOCK_INSTRUCTIONS;
+    *(bool *)field = found == 1;
     return found < 0 ? "instructions or host" : NULL;
 }
 
@@ -171,8 +171,8 @@ static const struct option_row ROWS[] = {
      "bootargs in the device tree"},
     {"max-instructions", "N", CMD_GUEST, AT(config.max_instructions), set_count,
      "stop after N guest instructions (run: exit status 124)"},
-    {"clock", "NAME", CMD_RUN | CMD_DEBUG, AT(clock), set_clock,
-     "what moves mtime: instructions, or host (default of run at a terminal)"},
+    {"clock", "NAME", CMD_RUN | CMD_DEBUG, AT(config.host_clock), set_clock,
+     "what moves the guest's time: instructions (default) or host"},
     {"misaligned", "hardware|trap", CMD_GUEST, AT(config.misaligned_trap), set_trap,
      "misaligned loads and stores are done, or trap (default: hardware)"},
     {"ad-bits", "hardware|trap", CMD_GUEST, AT(config.ad_trap), set_trap,

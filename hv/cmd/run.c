@@ -34,6 +34,7 @@ struct run {
     struct trace trace;
     atomic_bool output_broken; /* stdout is gone */
 
+    bool waits; /* between two batches, for input */
     struct gdb *_Atomic gdb;
     pthread_t gdb_thread;
     atomic_bool gdb_done;
@@ -121,12 +122,13 @@ static bool run_is_over(struct run *run)
     session_status(run->session, &status);
     if (status.state == SESSION_RUNNING)
         return false;
-    if (run->trace.what) {
-        trace_drain(&run->trace, run->session);
-        if (status.stop == STOPPED_STEP)
-            return start_slice(run) != 0;
-    }
-    return true;
+    if (!run->trace.what)
+        return true;
+    trace_drain(&run->trace, run->session);
+    if (status.stop == STOPPED_STEP)
+        return start_slice(run) != 0;
+    run->waits = status.stop == STOPPED_IDLE && !run->console.ended;
+    return !run->waits;
 }
 
 static void run_loop(struct run *run)
@@ -139,8 +141,12 @@ static void run_loop(struct run *run)
         /* What the session did not take is offered again soon. */
         poll(fds, 2, run->console.count ? 10 : -1);
         waker_clear(run->waker);
-        if (fds[1].revents || run->console.count)
-            console_read(&run->console, run->session);
+        if (!fds[1].revents && !run->console.count)
+            continue;
+        console_read(&run->console, run->session);
+        if (run->waits)
+            start_slice(run);
+        run->waits = false;
     }
     session_pause(run->session);
     session_wait(run->session, -1);
@@ -185,19 +191,12 @@ static void stop_gdb(struct run *run)
 
 /* ---- before and after --------------------------------------------------------------------- */
 
-static bool wants_host_clock(const struct options *options)
-{
-    if (options->clock == CLOCK_DEFAULT)
-        return !options->input && isatty(STDIN_FILENO);
-    return options->clock == CLOCK_HOST;
-}
-
 static struct session *open_session(struct run *run, const char *image)
 {
     struct session_config config = run->options->config;
     char why[SESSION_ERROR];
     config.image = image;
-    config.host_clock = wants_host_clock(run->options);
+    config.paced = !run->options->input && isatty(STDIN_FILENO);
     config.output = on_output;
     config.stopped = on_stopped;
     config.context = run;

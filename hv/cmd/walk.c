@@ -15,7 +15,7 @@ int cmd_walk(const struct options *options, int argc, char **argv)
     if (!session)
         return EXIT_USAGE;
     int status = cmd_run_to(session, options->at);
-    if (!status && cmd_address(session, argv[1], &va))
+    if (!status && session_lookup(session, argv[1], &va))
         status = cmd_fail("%s: no such symbol, line or address", argv[1]);
     if (!status) {
         session_translate(session, va, options->access, &translation);
