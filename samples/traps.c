@@ -265,11 +265,11 @@ static int try(const struct experiment *e)
 
     uint32_t cause = cause_of_trap(e), tval = promised_tval(e);
     uint32_t from = (trap.from & MSTATUS_MPP) >> 11, number = cause & 31;
-    uart_puts(cause & CAUSE_INTERRUPT ? "irq " : "  ");
+    uart_puts(cause & CAUSE_INTERRUPT ? "irq " : " ");
     uart_puts(number < 10 ? " " : "");
     uart_dec(number);
     uart_puts("  ");
-    uart_column(cause == e->cause ? e->name : "NOT AS EXPECTED", e->raise ? 28 : 30);
+    uart_column(cause == e->cause ? e->name : "NOT AS EXPECTED", e->raise ? 27 : 30);
     uart_puts("  from ");
     uart_putc("US?M"[from]);
     if (tval)
