@@ -247,10 +247,23 @@ static void reset_hart(struct machine *m, const struct image *image)
     }
 }
 
+void machine_clear(struct machine *m)
+{
+    ram_clear(&m->ram);
+    m->firmware = false;
+    m->tohost = m->fromhost = m->signature_begin = m->signature_end = 0;
+    for (unsigned i = 0; i < m->bus.count; i++)
+        m->bus.device[i]->ops->reset(m->bus.device[i]->self);
+    hart_reset(&m->hart, VIRT_RAM);
+    tlb_reset(&m->tlb);
+    mmu_context_changed(m);
+    m->stop = STOP_NONE;
+}
+
 int machine_load(struct machine *m, const char *path, char *why)
 {
     struct image image;
-    ram_clear(&m->ram);
+    machine_clear(m);
     int error = image_load(&image, path, &m->ram, why);
     if (error)
         return error;
@@ -261,15 +274,11 @@ int machine_load(struct machine *m, const char *path, char *why)
     m->fromhost = symbol(m, "fromhost");
     m->signature_begin = symbol(m, "begin_signature");
     m->signature_end = symbol(m, "end_signature");
-    for (unsigned i = 0; i < m->bus.count; i++)
-        m->bus.device[i]->ops->reset(m->bus.device[i]->self);
     error = place_dtb(m, &image, why);
     if (error)
         return error;
     reset_hart(m, &image);
-    tlb_reset(&m->tlb);
     mmu_context_changed(m);
-    m->stop = STOP_NONE;
     return 0;
 }
 

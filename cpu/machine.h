@@ -148,6 +148,9 @@ void machine_free(struct machine *machine);
  * tree, resets. -ENOENT..., -EINVAL with `why`. May be called again: it is also the reset. */
 int machine_load(struct machine *machine, const char *path, char *why);
 
+/* Power-on: memory zero, devices reset, the hart in M mode at the start of RAM, nothing loaded. */
+void machine_clear(struct machine *machine);
+
 /* Runs exactly `budget` instructions or up to a stop; see engine.h. */
 enum stop_reason machine_run(struct machine *machine, uint64_t budget);
 

@@ -252,18 +252,22 @@ void vm_free(struct vm *vm)
     free(vm);
 }
 
-int vm_load(struct vm *vm, const char *path, char *why)
+void vm_clear(struct vm *vm)
 {
-    shadow_drop_all(&vm->shadow, "the guest was loaded anew");
-    ram_clear(&vm->machine->ram);
+    shadow_drop_all(&vm->shadow, "the machine was reset");
+    machine_clear(vm->machine);
     gpa_clear(&vm->gpa);
-    int error = machine_load(vm->machine, path, why);
     vm->exits = vm->direct = vm->last_exit = 0;
     memset(vm->count, 0, sizeof vm->count);
     memset(vm->cost, 0, sizeof vm->cost);
     memset(vm->log, 0, EXIT_LOG * sizeof *vm->log);
     vm->debug_changed = true;
-    return error;
+}
+
+int vm_load(struct vm *vm, const char *path, char *why)
+{
+    vm_clear(vm);
+    return machine_load(vm->machine, path, why);
 }
 
 void vm_digest(struct vm *vm, struct digest *digest)

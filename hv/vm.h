@@ -86,6 +86,8 @@ uint32_t vmm_memory_for(uint32_t memory);
  * failure. It is loaded and run as any machine: machine_load(vm->machine), machine_run(). */
 struct vm *vm_new(struct vmm *vmm, const struct machine_config *config, char *why);
 void vm_free(struct vm *vm);
+/* machine_clear() and everything else that a reset means: frames, shadow tables, counts. */
+void vm_clear(struct vm *vm);
 /* machine_load() and everything else that a reset means. Same errors. */
 int vm_load(struct vm *vm, const char *path, char *why);
 

@@ -1,0 +1,461 @@
+/* Random programs. See random-program.h. */
+#include "tests/random-program.h"
+
+#include <string.h>
+
+#include "cpu/isa.h"
+
+/* ---- lots --------------------------------------------------------------------------------- */
+
+uint64_t random_next(uint64_t *state) /* splitmix64 */
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+uint32_t random_below(uint64_t *state, uint32_t bound)
+{
+    return (uint32_t)((random_next(state) >> 32) * bound >> 32);
+}
+
+/* ---- where things are (physical; the first address space maps most of it one to one) ------- */
+
+#define AT_ENTRY   0x80000000u
+#define AT_M_TRAP  0x80000400u
+#define AT_S_TRAP  0x80000800u
+#define AT_LOTTERY 0x80000c00u /* words that the trap handlers draw from */
+#define AT_CODE    0x80010000u
+#define AT_DATA    0x80020000u /* 16 pages */
+#define AT_ROOT    0x80080000u /* three root tables */
+#define AT_LEAF    0x80083000u /* a leaf table for each */
+#define ALIAS      0x40000000u /* data again, at another virtual address */
+#define SUPER      0xc0000000u /* all RAM as one 4 MiB page */
+
+enum { ROOTS = 3 };
+
+/* ---- assembling --------------------------------------------------------------------------- */
+
+static uint32_t r_type(uint32_t match, unsigned rd, unsigned rs1, unsigned rs2)
+{
+    return match | rd << 7 | rs1 << 15 | rs2 << 20;
+}
+
+static uint32_t i_type(uint32_t match, unsigned rd, unsigned rs1, int32_t imm)
+{
+    return match | rd << 7 | rs1 << 15 | (uint32_t)imm << 20;
+}
+
+static uint32_t s_type(uint32_t match, unsigned rs1, unsigned rs2, int32_t imm)
+{
+    uint32_t u = (uint32_t)imm;
+    return match | (u & 31) << 7 | rs1 << 15 | rs2 << 20 | (u >> 5 & 127) << 25;
+}
+
+static uint32_t b_type(uint32_t match, unsigned rs1, unsigned rs2, int32_t offset)
+{
+    uint32_t u = (uint32_t)offset;
+    return match | (u >> 11 & 1) << 7 | (u >> 1 & 15) << 8 | rs1 << 15 | rs2 << 20 |
+           (u >> 5 & 63) << 25 | (u >> 12 & 1) << 31;
+}
+
+static uint32_t j_type(unsigned rd, int32_t offset)
+{
+    uint32_t u = (uint32_t)offset;
+    return 0x6f | rd << 7 | (u >> 12 & 255) << 12 | (u >> 11 & 1) << 20 | (u >> 1 & 1023) << 21 |
+           (u >> 20 & 1) << 31;
+}
+
+static uint32_t row(enum insn_op op)
+{
+    return isa_rows[op].match;
+}
+
+struct writer {
+    uint32_t *at;
+};
+
+static void emit(struct writer *w, uint32_t word)
+{
+    *w->at++ = word;
+}
+
+static void emit_li(struct writer *w, unsigned rd, uint32_t value)
+{
+    int32_t low = (int32_t)(value << 20) >> 20;
+    emit(w, row(OP_lui) | rd << 7 | ((value - (uint32_t)low) & 0xfffff000));
+    emit(w, i_type(row(OP_addi), rd, rd, low));
+}
+
+static void emit_csr(struct writer *w, enum insn_op op, unsigned rd, unsigned csr, unsigned rs1)
+{
+    emit(w, row(op) | rd << 7 | rs1 << 15 | csr << 20);
+}
+
+/* ---- trap handlers ------------------------------------------------------------------------ */
+
+/*
+ * x28..x31 belong to the handlers. A trap at a fetch goes on at a random place of the code, any
+ * other behind the instruction (interrupts: at it). Then bits of a random number are put into
+ * xstatus, so that xRET ends in a random mode with random SUM, MXR, MPRV ...
+ */
+static void make_handler(uint32_t *to, uint32_t at, bool is_m)
+{
+    struct writer w = {to};
+    unsigned cause = is_m ? CSR_MCAUSE : CSR_SCAUSE, epc = is_m ? CSR_MEPC : CSR_SEPC;
+    unsigned status = is_m ? CSR_MSTATUS : CSR_SSTATUS;
+    uint32_t bits = is_m ? MSTATUS_MPP | MSTATUS_MPIE | MSTATUS_SUM | MSTATUS_MXR | MSTATUS_SPP |
+                               MSTATUS_SPIE
+                         : MSTATUS_SPP | MSTATUS_SPIE | MSTATUS_SUM | MSTATUS_MXR;
+
+    emit_li(&w, 31, AT_LOTTERY);
+    emit(&w, i_type(row(OP_lw), 30, 31, 0));
+    emit(&w, i_type(row(OP_slli), 29, 30, 13)); /* xorshift32 */
+    emit(&w, r_type(row(OP_xor), 30, 30, 29));
+    emit(&w, i_type(row(OP_srli), 29, 30, 17));
+    emit(&w, r_type(row(OP_xor), 30, 30, 29));
+    emit(&w, i_type(row(OP_slli), 29, 30, 5));
+    emit(&w, r_type(row(OP_xor), 30, 30, 29));
+    emit(&w, s_type(row(OP_sw), 31, 30, 0));
+
+    emit_csr(&w, OP_csrrs, 29, cause, 0);
+    emit(&w, i_type(row(OP_slti), 28, 29, 0)); /* interrupt? */
+    uint32_t *skip_interrupt = w.at++;
+    emit(&w, i_type(row(OP_sltiu), 28, 29, 2)); /* causes 0 and 1 */
+    uint32_t *to_fetch = w.at++;
+    emit(&w, i_type(row(OP_addi), 29, 29, -12)); /* cause 12 */
+    uint32_t *to_fetch_too = w.at++;
+    emit_csr(&w, OP_csrrs, 29, epc, 0);
+    emit(&w, i_type(row(OP_addi), 29, 29, 4));
+    emit_csr(&w, OP_csrrw, 0, epc, 29);
+    uint32_t *to_end = w.at++;
+
+    uint32_t *fetch = w.at;
+    emit_li(&w, 28, (PROGRAM_INSNS - 1) * 4);
+    emit(&w, r_type(row(OP_and), 28, 28, 30));
+    emit_li(&w, 29, AT_CODE);
+    emit(&w, r_type(row(OP_add), 28, 28, 29));
+    emit_csr(&w, OP_csrrw, 0, epc, 28);
+
+    uint32_t *end = w.at;
+    emit_li(&w, 28, bits);
+    emit_csr(&w, OP_csrrc, 0, status, 28);
+    emit(&w, r_type(row(OP_and), 28, 28, 30));
+    emit_csr(&w, OP_csrrs, 0, status, 28);
+    emit(&w, row(OP_sfence_vma)); /* see put_pte() */
+    emit(&w, row(is_m ? OP_mret : OP_sret));
+
+    *skip_interrupt = b_type(row(OP_bne), 28, 0, (int32_t)((end - skip_interrupt) * 4));
+    *to_fetch = b_type(row(OP_bne), 28, 0, (int32_t)((fetch - to_fetch) * 4));
+    *to_fetch_too = b_type(row(OP_beq), 29, 0, (int32_t)((fetch - to_fetch_too) * 4));
+    *to_end = j_type(0, (int32_t)((end - to_end) * 4));
+    (void)at;
+}
+
+/* ---- page tables -------------------------------------------------------------------------- */
+
+static uint32_t random_flags(uint64_t *r)
+{
+    static const uint8_t rights[] = {PTE_R, PTE_R | PTE_W, PTE_X, PTE_R | PTE_X,
+                                     PTE_R | PTE_W | PTE_X, PTE_R | PTE_W | PTE_X};
+    uint32_t flags = rights[random_below(r, sizeof rights)];
+    if (random_below(r, 8))
+        flags |= PTE_V;
+    if (random_below(r, 2))
+        flags |= PTE_U;
+    if (random_below(r, 2))
+        flags |= PTE_A;
+    if (random_below(r, 3) == 0)
+        flags |= PTE_D;
+    return flags;
+}
+
+static uint32_t leaf_for(uint64_t *r, uint32_t pa)
+{
+    return pa >> 12 << 10 | random_flags(r);
+}
+
+struct tables {
+    uint32_t root[ROOTS][1024], leaf[ROOTS][1024];
+};
+
+static void make_tables(struct tables *t, uint64_t *r)
+{
+    uint32_t all = PTE_R | PTE_W | PTE_X | PTE_V;
+    for (unsigned n = 0; n < ROOTS; n++) {
+        uint32_t leaf_pa = AT_LEAF + n * PAGE_SIZE;
+        t->root[n][VPN(AT_ENTRY, 1)] = leaf_pa >> 12 << 10 | PTE_V;
+        t->root[n][VPN(ALIAS, 1)] = leaf_pa >> 12 << 10 | PTE_V;
+        t->root[n][VPN(SUPER, 1)] = AT_ENTRY >> 12 << 10 | random_flags(r);
+        t->root[n][VPN(VIRT_UART, 1)] = (VIRT_UART & ~(SUPERPAGE_SIZE - 1)) >> 12 << 10 | all |
+                                        (random_below(r, 2) ? PTE_U : 0);
+        /* The handlers and the lots must stay reachable from S. */
+        t->leaf[n][0] = AT_ENTRY >> 12 << 10 | all | PTE_A | PTE_D;
+        for (uint32_t page = 0; page < PROGRAM_INSNS * 4 / PAGE_SIZE; page++)
+            t->leaf[n][16 + page] = (AT_CODE + page * PAGE_SIZE) >> 12 << 10 | all |
+                                    (random_below(r, 2) ? PTE_U : 0);
+        for (uint32_t page = 0; page < 16; page++)
+            t->leaf[n][32 + page] = leaf_for(r, AT_DATA + page * PAGE_SIZE);
+    }
+}
+
+/* ---- random instructions ------------------------------------------------------------------ */
+
+static unsigned any_register(uint64_t *r)
+{
+    return random_below(r, 28);
+}
+
+static int32_t small(uint64_t *r)
+{
+    return (int32_t)random_below(r, 4096) - 2048;
+}
+
+static enum insn_op pick(uint64_t *r, enum insn_op first, enum insn_op last)
+{
+    return first + random_below(r, (uint32_t)(last - first + 1));
+}
+
+static void put_compute(struct writer *w, uint64_t *r)
+{
+    unsigned rd = any_register(r), a = any_register(r), b = any_register(r);
+    switch (random_below(r, 4)) {
+    case 0: emit(w, i_type(row(pick(r, OP_addi, OP_andi)), rd, a, small(r))); break;
+    case 1: emit(w, i_type(row(pick(r, OP_slli, OP_srai)), rd, a, (int32_t)random_below(r, 32))); break;
+    case 2: emit(w, r_type(row(pick(r, OP_add, OP_and)), rd, a, b)); break;
+    default: emit(w, r_type(row(pick(r, OP_mul, OP_remu)), rd, a, b)); break;
+    }
+}
+
+static void put_upper(struct writer *w, uint64_t *r)
+{
+    uint32_t imm = (uint32_t)random_next(r) & 0xfffff000;
+    emit(w, row(random_below(r, 2) ? OP_lui : OP_auipc) | any_register(r) << 7 | imm);
+}
+
+static void put_branch(struct writer *w, uint64_t *r)
+{
+    int32_t offset = ((int32_t)random_below(r, 40) - 12) * 4;
+    if (random_below(r, 100) == 0)
+        offset += 2; /* misaligned target */
+    if (random_below(r, 4) == 0)
+        emit(w, j_type(any_register(r), offset));
+    else
+        emit(w, b_type(row(pick(r, OP_beq, OP_bgeu)), any_register(r), any_register(r), offset));
+}
+
+/* A register that points somewhere interesting: x8 and x9 are made so again and again. */
+static void put_base(struct writer *w, uint64_t *r)
+{
+    static const uint32_t base[] = {AT_DATA, AT_DATA, ALIAS + 0x20000, SUPER + 0x20000,
+                                    AT_DATA + 0xff0, VIRT_UART, VIRT_CLINT + 0x4000,
+                                    VIRT_CLINT + 0xbff8, VIRT_PLIC + 0x1000, 0x00000000, AT_CODE};
+    uint32_t at = base[random_below(r, sizeof base / sizeof base[0])];
+    emit_li(w, 8 + random_below(r, 2), at + random_below(r, 16) * PAGE_SIZE * (at == AT_DATA));
+}
+
+static int32_t offset_for(uint64_t *r, unsigned size)
+{
+    int32_t offset = (int32_t)random_below(r, 512) & -(int32_t)size;
+    return random_below(r, 16) ? offset : offset + 1;
+}
+
+static void put_memory(struct writer *w, uint64_t *r)
+{
+    unsigned base = 8 + random_below(r, 2);
+    static const uint8_t load_size[] = {1, 2, 4, 1, 2}, store_size[] = {1, 2, 4};
+    if (random_below(r, 2)) {
+        enum insn_op op = pick(r, OP_lb, OP_lhu);
+        emit(w, i_type(row(op), any_register(r), base, offset_for(r, load_size[op - OP_lb])));
+    } else {
+        enum insn_op op = pick(r, OP_sb, OP_sw);
+        emit(w, s_type(row(op), base, any_register(r), offset_for(r, store_size[op - OP_sb])));
+    }
+}
+
+static void put_atomic(struct writer *w, uint64_t *r)
+{
+    unsigned base = 8 + random_below(r, 2);
+    enum insn_op op = pick(r, OP_lr_w, OP_amomaxu_w);
+    emit(w, r_type(row(op), any_register(r), base, op == OP_lr_w ? 0 : any_register(r)));
+    if (op == OP_lr_w)
+        emit(w, r_type(row(OP_sc_w), any_register(r), base, any_register(r)));
+}
+
+static void put_csr(struct writer *w, uint64_t *r)
+{
+    static const uint16_t number[] = {
+        CSR_SSTATUS, CSR_SIE, CSR_SCOUNTEREN, CSR_SSCRATCH, CSR_SEPC, CSR_SCAUSE, CSR_STVAL,
+        CSR_SIP, CSR_STIMECMP, CSR_STIMECMPH, CSR_MSTATUS, CSR_MISA, CSR_MEDELEG, CSR_MIDELEG,
+        CSR_MIE, CSR_MCOUNTEREN, CSR_MENVCFG, CSR_MENVCFGH, CSR_MSCRATCH, CSR_MCAUSE, CSR_MTVAL,
+        CSR_MIP, CSR_MCYCLE, CSR_MINSTRET, CSR_MCYCLEH, CSR_MINSTRETH, CSR_MCOUNTINHIBIT,
+        CSR_CYCLE, CSR_TIME, CSR_INSTRET, CSR_CYCLEH, CSR_SATP, CSR_MHARTID, CSR_PMPADDR0,
+        CSR_PMPADDR0 + 1, CSR_PMPADDR0 + 2, CSR_SENVCFG, 0x8ff,
+    };
+    unsigned csr = number[random_below(r, sizeof number / sizeof number[0])];
+    enum insn_op op = pick(r, OP_csrrw, OP_csrrci);
+    if (csr == CSR_SATP && (op == OP_csrrw || op == OP_csrrwi))
+        op = OP_csrrs; /* put_satp() writes sensible ones */
+    if (csr == CSR_SATP || random_below(r, 3) == 0)
+        emit_csr(w, OP_csrrs, any_register(r), csr, 0);
+    else
+        emit_csr(w, op, any_register(r), csr, random_below(r, 28));
+}
+
+static void put_satp(struct writer *w, uint64_t *r)
+{
+    uint32_t root = AT_ROOT + random_below(r, ROOTS) * PAGE_SIZE;
+    uint32_t satp = random_below(r, 5) ? SATP_SV32 | random_below(r, 3) << 22 | root >> 12 : 0;
+    emit_li(w, 28, satp);
+    emit_csr(w, OP_csrrw, any_register(r), CSR_SATP, 28);
+}
+
+static void put_fence(struct writer *w, uint64_t *r)
+{
+    unsigned va = random_below(r, 2) ? 8 + random_below(r, 2) : 0;
+    emit(w, r_type(row(OP_sfence_vma), 0, va, random_below(r, 3) ? 0 : any_register(r)));
+}
+
+/* Changes an entry, where translation is off, and fences as the architecture demands. If the mode
+ * may do the first but not the second, or an interrupt comes between, a trap handler does it. */
+static void put_pte(struct writer *w, uint64_t *r)
+{
+    uint32_t n = random_below(r, ROOTS), page = random_below(r, 16);
+    emit_li(w, 28, AT_LEAF + n * PAGE_SIZE + (32 + page) * 4);
+    emit_li(w, 29, leaf_for(r, AT_DATA + random_below(r, 16) * PAGE_SIZE));
+    emit(w, s_type(row(OP_sw), 28, 29, 0));
+    emit(w, r_type(row(OP_sfence_vma), 0, 0, 0));
+}
+
+/* A timer interrupt soon: mtimecmp or stimecmp = time + a little. */
+static void put_timer(struct writer *w, uint64_t *r)
+{
+    emit_csr(w, OP_csrrs, 28, CSR_TIME, 0);
+    emit(w, i_type(row(OP_addi), 28, 28, (int32_t)random_below(r, 40)));
+    if (random_below(r, 2)) {
+        emit_li(w, 29, VIRT_CLINT + 0x4000);
+        emit(w, s_type(row(OP_sw), 29, 28, 0));
+        emit(w, s_type(row(OP_sw), 29, 0, 4));
+    } else {
+        emit_csr(w, OP_csrrw, 0, CSR_STIMECMP, 28);
+        emit_csr(w, OP_csrrw, 0, CSR_STIMECMPH, 0);
+    }
+}
+
+static void put_system(struct writer *w, uint64_t *r)
+{
+    static const uint16_t op[] = {OP_ecall, OP_ecall, OP_ebreak, OP_sret, OP_mret, OP_fence,
+                                  OP_fence_i};
+    emit(w, row(op[random_below(r, sizeof op / sizeof op[0])]));
+}
+
+static void put_pmp(struct writer *w, uint64_t *r)
+{
+    unsigned n = random_below(r, 3);
+    emit_li(w, 28, (AT_DATA + random_below(r, 65536)) >> 2);
+    emit_csr(w, OP_csrrw, 0, CSR_PMPADDR0 + n, 28);
+    emit_li(w, 28, (uint32_t)random_next(r) & 0x1f1f1f);
+    emit_csr(w, OP_csrrw, 0, CSR_PMPCFG0, 28);
+}
+
+/* With every interrupt that may wake it enabled, else the program would end here. */
+static void put_wfi(struct writer *w, uint64_t *r)
+{
+    put_timer(w, r);
+    emit(w, row(OP_wfi));
+}
+
+static void put_rubbish(struct writer *w, uint64_t *r)
+{
+    emit(w, (uint32_t)random_next(r));
+}
+
+static void put_jalr(struct writer *w, uint64_t *r)
+{
+    emit_li(w, 28, AT_CODE + random_below(r, PROGRAM_INSNS) * 4 + (random_below(r, 64) ? 0 : 2));
+    emit(w, i_type(row(OP_jalr), any_register(r), 28, 0));
+}
+
+static const struct {
+    void (*put)(struct writer *w, uint64_t *r);
+    unsigned weight;
+} kinds[] = {
+    {put_compute, 30}, {put_upper, 3}, {put_branch, 12}, {put_base, 8}, {put_memory, 30},
+    {put_atomic, 5}, {put_csr, 10}, {put_satp, 2}, {put_fence, 2}, {put_pte, 3}, {put_timer, 2},
+    {put_system, 4}, {put_pmp, 1}, {put_wfi, 1}, {put_rubbish, 1}, {put_jalr, 2},
+};
+
+static void put_any(struct writer *w, uint64_t *r)
+{
+    unsigned total = 0;
+    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        total += kinds[i].weight;
+    unsigned lot = random_below(r, total), i = 0;
+    while (lot >= kinds[i].weight)
+        lot -= kinds[i++].weight;
+    kinds[i].put(w, r);
+}
+
+void random_program_make(struct random_program *program, uint64_t seed)
+{
+    uint64_t r = seed;
+    uint32_t room[PROGRAM_INSNS + 16];
+    struct writer w = {room};
+    while (w.at < room + PROGRAM_INSNS - 1)
+        put_any(&w, &r);
+    memcpy(program->code, room, sizeof program->code);
+    program->code[PROGRAM_INSNS - 1] = j_type(0, -(PROGRAM_INSNS - 1) * 4);
+    program->seed = seed;
+    program->lottery = random_next(&r);
+}
+
+/* ---- the whole image ---------------------------------------------------------------------- */
+
+/* M mode sets up what the random code lives on, and jumps into it. */
+static void make_entry(uint32_t *to)
+{
+    struct writer w = {to};
+    static const struct {
+        uint16_t csr;
+        uint32_t value;
+    } start[] = {
+        {CSR_MTVEC, AT_M_TRAP}, {CSR_STVEC, AT_S_TRAP}, {CSR_MEDELEG, 0xb1fd},
+        {CSR_MIDELEG, MIP_S_ALL}, {CSR_MCOUNTEREN, 7}, {CSR_MENVCFGH, MENVCFGH_STCE},
+        {CSR_PMPADDR0 + 15, UINT32_MAX}, {CSR_PMPCFG0 + 3, 0x1f000000},
+        {CSR_MIE, MIP_ALL}, {CSR_SATP, SATP_SV32 | AT_ROOT >> 12},
+    };
+    for (unsigned i = 0; i < sizeof start / sizeof start[0]; i++) {
+        emit_li(&w, 28, start[i].value);
+        emit_csr(&w, OP_csrrw, 0, start[i].csr, 28);
+    }
+    emit_li(&w, 8, AT_DATA);
+    emit_li(&w, 9, ALIAS + 0x20000);
+    emit_li(&w, 28, AT_CODE);
+    emit(&w, i_type(row(OP_jalr), 0, 28, 0));
+}
+
+void random_program_load(const struct random_program *program, struct machine *m)
+{
+    uint32_t page[PAGE_SIZE / 4] = {0};
+    struct tables tables = {0};
+    uint64_t r = program->seed ^ 0x5eed;
+    make_entry(page);
+    make_handler(page + (AT_M_TRAP - AT_ENTRY) / 4, AT_M_TRAP, true);
+    make_handler(page + (AT_S_TRAP - AT_ENTRY) / 4, AT_S_TRAP, false);
+    page[(AT_LOTTERY - AT_ENTRY) / 4] = (uint32_t)program->lottery | 1;
+    make_tables(&tables, &r);
+
+    ram_write(&m->ram, AT_ENTRY, page, sizeof page);
+    ram_write(&m->ram, AT_CODE, program->code, sizeof program->code);
+    ram_write(&m->ram, AT_ROOT, tables.root, sizeof tables.root);
+    ram_write(&m->ram, AT_LEAF, tables.leaf, sizeof tables.leaf);
+    for (uint32_t at = AT_DATA; at < AT_DATA + 0x10000; at += 8) {
+        uint64_t word = random_next(&r);
+        ram_write(&m->ram, at, &word, sizeof word);
+    }
+    hart_reset(&m->hart, AT_ENTRY);
+    tlb_reset(&m->tlb);
+    mmu_context_changed(m);
+    m->stop = STOP_NONE;
+}
