@@ -32,9 +32,11 @@ stop:
     .globl tohost, fromhost, begin_signature, end_signature
 tohost:
     .dword 0
+    .size tohost, 8
     .balign 64
 fromhost:
     .dword 0
+    .size fromhost, 8
     .balign 64
 begin_signature:
     .skip 64

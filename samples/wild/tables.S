@@ -29,7 +29,9 @@ kernel:
     csrw stvec, t0
     la   s0, root
     li   t0, 0x200000cf         # RAM where it is, 4 MiB, V R W X A D
-    sw   t0, 0x800(s0)
+    li   t1, 0x800              # entry 512, for 0x80000000
+    add  t1, t1, s0
+    sw   t0, 0(t1)
     srli t0, s0, 12
     li   t1, 0x80000000
     or   t0, t0, t1
