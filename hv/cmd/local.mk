@@ -1,0 +1,24 @@
+# The vitrine command: one file a subcommand.
+bin_PROGRAMS += vitrine
+vitrine_SOURCES = \
+	%D%/cmd.h \
+	%D%/console.c %D%/console.h \
+	%D%/debug.c %D%/debug.h \
+	%D%/debug-commands.c \
+	%D%/devices.c \
+	%D%/disasm.c \
+	%D%/draw.c \
+	%D%/guest.c \
+	%D%/isa.c \
+	%D%/main.c \
+	%D%/options.c \
+	%D%/report.c %D%/report.h \
+	%D%/run.c \
+	%D%/show.c %D%/show.h \
+	%D%/terminal.c %D%/terminal.h \
+	%D%/trace.c %D%/trace.h \
+	%D%/waker.c %D%/waker.h \
+	%D%/walk.c
+vitrine_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(CAIRO_CFLAGS)
+vitrine_LDADD = gui/libdraw.a hv/libhv.a cpu/libcpu.a \
+	$(CAIRO_LIBS) $(JSON_LIBS) $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) -lm

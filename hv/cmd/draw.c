@@ -1,0 +1,82 @@
+/*
+ * `vitrine draw`: the window's drawings as files, at a point of the run.
+ *
+ * The drawings themselves are in gui/draw/, which needs cairo and no window.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "gui/draw/draw.h"
+#include "hv/cmd/cmd.h"
+
+/* Everything that a drawing may point to. */
+struct subject {
+    struct view_translation translation;
+    struct view_table tables[3];
+    struct view_exit_stats exits;
+};
+
+static int take_translation(const struct options *options, struct session *session,
+                            struct subject *subject)
+{
+    uint32_t va;
+    char access;
+    session_last_access(session, &va, &access);
+    if (options->va) {
+        access = options->access;
+        if (session_lookup(session, options->va, &va))
+            return cmd_fail("--va %s: no such symbol, line or address", options->va);
+    }
+    session_translate(session, va, access, &subject->translation);
+    return 0;
+}
+
+static int draw(const struct options *options, struct session *session)
+{
+    static const enum drawing_kind KINDS[] = {[DRAW_TRANSLATION] = DRAWING_TRANSLATION,
+                                              [DRAW_TABLES] = DRAWING_TABLES,
+                                              [DRAW_EXITS] = DRAWING_EXITS};
+    struct subject subject;
+    struct view_status status;
+    struct drawing drawing = {
+        .kind = KINDS[options->what], .translation = &subject.translation, .exits = &subject.exits};
+    if (take_translation(options, session, &subject))
+        return EXIT_USAGE;
+    for (int i = 0; i < 3; i++) {
+        session_view_table(session, (enum view_table_kind)i, &subject.tables[i]);
+        drawing.tables[i] = &subject.tables[i];
+    }
+    session_exit_stats(session, &subject.exits);
+    session_status(session, &status);
+    drawing.bare = !status.under_monitor;
+    int failed =
+        draw_to_file(options->output, &drawing, options->width, options->height, options->dark);
+    return failed ? cmd_fail("%s: cannot write: %s", options->output, strerror(-failed)) : 0;
+}
+
+static int check_output(const char *path)
+{
+    const char *dot = path ? strrchr(path, '.') : NULL;
+    if (!path)
+        return cmd_fail("draw: needs --output FILE (see vitrine draw --help)");
+    if (!dot || (strcasecmp(dot, ".svg") && strcasecmp(dot, ".pdf") && strcasecmp(dot, ".png")))
+        return cmd_fail("%s: the name of a drawing ends in .svg, .pdf or .png", path);
+    return cmd_check_output(path);
+}
+
+int cmd_draw(const struct options *options, int argc, char **argv)
+{
+    if (check_output(options->output))
+        return EXIT_USAGE;
+    struct session *session = cmd_open(options, argv[0]);
+    if (!session)
+        return EXIT_USAGE;
+    int status = cmd_run_to(session, options->at);
+    if (!status)
+        status = draw(options, session);
+    session_free(session);
+    return status;
+}
