@@ -23,5 +23,14 @@ noinst_LIBRARIES += %D%/libcpu.a
 	%D%/fdt.c %D%/fdt.h \
 	%D%/image.c %D%/image.h \
 	%D%/sbi.c %D%/sbi.h \
-	%D%/dev/device.h
+	%D%/symbols.c %D%/symbols.h \
+	%D%/dev/clint.c %D%/dev/clint.h \
+	%D%/dev/device.h \
+	%D%/dev/disk.c %D%/dev/disk.h \
+	%D%/dev/finisher.c %D%/dev/finisher.h \
+	%D%/dev/plic.c %D%/dev/plic.h \
+	%D%/dev/rtc.c %D%/dev/rtc.h \
+	%D%/dev/uart.c %D%/dev/uart.h \
+	%D%/dev/virtio.c %D%/dev/virtio.h \
+	%D%/dev/virtio-blk.c %D%/dev/virtio-blk.h
 EXTRA_DIST += %D%/README.md

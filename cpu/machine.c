@@ -19,6 +19,7 @@
 #include "cpu/dev/rtc.h"
 #include "cpu/dev/uart.h"
 #include "cpu/dev/virtio-blk.h"
+#include "cpu/dev/virtio.h"
 #include "cpu/fdt.h"
 #include "cpu/image.h"
 #include "cpu/sbi.h"
@@ -191,6 +192,7 @@ void machine_free(struct machine *m)
     for (unsigned i = 0; i < m->bus.count; i++)
         if (m->bus.device[i]->ops->free)
             m->bus.device[i]->ops->free(m->bus.device[i]->self);
+    virtio_blk_free(m->disk);
     if (m->disk_image)
         disk_close(m->disk_image);
     symbols_free(m->symbols);

@@ -1,0 +1,111 @@
+/* A raw disk image in a file of the host. See disk.h. */
+#include "cpu/dev/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct disk {
+    int fd;
+    uint64_t sectors;
+    bool readonly;
+};
+
+/* Why this file cannot be a disk, or NULL. */
+static const char *objection(const struct stat *st)
+{
+    if (!S_ISREG(st->st_mode))
+        return "a disk image must be a regular file";
+    if (st->st_size == 0)
+        return "the disk image is empty";
+    if (st->st_size % DISK_SECTOR)
+        return "the size of a disk image must be a multiple of 512 bytes";
+    return NULL;
+}
+
+struct disk *disk_open(const char *path, bool readonly, char *why)
+{
+    /* Not blocking: opening a FIFO must not hang. */
+    int fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        bool may_read = errno == EACCES || errno == EROFS;
+        snprintf(why, DISK_ERROR, "%.400s: %s%s", path, strerror(errno),
+                 !readonly && may_read ? " (--disk-readonly opens it for reading only)" : "");
+        return NULL;
+    }
+    struct stat st;
+    const char *reason = fstat(fd, &st) ? strerror(errno) : objection(&st);
+    struct disk *disk = reason ? NULL : calloc(1, sizeof *disk);
+    if (!disk) {
+        snprintf(why, DISK_ERROR, "%.400s: %s", path, reason ? reason : strerror(ENOMEM));
+        close(fd);
+        return NULL;
+    }
+    *disk = (struct disk){fd, (uint64_t)st.st_size / DISK_SECTOR, readonly};
+    return disk;
+}
+
+void disk_close(struct disk *disk)
+{
+    close(disk->fd);
+    free(disk);
+}
+
+uint64_t disk_sectors(const struct disk *disk)
+{
+    return disk->sectors;
+}
+
+bool disk_is_readonly(const struct disk *disk)
+{
+    return disk->readonly;
+}
+
+static bool inside(const struct disk *disk, uint64_t sector, size_t count)
+{
+    return count % DISK_SECTOR == 0 && sector <= disk->sectors &&
+           count / DISK_SECTOR <= disk->sectors - sector;
+}
+
+int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count)
+{
+    if (!inside(disk, sector, count))
+        return -EINVAL;
+    off_t at = (off_t)(sector * DISK_SECTOR);
+    for (uint8_t *to = bytes; count;) {
+        ssize_t got = pread(disk->fd, to, count, at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) /* 0: somebody has cut the file short meanwhile */
+            return got < 0 ? -errno : -EIO;
+        to += got, at += got, count -= (size_t)got;
+    }
+    return 0;
+}
+
+int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count)
+{
+    if (disk->readonly)
+        return -EROFS;
+    if (!inside(disk, sector, count))
+        return -EINVAL;
+    off_t at = (off_t)(sector * DISK_SECTOR);
+    for (const uint8_t *from = bytes; count;) {
+        ssize_t put = pwrite(disk->fd, from, count, at);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return -errno;
+        from += put, at += put, count -= (size_t)put;
+    }
+    return 0;
+}
+
+int disk_flush(struct disk *disk)
+{
+    return !disk->readonly && fdatasync(disk->fd) ? -errno : 0;
+}

@@ -1,0 +1,27 @@
+/* A raw disk image in a file of the host. */
+#ifndef VITRINE_CPU_DISK_H
+#define VITRINE_CPU_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DISK_SECTOR = 512, DISK_ERROR = 512 };
+
+struct disk;
+
+/* Opens an image; NULL and one line in `why` (DISK_ERROR bytes) that names the file and the reason:
+ * missing, no permission (to write, unless `readonly`), not a regular file, empty, or not a multiple
+ * of 512 bytes. */
+struct disk *disk_open(const char *path, bool readonly, char *why);
+void disk_close(struct disk *disk);
+
+uint64_t disk_sectors(const struct disk *disk);
+bool disk_is_readonly(const struct disk *disk);
+
+/* Whole sectors; the range must be inside the disk. 0 or -errno (-EINVAL, -EROFS, -EIO ...). */
+int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count);
+int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count);
+int disk_flush(struct disk *disk);
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * virtio block device (VIRTIO 1.1, section 5.2): read, write, flush, get ID.
+ *
+ * A request is a header {type, reserved, sector}, the data, and one status byte to be written. The
+ * disk's content is the host's file and no state of the machine.
+ */
+#include "cpu/dev/virtio-blk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/dev/virtio.h"
+
+struct virtio_blk {
+    struct virtio *virtio;
+    struct disk *disk;
+    struct virtio_kind kind;
+};
+
+enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8 };
+enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
+
+#define F_RO    (1ull << 5)
+#define F_FLUSH (1ull << 9)
+
+/* Data moves in pieces, so that a request of any size needs little memory. */
+enum { PIECE = 8 * DISK_SECTOR };
+
+static uint8_t serve_read(struct virtio_blk *b, struct virtio_request *r, uint64_t sector)
+{
+    uint8_t piece[PIECE];
+    size_t room = virtio_room(r);
+    if (room == 0 || (room - 1) % DISK_SECTOR) /* data and the status byte */
+        return S_IOERR;
+    for (size_t left = room - 1; left;) {
+        size_t part = left < PIECE ? left : PIECE;
+        if (disk_read(b->disk, sector, piece, part) || virtio_give(r, piece, part) != part)
+            return S_IOERR;
+        sector += part / DISK_SECTOR;
+        left -= part;
+    }
+    return S_OK;
+}
+
+static uint8_t serve_write(struct virtio_blk *b, struct virtio_request *r, uint64_t sector)
+{
+    uint8_t piece[PIECE];
+    size_t left = virtio_left(r);
+    if (left % DISK_SECTOR)
+        return S_IOERR;
+    while (left) {
+        size_t part = left < PIECE ? left : PIECE;
+        if (virtio_take(r, piece, part) != part || disk_write(b->disk, sector, piece, part))
+            return S_IOERR;
+        sector += part / DISK_SECTOR;
+        left -= part;
+    }
+    return S_OK;
+}
+
+static uint8_t serve_id(struct virtio_request *r)
+{
+    static const char id[20] = "vitrine";
+    return virtio_room(r) > sizeof id && virtio_give(r, id, sizeof id) == sizeof id ? S_OK
+                                                                                    : S_IOERR;
+}
+
+static void serve(void *self, struct virtio_request *r)
+{
+    struct virtio_blk *b = self;
+    struct {
+        uint32_t type, reserved;
+        uint64_t sector;
+    } header;
+    uint8_t status = S_IOERR;
+    if (virtio_take(r, &header, sizeof header) == sizeof header) {
+        switch (header.type) {
+        case T_IN: status = serve_read(b, r, header.sector); break;
+        case T_OUT: status = serve_write(b, r, header.sector); break;
+        case T_FLUSH: status = disk_flush(b->disk) ? S_IOERR : S_OK; break;
+        case T_GET_ID: status = serve_id(r); break;
+        default: status = S_UNSUPP;
+        }
+    }
+    /* The status is the last byte of the buffers, wherever the data has ended. */
+    static const uint8_t filler[PIECE];
+    while (virtio_room(r) > 1) {
+        size_t gap = virtio_room(r) - 1;
+        if (!virtio_give(r, filler, gap < sizeof filler ? gap : sizeof filler))
+            return;
+    }
+    virtio_give(r, &status, 1);
+}
+
+static void configure(const void *self, uint8_t config[VIRTIO_CONFIG])
+{
+    const struct virtio_blk *b = self;
+    uint64_t capacity = disk_sectors(b->disk);
+    memcpy(config, &capacity, sizeof capacity);
+}
+
+struct virtio_blk *virtio_blk_new(struct ram *ram, struct irq_line irq, struct disk *disk)
+{
+    struct virtio_blk *b = calloc(1, sizeof *b);
+    if (!b)
+        return NULL;
+    b->disk = disk;
+    b->kind = (struct virtio_kind){
+        .name = "virtio-blk",
+        .about = "virtio block device: the disk",
+        .device_id = 2,
+        .features = F_FLUSH | (disk_is_readonly(disk) ? F_RO : 0),
+        .queues = 1,
+        .serve = serve,
+        .configure = configure,
+    };
+    b->virtio = virtio_new(&b->kind, b, ram, irq);
+    if (!b->virtio) {
+        free(b);
+        return NULL;
+    }
+    return b;
+}
+
+void virtio_blk_free(struct virtio_blk *b)
+{
+    if (!b)
+        return;
+    virtio_free(b->virtio);
+    free(b);
+}
+
+struct device *virtio_blk_device(struct virtio_blk *b)
+{
+    return virtio_device(b->virtio);
+}

@@ -1,0 +1,270 @@
+/*
+ * Symbols and source lines: sorted arrays, made once from what libelf and libdw find.
+ *
+ * Everything is copied out of the file, so neither library is needed afterwards.
+ */
+#include "cpu/symbols.h"
+
+#include <elfutils/libdw.h>
+#include <gelf.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct symbol {
+    uint32_t address, size;
+    const char *name;
+};
+
+struct line {
+    uint32_t address;
+    uint32_t file; /* index into files; NO_FILE: the end of a sequence */
+    int number;
+};
+
+enum { NO_FILE = UINT32_MAX, MAX_SYMBOLS = 1 << 20, MAX_LINES = 1 << 20, MAX_FILES = 1 << 14 };
+
+struct symbols {
+    struct symbol *symbol;
+    unsigned count;
+    struct line *line;
+    unsigned lines;
+    char **file;
+    unsigned files;
+};
+
+void symbols_free(struct symbols *s)
+{
+    if (!s)
+        return;
+    for (unsigned i = 0; i < s->count; i++)
+        free((char *)s->symbol[i].name);
+    for (unsigned i = 0; i < s->files; i++)
+        free(s->file[i]);
+    free(s->symbol);
+    free(s->line);
+    free(s->file);
+    free(s);
+}
+
+/* Makes room for one more element of a growing array. false: no memory, or `max` are there. */
+static bool room_for_one(void **array, unsigned count, unsigned max, size_t element)
+{
+    bool is_power_of_two = (count & (count - 1)) == 0;
+    if (count >= max)
+        return false;
+    if (!is_power_of_two)
+        return true;
+    void *grown = realloc(*array, (count ? 2 * count : 1) * element);
+    if (grown)
+        *array = grown;
+    return grown != NULL;
+}
+
+/* ---- symbols ------------------------------------------------------------------------------ */
+
+static bool is_wanted(const GElf_Sym *sym, const char *name)
+{
+    unsigned type = GELF_ST_TYPE(sym->st_info);
+    bool has_place = sym->st_shndx != SHN_UNDEF && sym->st_shndx != SHN_COMMON;
+    bool is_label = type == STT_NOTYPE || type == STT_FUNC || type == STT_OBJECT;
+    /* "$x" and ".L12" are the assembler's own. */
+    return has_place && is_label && name && name[0] && name[0] != '$' && strncmp(name, ".L", 2);
+}
+
+static void add_symbol(struct symbols *s, const GElf_Sym *sym, const char *name)
+{
+    if (!room_for_one((void **)&s->symbol, s->count, MAX_SYMBOLS, sizeof *s->symbol))
+        return;
+    char *copy = strndup(name, 255);
+    if (copy)
+        s->symbol[s->count++] =
+            (struct symbol){(uint32_t)sym->st_value, (uint32_t)sym->st_size, copy};
+}
+
+static void read_symbol_table(struct symbols *s, Elf *elf)
+{
+    Elf_Scn *section = NULL;
+    while ((section = elf_nextscn(elf, section))) {
+        GElf_Shdr header;
+        if (!gelf_getshdr(section, &header) || header.sh_type != SHT_SYMTAB ||
+            header.sh_entsize != sizeof(Elf32_Sym))
+            continue;
+        Elf_Data *data = elf_getdata(section, NULL);
+        size_t count = data && data->d_buf ? data->d_size / sizeof(Elf32_Sym) : 0;
+        for (size_t i = 0; i < count && i < MAX_SYMBOLS; i++) {
+            GElf_Sym sym;
+            if (!gelf_getsym(data, (int)i, &sym))
+                continue;
+            const char *name = elf_strptr(elf, header.sh_link, sym.st_name);
+            if (is_wanted(&sym, name))
+                add_symbol(s, &sym, name);
+        }
+    }
+}
+
+/* By address; at the same address by name, so that the order is always the same. */
+static int compare_symbols(const void *a, const void *b)
+{
+    const struct symbol *x = a, *y = b;
+    if (x->address != y->address)
+        return x->address < y->address ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+/* ---- lines -------------------------------------------------------------------------------- */
+
+static uint32_t file_index(struct symbols *s, const char *name)
+{
+    for (unsigned i = s->files; i > 0; i--)
+        if (!strcmp(s->file[i - 1], name))
+            return i - 1;
+    if (!room_for_one((void **)&s->file, s->files, MAX_FILES, sizeof *s->file))
+        return NO_FILE;
+    s->file[s->files] = strndup(name, 1023);
+    return s->file[s->files] ? s->files++ : NO_FILE;
+}
+
+static void add_line(struct symbols *s, Dwarf_Line *row)
+{
+    Dwarf_Addr address;
+    int number = 0;
+    bool end = false;
+    if (dwarf_lineaddr(row, &address) || address > UINT32_MAX ||
+        !room_for_one((void **)&s->line, s->lines, MAX_LINES, sizeof *s->line))
+        return;
+    dwarf_lineno(row, &number);
+    dwarf_lineendsequence(row, &end);
+    const char *name = end ? NULL : dwarf_linesrc(row, NULL, NULL);
+    s->line[s->lines++] = (struct line){
+        (uint32_t)address, name ? file_index(s, name) : NO_FILE, number};
+}
+
+static void read_lines(struct symbols *s, Elf *elf)
+{
+    Dwarf *dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
+    Dwarf_Off at = 0, next;
+    size_t header;
+    while (dwarf && dwarf_nextcu(dwarf, at, &next, &header, NULL, NULL, NULL) == 0) {
+        Dwarf_Die die;
+        Dwarf_Lines *rows;
+        size_t count;
+        if (dwarf_offdie(dwarf, at + header, &die) &&
+            dwarf_getsrclines(&die, &rows, &count) == 0)
+            for (size_t i = 0; i < count && i < MAX_LINES; i++)
+                add_line(s, dwarf_onesrcline(rows, i));
+        if (next <= at)
+            break;
+        at = next;
+    }
+    dwarf_end(dwarf);
+}
+
+/* By address; an end of sequence comes before a sequence that begins there. */
+static int compare_lines(const void *a, const void *b)
+{
+    const struct line *x = a, *y = b;
+    if (x->address != y->address)
+        return x->address < y->address ? -1 : 1;
+    return (y->file == NO_FILE) - (x->file == NO_FILE);
+}
+
+struct symbols *symbols_read(Elf *elf, bool lines)
+{
+    struct symbols *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    read_symbol_table(s, elf);
+    if (lines)
+        read_lines(s, elf);
+    if (s->count)
+        qsort(s->symbol, s->count, sizeof *s->symbol, compare_symbols);
+    if (s->lines)
+        qsort(s->line, s->lines, sizeof *s->line, compare_lines);
+    if (!s->count && !s->lines) {
+        symbols_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+/* ---- asking ------------------------------------------------------------------------------- */
+
+bool symbols_find(const struct symbols *s, const char *name, uint32_t *address)
+{
+    for (unsigned i = 0; i < s->count; i++) {
+        if (!strcmp(s->symbol[i].name, name)) {
+            *address = s->symbol[i].address;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *symbols_at(const struct symbols *s, uint32_t address, uint32_t *offset)
+{
+    unsigned low = 0, high = s->count; /* the last symbol at or before address is in low - 1 */
+    while (low < high) {
+        unsigned middle = low + (high - low) / 2;
+        if (s->symbol[middle].address <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == 0)
+        return NULL;
+    unsigned i = low - 1;
+    /* Of several labels at one place, the one with a size is the function's. */
+    while (i > 0 && s->symbol[i - 1].address == s->symbol[i].address && !s->symbol[i].size)
+        i--;
+    const struct symbol *found = &s->symbol[i];
+    *offset = address - found->address;
+    enum { FAR = 1 << 20 }; /* beyond this a label without a size says nothing */
+    bool inside = found->size ? *offset < found->size : *offset < FAR && low < s->count;
+    return inside || *offset == 0 ? found->name : NULL;
+}
+
+bool symbols_line(const struct symbols *s, uint32_t address, const char **file, int *line)
+{
+    unsigned low = 0, high = s->lines;
+    while (low < high) {
+        unsigned middle = low + (high - low) / 2;
+        if (s->line[middle].address <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == 0 || s->line[low - 1].file == NO_FILE)
+        return false;
+    *file = s->file[s->line[low - 1].file];
+    *line = s->line[low - 1].number;
+    return *line > 0;
+}
+
+static bool is_file(const char *path, const char *wanted)
+{
+    size_t length = strlen(path), tail = strlen(wanted);
+    if (tail > length || strcmp(path + length - tail, wanted))
+        return false;
+    return tail == length || path[length - tail - 1] == '/';
+}
+
+bool symbols_line_address(const struct symbols *s, const char *file, int line, uint32_t *address)
+{
+    for (unsigned i = 0; i < s->lines; i++) {
+        const struct line *l = &s->line[i];
+        if (l->number == line && l->file != NO_FILE && is_file(s->file[l->file], file)) {
+            *address = l->address;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *symbols_nth(const struct symbols *s, unsigned n, uint32_t *address, uint32_t *size)
+{
+    if (n >= s->count)
+        return NULL;
+    *address = s->symbol[n].address;
+    *size = s->symbol[n].size;
+    return s->symbol[n].name;
+}
