@@ -1,0 +1,220 @@
+/*
+ * Page tables as address maps: a column for each kind of table, a box for each run of pages that
+ * translate alike. Boxes are all of the same height (an address space of 4 GiB with a few pages in
+ * it has no useful scale); a gap between two boxes is a gap in the addresses. Where there are more
+ * runs than fit, the nearest neighbours are put together.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gui/draw/scene.h"
+
+/* In em. */
+static const double COLUMNS = 46, ROWS = 31;
+static const double MARGIN = 1, COLUMN_GAP = 1.6, COLUMN_MAX = 26;
+static const double HEAD_HEIGHT = 4, BOX_HEIGHT = 2.9, GAP = .8, NO_GAP = .12;
+
+enum { GROUPS = 64 };
+
+/* PTE bits, privileged specification section 4.3.1. */
+enum { R = 1 << 1, W = 1 << 2, X = 1 << 3, U = 1 << 4 };
+
+struct group {
+    unsigned first, count; /* regions */
+    uint64_t bytes;        /* mapped */
+    uint32_t permissions;  /* of all together */
+};
+
+/* ---- putting regions together ------------------------------------------------------------- */
+
+static uint64_t gap_before(const struct view_table *t, unsigned i)
+{
+    return t->region[i].va - ((uint64_t)t->region[i - 1].va + t->region[i - 1].size);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* The gap from which on two neighbours stay apart, so that at most `max` groups are left; `ties` is
+ * how many gaps of exactly that size may separate. */
+static uint64_t least_gap(const struct view_table *t, unsigned max, unsigned *ties)
+{
+    uint64_t *gaps = malloc(t->count * sizeof *gaps);
+    uint64_t least = UINT64_MAX;
+    *ties = 0;
+    if (!gaps)
+        return least;
+    for (unsigned i = 1; i < t->count; i++)
+        gaps[i - 1] = gap_before(t, i);
+    qsort(gaps, t->count - 1, sizeof *gaps, by_size);
+    if (max > 1) {
+        least = gaps[max - 2];
+        for (unsigned i = 0; i <= max - 2; i++)
+            *ties += gaps[i] == least;
+    }
+    free(gaps);
+    return least;
+}
+
+static unsigned make_groups(const struct view_table *t, unsigned max, struct group *groups)
+{
+    unsigned ties = 0, n = 0;
+    uint64_t least = 0;
+    bool all = t->count <= max;
+    if (!all)
+        least = least_gap(t, max, &ties);
+    for (unsigned i = 0; i < t->count; i++) {
+        const struct view_region *r = &t->region[i];
+        bool apart = i == 0 || all || gap_before(t, i) > least;
+        if (!apart && gap_before(t, i) == least && ties > 0) {
+            apart = true;
+            ties--;
+        } else if (i > 0 && !all && gap_before(t, i) == least) {
+            apart = false;
+        }
+        if (apart)
+            groups[n++] = (struct group){.first = i};
+        groups[n - 1].count++;
+        groups[n - 1].bytes += r->size;
+        groups[n - 1].permissions |= r->permissions;
+    }
+    return n;
+}
+
+/* ---- one column --------------------------------------------------------------------------- */
+
+static void size_text(uint64_t bytes, char *text, unsigned size)
+{
+    if (bytes >= 1u << 20 && bytes % (1u << 20) == 0)
+        snprintf(text, size, "%llu MiB", (unsigned long long)bytes >> 20);
+    else if (bytes >= 10u << 20)
+        snprintf(text, size, "%.1f MiB", (double)bytes / (1 << 20));
+    else
+        snprintf(text, size, "%llu KiB", (unsigned long long)bytes >> 10);
+}
+
+static enum scene_role role_of(uint32_t permissions)
+{
+    return permissions & W ? ROLE_WRITE : permissions & X ? ROLE_EXEC : ROLE_READ;
+}
+
+static void rights_text(uint32_t p, char text[8])
+{
+    snprintf(text, 8, "%c%c%c%s", p & R ? 'r' : '-', p & W ? 'w' : '-', p & X ? 'x' : '-',
+             p & U ? " u" : "");
+}
+
+static void group_text(const struct view_table *t, const struct group *g, char *text, unsigned size)
+{
+    char bytes[24], rights[8];
+    const struct view_region *r = &t->region[g->first];
+    size_text(g->bytes, bytes, sizeof bytes);
+    rights_text(g->permissions, rights);
+    if (g->count > 1)
+        snprintf(text, size, "%u runs, %s, %s", g->count, bytes, rights);
+    else
+        snprintf(text, size, "%s, %s%s", bytes, rights, r->page_size > 4096 ? ", 4 MiB pages" : "");
+}
+
+static void add_group(struct scene *s, const struct view_table *t, const struct group *g,
+                      const char *id, double x, double y, double w)
+{
+    double em = s->em, half = (w - 2.2 * em) / 2;
+    const struct view_region *r = &t->region[g->first];
+    const struct view_region *last = &t->region[g->first + g->count - 1];
+    enum scene_role role = role_of(g->permissions);
+    char text[SCENE_TEXT];
+    int box = scene_box(s, SCENE_CANVAS, role, x, y, w, BOX_HEIGHT * em, id);
+    scene_label(s, box, role, FONT_MONO_BOLD, .88 * em, ALIGN_LEFT, x + .5 * em, y + .1 * em, half,
+                1.4 * em, scene_name(s, id, "va"), "0x%08x", r->va);
+    double right = x + w - .5 * em - half;
+    if (g->count == 1) {
+        double px[] = {x + .5 * em + half + .1 * em, right - .1 * em + .2 * em};
+        double py[] = {y + .8 * em, y + .8 * em};
+        scene_label(s, box, role, FONT_MONO, .88 * em, ALIGN_RIGHT, right, y + .1 * em, half,
+                    1.4 * em, scene_name(s, id, "pa"), "0x%08x", r->pa);
+        scene_arrow(s, role, 2, px, py, "");
+    } else {
+        scene_label(s, box, role, FONT_MONO, .88 * em, ALIGN_RIGHT, right - .9 * em, y + .1 * em,
+                    half + .9 * em, 1.4 * em, scene_name(s, id, "pa"), "..0x%08x",
+                    last->va + last->size - 1);
+    }
+    group_text(t, g, text, sizeof text);
+    scene_label(s, box, role, FONT_TEXT, .85 * em, ALIGN_LEFT, x + .5 * em, y + 1.45 * em, w - em,
+                1.3 * em, scene_name(s, id, "what"), "%s", text);
+}
+
+static void add_summary(struct scene *s, const struct view_table *t, const char *id, double x,
+                        double w)
+{
+    char bytes[24];
+    uint64_t total = 0;
+    double em = s->em;
+    for (unsigned i = 0; i < t->count; i++)
+        total += t->region[i].size;
+    size_text(total, bytes, sizeof bytes);
+    if (t->kind == VIEW_MAP)
+        scene_label(s, SCENE_CANVAS, ROLE_DIM, FONT_TEXT, .85 * em, ALIGN_LEFT, x, 2.4 * em, w,
+                    1.2 * em, scene_name(s, id, "summary"), "%s in use", bytes);
+    else
+        scene_label(s, SCENE_CANVAS, ROLE_DIM, FONT_TEXT, .85 * em, ALIGN_LEFT, x, 2.4 * em, w,
+                    1.2 * em, scene_name(s, id, "summary"), "%s%s mapped, root 0x%08x",
+                    t->truncated ? "over " : "", bytes, t->root_pa);
+}
+
+static void add_column(struct scene *s, const struct view_table *t, const char *id,
+                       const char *title, double x, double w)
+{
+    struct group groups[GROUPS];
+    double em = s->em, y = HEAD_HEIGHT * em;
+    double space = s->height - y - MARGIN * em + GAP * em;
+    unsigned max = (unsigned)fmin(GROUPS, floor(space / ((BOX_HEIGHT + GAP) * em)));
+    char name[SCENE_ID];
+    scene_label(s, SCENE_CANVAS, ROLE_PLAIN, FONT_BOLD, 1.05 * em, ALIGN_LEFT, x, .8 * em, w,
+                1.5 * em, scene_name(s, id, "title"), "%s", title);
+    if (t->count == 0) {
+        scene_label(s, SCENE_CANVAS, ROLE_DIM, FONT_TEXT, .9 * em, ALIGN_LEFT, x, y, w, 1.5 * em,
+                    scene_name(s, id, "empty"), "maps nothing yet");
+        return;
+    }
+    add_summary(s, t, id, x, w);
+    unsigned count = make_groups(t, max, groups);
+    for (unsigned i = 0; i < count; i++) {
+        const struct group *g = &groups[i];
+        if (i > 0)
+            y += (gap_before(t, g->first) ? GAP : NO_GAP) * em;
+        snprintf(name, sizeof name, "%.8s.%u", id, i);
+        add_group(s, t, g, name, x, y, w);
+        y += BOX_HEIGHT * em;
+    }
+}
+
+void scene_tables(struct scene *s, const struct view_table *const tables[3], double width,
+                  double height)
+{
+    static const char *const ids[] = {"guest", "map", "shadow"};
+    static const char *const titles[] = {"Guest's table, gVA to gPA", "Monitor's map, gPA to hPA",
+                                         "Shadow table, gVA to hPA"};
+    int present = 0, at = 0;
+    scene_init(s, width, height, COLUMNS, ROWS);
+    double em = s->em;
+    for (int i = 0; i < 3; i++)
+        present += tables[i] && tables[i]->present;
+    if (!present) {
+        scene_label(s, SCENE_CANVAS, ROLE_DIM, FONT_TEXT, em, ALIGN_CENTRE, em, 0,
+                    s->width - 2 * em, s->height, "none",
+                    "No page table is in use: translation is off.");
+        return;
+    }
+    double w = fmin(COLUMN_MAX * em, (s->width - 2 * MARGIN * em - 2 * COLUMN_GAP * em) / 3);
+    double used = present * w + (present - 1) * COLUMN_GAP * em, left = (s->width - used) / 2;
+    for (int i = 0; i < 3; i++)
+        if (tables[i] && tables[i]->present)
+            add_column(s, tables[i], ids[i],
+                       present == 1 && i == 0 ? "Page table, VA to PA" : titles[i],
+                       left + at++ * (w + COLUMN_GAP * em), w);
+}
