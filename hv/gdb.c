@@ -54,7 +54,7 @@ static int listen_at(const struct addrinfo *info)
     if (fd < 0)
         return -errno;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(fd, info->ai_addr, info->ai_addrlen) || listen(fd, 1)) {
+    if (bind(fd, info->ai_addr, info->ai_addrlen) || listen(fd, 8)) {
         int failed = -errno;
         close(fd);
         return failed;

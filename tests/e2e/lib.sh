@@ -82,6 +82,6 @@ need_samples() {
 assemble() { # file
     cat >"$work/guest.S"
     # shellcheck disable=SC2086 # the compiler may have options
-    $RISCV_CC -march=rv32ima_zicsr_zifencei -mabi=ilp32 -nostdlib -nostartfiles -static \
+    $RISCV_CC -march=rv32ima_zicsr_zifencei -mabi=ilp32 -mno-relax -nostdlib -nostartfiles -static \
         -Wl,-Ttext=0x80000000 -Wl,--no-warn-rwx-segments -Wl,-N -o "$1" "$work/guest.S"
 }

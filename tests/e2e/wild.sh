@@ -12,7 +12,7 @@ wild() { # description
     cat >"$work/source"
     assemble "$work/wild.elf" <"$work/source"
     for under in bare hv; do
-        run run "$work/wild.elf" --under $under --memory 4M --max-instructions 3000000
+        run run "$work/wild.elf" --under $under --memory 4M --max-instructions 1000000
         check "$under: $1" orderly
         check "$under: $1: at most a line on stderr" [ "$(wc -l <"$err")" -le 1 ]
     done
