@@ -128,6 +128,7 @@ bool machine_poll(struct machine *m)
 void machine_fence(struct machine *m, const uint32_t *va, const uint32_t *asid)
 {
     tlb_fence(&m->tlb, va, asid);
+    m->window.size = 0;
     hart_unreserve(&m->hart);
     machine_publish(m, EVENT_TLB_FLUSH, va ? *va : UINT32_MAX, asid ? *asid : UINT32_MAX, 0, 0);
     if (m->on_fence)

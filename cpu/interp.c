@@ -13,7 +13,6 @@
 #include "cpu/isa.h"
 #include "cpu/machine.h"
 
-struct decoded;
 typedef bool (*exec_fn)(struct machine *m, const struct insn *i);
 
 /* ---- helpers ------------------------------------------------------------------------------ */
@@ -377,59 +376,105 @@ static const exec_fn exec_table[] = {
 };
 
 /*
- * Decoding depends on the instruction word alone, so what was decoded once can be kept for every
- * place where the same word stands: no store and no remapping can make it wrong.
+ * Fetching and decoding cost more than executing, so both are remembered, in ways that cannot be
+ * wrong:
+ *
+ *   memo   what a word decodes to depends on the word alone. No store can make it stale.
+ *   window the page that the last instruction was fetched from (machine.h: it closes when the
+ *          translation may have changed), with the decoded instruction that stood at each place of
+ *          it last. Before one is executed its word is compared with memory, so self-modifying code
+ *          needs no care at all.
  */
-enum { MEMO_SIZE = 4096 };
+enum { MEMO_SIZE = 4096, PAGES = 256, PAGE_INSNS = PAGE_SIZE / 4 };
 
 struct decoded {
     struct insn insn;
     exec_fn exec;
 };
 
-static inline const struct decoded *decode(struct decoded *memo, uint32_t word)
+struct decoder {
+    struct decoded memo[MEMO_SIZE];
+    /* By host address, modulo; two pages that fall together only decode more often. */
+    const struct decoded **page[PAGES];
+    const struct decoded **place; /* of the page in the window */
+};
+
+static const struct decoded *decode(struct decoder *decoder, uint32_t word)
 {
-    struct decoded *d = &memo[(word * 0x9e3779b1u) >> 20];
-    if (__builtin_expect(d->insn.word != word || !d->exec, 0)) {
+    struct decoded *d = &decoder->memo[(word * 0x9e3779b1u) >> 20];
+    if (d->insn.word != word || !d->exec) {
         d->insn = isa_decode(word);
         d->exec = exec_table[d->insn.op];
     }
     return d;
 }
 
-static inline bool fetch(struct machine *m, uint32_t *word)
+/* Opens the window on the page of pc, if it can be cached at all. */
+static bool open_window(struct machine *m, struct decoder *decoder)
 {
-    const uint8_t *at = hit(m, m->hart.pc, 4, ACCESS_FETCH);
-    if (!at)
-        return mmu_fetch(m, m->hart.pc, word);
-    memcpy(word, at, 4);
+    const struct tlb_entry *e = tlb_slot(&m->tlb, m->hart.pc);
+    m->window.size = 0;
+    if (e->tag[ACCESS_FETCH] != tlb_tag(m->hart.pc, m->context[ACCESS_FETCH]))
+        return false;
+    const struct decoded ***page = &decoder->page[((uintptr_t)e->host >> PAGE_SHIFT) % PAGES];
+    if (!*page) {
+        *page = malloc(PAGE_INSNS * sizeof **page);
+        if (!*page)
+            return false;
+        const struct decoded *anything = decode(decoder, 0);
+        for (int i = 0; i < PAGE_INSNS; i++)
+            (*page)[i] = anything;
+    }
+    decoder->place = *page;
+    m->window.page = m->hart.pc & ~PAGE_MASK;
+    m->window.size = PAGE_SIZE;
+    m->window.host = e->host;
     return true;
 }
 
-static inline void one(struct machine *m, struct decoded *memo)
+static const struct decoded *fetch_slowly(struct machine *m, struct decoder *decoder)
 {
-    m->insn = 0;
-    uint32_t word;
-    if (!fetch(m, &word)) {
-        machine_exception(m);
-        return;
-    }
-    m->insn = word;
-    const struct decoded *d = decode(memo, word);
-    if (d->exec(m, &d->insn))
+    uint32_t word, pc = m->hart.pc;
+    const uint8_t *at = hit(m, pc, 4, ACCESS_FETCH);
+    if (at)
+        memcpy(&word, at, 4);
+    else if (!mmu_fetch(m, pc, &word))
+        return NULL;
+    const struct decoded *d = decode(decoder, word);
+    if (open_window(m, decoder))
+        decoder->place[(pc & PAGE_MASK) / 4] = d;
+    return d;
+}
+
+/* The instruction at pc, or NULL if fetching it has trapped. */
+static inline const struct decoded *fetch(struct machine *m, struct decoder *decoder)
+{
+    uint32_t offset = m->hart.pc - m->window.page, word;
+    if (__builtin_expect(offset >= m->window.size, 0))
+        return fetch_slowly(m, decoder);
+    const struct decoded *d = decoder->place[offset / 4];
+    memcpy(&word, m->window.host + offset, 4);
+    return __builtin_expect(d->insn.word == word, 1) ? d : fetch_slowly(m, decoder);
+}
+
+static inline void one(struct machine *m, struct decoder *decoder)
+{
+    const struct decoded *d = fetch(m, decoder);
+    m->insn = d ? d->insn.word : 0;
+    if (d && d->exec(m, &d->insn))
         m->hart.executed++;
     else
         machine_exception(m);
 }
 
 /* As one(), for when somebody looks on: breakpoints before, the event behind. */
-static bool one_inspected(struct machine *m, struct decoded *memo)
+static bool one_inspected(struct machine *m, struct decoder *decoder)
 {
     if (!machine_inspect(m))
         return false;
     uint32_t pc = m->hart.pc;
     uint64_t trapped = m->hart.trapped;
-    one(m, memo);
+    one(m, decoder);
     if (events_wanted(&m->events, EVENT_INSN) && m->hart.trapped == trapped) {
         struct event e = {m->hart.executed, pc, EVENT_INSN, m->events.source, m->insn, m->hart.pc};
         events_publish(&m->events, &e);
@@ -437,19 +482,26 @@ static bool one_inspected(struct machine *m, struct decoded *memo)
     return true;
 }
 
-static struct decoded *memo_of(struct machine *m)
+static struct decoder *decoder_of(struct machine *m)
 {
-    if (!m->decoded)
-        m->decoded = calloc(MEMO_SIZE, sizeof(struct decoded));
-    return m->decoded;
+    if (!m->decoder)
+        m->decoder = calloc(1, sizeof *m->decoder);
+    return m->decoder;
+}
+
+void interp_free(struct machine *m)
+{
+    for (int i = 0; m->decoder && i < PAGES; i++)
+        free(m->decoder->page[i]);
+    free(m->decoder);
 }
 
 static void interp_run(struct machine *m, uint64_t budget)
 {
     struct hart *h = &m->hart;
-    struct decoded *memo = memo_of(m);
+    struct decoder *decoder = decoder_of(m);
     uint64_t target = budget < UINT64_MAX - h->executed ? h->executed + budget : UINT64_MAX;
-    if (!memo) {
+    if (!decoder) {
         m->stuck = "the host has no memory left";
         m->stop = STOP_STUCK;
         return;
@@ -457,11 +509,11 @@ static void interp_run(struct machine *m, uint64_t budget)
     while (h->executed < target && machine_poll(m)) {
         uint64_t limit = target < h->clock.deadline ? target : h->clock.deadline;
         if (m->inspected) {
-            while (h->executed < limit && !h->attention && one_inspected(m, memo))
+            while (h->executed < limit && !h->attention && one_inspected(m, decoder))
                 ;
         } else {
             while (h->executed < limit && !h->attention)
-                one(m, memo);
+                one(m, decoder);
         }
         if (m->stop != STOP_NONE)
             return;
@@ -470,9 +522,9 @@ static void interp_run(struct machine *m, uint64_t budget)
 
 void interp_step(struct machine *m)
 {
-    struct decoded *memo = memo_of(m);
-    if (memo)
-        one(m, memo);
+    struct decoder *decoder = decoder_of(m);
+    if (decoder)
+        one(m, decoder);
 }
 
 const struct engine engine_interp = {

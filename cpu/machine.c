@@ -30,7 +30,7 @@ static const struct state_field machine_fields[] = {
     STATE(struct machine, BOOL, firmware),
     STATE_NOT(struct machine, engine, "how it runs"),
     STATE_NOT(struct machine, engine_data, "how it runs"),
-    STATE_NOT(struct machine, decoded, "a cache"),
+    STATE_NOT(struct machine, decoder, "a cache"),
     STATE_NOT(struct machine, stop, "of the last run"),
     STATE_NOT(struct machine, exit_code, "of the last run"),
     STATE_NOT(struct machine, stuck, "of the last run"),
@@ -44,6 +44,7 @@ static const struct state_field machine_fields[] = {
     STATE_NOT(struct machine, inspected, "debugging"),
     STATE_NOT(struct machine, config, "configuration"),
     STATE_NOT(struct machine, tlb, "a cache"),
+    STATE_NOT(struct machine, window, "a cache"),
     STATE_NOT(struct machine, context, "follows from the hart"),
     STATE_NOT(struct machine, bus, "wiring"),
     STATE_NOT(struct machine, events, "observers"),
@@ -197,7 +198,7 @@ void machine_free(struct machine *m)
         disk_close(m->disk_image);
     symbols_free(m->symbols);
     ram_free(&m->ram);
-    free(m->decoded);
+    interp_free(m);
     free(m);
 }
 

@@ -94,7 +94,7 @@ struct machine {
     /* --- how it goes on --- */
     const struct engine *engine;
     void *engine_data;          /* the engine's own */
-    void *decoded;              /* the interpreter's memory of what it decoded */
+    struct decoder *decoder;    /* the interpreter's: what it has fetched and decoded */
     enum stop_reason stop;
     int exit_code;              /* STOP_POWEROFF: 0..255 */
     const char *stuck;          /* STOP_STUCK: static text */
@@ -112,6 +112,11 @@ struct machine {
     /* --- parts --- */
     struct machine_config config;
     struct tlb tlb;
+    struct {
+        uint32_t page, size; /* size 0: closed */
+        const uint8_t *host;
+    } window;                   /* where instructions are fetched from, until the translation may
+                                 * have changed: whatever changes it closes the window */
     uint32_t context[3];        /* the TLB context's tag bits, by enum access */
     struct bus bus;
     struct events events;
@@ -208,5 +213,7 @@ static inline void machine_publish(struct machine *m, enum event_type type, uint
 
 /* One instruction by the interpreter, whatever the engine is; counts and takes traps like run(). */
 void interp_step(struct machine *machine);
+/* Frees what the interpreter keeps for this machine. */
+void interp_free(struct machine *machine);
 
 #endif

@@ -44,11 +44,13 @@ void mmu_context_changed(struct machine *m)
     m->context[ACCESS_FETCH] = tlb_context(&m->tlb, mmu_context(m, ACCESS_FETCH));
     /* Again, because entering the second may have dropped the first. */
     m->context[ACCESS_READ] = m->context[ACCESS_WRITE] = tlb_context(&m->tlb, data);
+    m->window.size = 0;
 }
 
 void mmu_flush(struct machine *m)
 {
     tlb_flush(&m->tlb);
+    m->window.size = 0;
 }
 
 /* ---- the walk, section 4.3.2 -------------------------------------------------------------- */
