@@ -6,6 +6,8 @@
  * in, which screen readers and browsers' tooltips use. A PDF gets a fixed date: the same view gives
  * the same file.
  */
+#include "config.h"
+
 #include <cairo-pdf.h>
 #include <cairo-svg.h>
 #include <errno.h>

@@ -21,13 +21,24 @@ static const char HELP[] = "\r\nCtrl-A x  leave the guest\r\n"
                            "Ctrl-A a  type Ctrl-A\r\n"
                            "Ctrl-A h  this help\r\n";
 
+static int open_file(struct console *console, const char *path)
+{
+    struct stat info;
+    console->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (console->fd < 0)
+        return -errno;
+    if (fstat(console->fd, &info) == 0 && S_ISDIR(info.st_mode)) {
+        close(console->fd);
+        return -EISDIR;
+    }
+    return 0;
+}
+
 int console_open(struct console *console, const char *path)
 {
     *console = (struct console){.fd = STDIN_FILENO};
-    if (path) {
-        console->fd = open(path, O_RDONLY | O_CLOEXEC);
-        return console->fd < 0 ? -errno : 0;
-    }
+    if (path)
+        return open_file(console, path);
     console->escape = isatty(STDIN_FILENO);
     return console->escape ? terminal_raw() : 0;
 }
@@ -103,4 +114,15 @@ void console_preload(struct console *console, struct session *session)
         return;
     while (console_wants_input(console))
         console_read(console, session);
+}
+
+int console_type_file(struct session *session, const char *path)
+{
+    struct console console;
+    int failed = console_open(&console, path);
+    if (failed)
+        return failed;
+    console_preload(&console, session);
+    console_close(&console);
+    return 0;
 }

@@ -125,17 +125,6 @@ static void handle_interrupt(int waker)
     sigaction(SIGINT, &action, NULL);
 }
 
-static int type_input(struct debug *debug, const char *path)
-{
-    struct console console;
-    int failed = console_open(&console, path);
-    if (failed)
-        return cmd_fail("%s: %s", path, strerror(-failed));
-    console_preload(&console, debug->session);
-    console_close(&console);
-    return 0;
-}
-
 static struct session *open_session(struct debug *debug, const struct options *options,
                                     const char *image)
 {
@@ -161,7 +150,11 @@ int cmd_debug(const struct options *options, int argc, char **argv)
         return cmd_fail("eventfd: %s", strerror(-debug.waker));
     int status = EXIT_USAGE;
     debug.session = open_session(&debug, options, argv[0]);
-    if (debug.session && !(options->input && type_input(&debug, options->input))) {
+    int failed =
+        debug.session && options->input ? console_type_file(debug.session, options->input) : 0;
+    if (failed)
+        cmd_fail("%s: %s", options->input, strerror(-failed));
+    else if (debug.session) {
         if (debug.interactive)
             handle_interrupt(debug.waker);
         show_stop(stdout, debug.session);

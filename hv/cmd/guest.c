@@ -10,26 +10,12 @@
 #include <unistd.h>
 
 #include "hv/cmd/cmd.h"
+#include "hv/cmd/console.h"
 
 /* A guest that never comes to the point ends here: some seconds. */
 static const uint64_t LIMIT = 1000000000;
 
 static void drop_output(void *context, const uint8_t *bytes, size_t count) {}
-
-/* Types the start of a file (as much as the queue takes) before the guest runs. */
-static int type_file(struct session *session, const char *path)
-{
-    uint8_t bytes[65536];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t count = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
-    if (count < 0)
-        cmd_fail("%s: %s", path, strerror(errno));
-    else
-        session_input(session, bytes, (size_t)count);
-    if (fd >= 0)
-        close(fd);
-    return count < 0 ? -1 : 0;
-}
 
 struct session *cmd_open(const struct options *options, const char *image)
 {
@@ -44,7 +30,9 @@ struct session *cmd_open(const struct options *options, const char *image)
         cmd_fail("%s", why);
         return NULL;
     }
-    if (options->input && type_file(session, options->input)) {
+    int failed = options->input ? console_type_file(session, options->input) : 0;
+    if (failed) {
+        cmd_fail("%s: %s", options->input, strerror(-failed));
         session_free(session);
         return NULL;
     }

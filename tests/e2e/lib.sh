@@ -31,8 +31,8 @@ check() {
         echo "not ok $count - $description"
         echo "# failed: $*"
         echo "# exit status of vitrine: $status"
-        sed 's/^/# stdout: /' "$out" | head -n 20
-        sed 's/^/# stderr: /' "$err" | head -n 20
+        head -n 20 "$out" | cat -v | sed 's/^/# stdout: /'
+        head -n 20 "$err" | cat -v | sed 's/^/# stderr: /'
     fi
 }
 
