@@ -96,7 +96,7 @@ __asm__("    .text\n"
         "    addi sp, sp, 64\n"
         "    ret\n");
 
-/* ---- what is tried ------------------------------------------------------------------------ */
+/* ---- what is tried ----------------------------------------------------------------------- */
 
 #define EXPERIMENT(name, text)                                                                   \
     __attribute__((naked)) static void name(void)                                                \
@@ -120,7 +120,7 @@ EXPERIMENT(do_load_unmapped, "li t0, 0x40000000; lw t1, 0(t0)")
 EXPERIMENT(do_store_read_only, "li t0, 0x40400000; sw t1, 0(t0)")
 EXPERIMENT(do_wait, "1: nop; j 1b") /* for an interrupt */
 
-/* ---- what interrupts ---------------------------------------------------------------------- */
+/* ---- what interrupts --------------------------------------------------------------------- */
 
 static void raise_software(void)
 {
@@ -177,7 +177,7 @@ static void calm_everything(void)
         MMIO32(PLIC + 0x200004) = plic_source; /* complete */
 }
 
-/* ---- the table ----------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------- */
 
 struct experiment {
     uint32_t cause;
@@ -230,7 +230,7 @@ static uint32_t promised_tval(const struct experiment *e)
     return e->tval;
 }
 
-/* ---- translation --------------------------------------------------------------------------- */
+/* ---- translation ------------------------------------------------------------------------- */
 
 static uint32_t root[1024] __attribute__((aligned(4096)));
 
@@ -247,7 +247,7 @@ static void translation_on(enum mode mode)
     __asm__ volatile("sfence.vma" : : : "memory");
 }
 
-/* ---- the run --------------------------------------------------------------------------------- */
+/* ---- the run ----------------------------------------------------------------------------- */
 
 /* Returns whether all was as it has to be. */
 static int try(const struct experiment *e)

@@ -52,7 +52,7 @@ static void end_run(uint32_t word)
         __asm__ volatile("wfi");
 }
 
-/* ---- the extensions ------------------------------------------------------------------------ */
+/* ---- the extensions ---------------------------------------------------------------------- */
 
 /* The kernel's timer interrupt stays down until the machine timer fires. */
 static void timer_set(uint32_t low, uint32_t high)
@@ -83,8 +83,10 @@ static uint32_t legacy(const struct frame *f)
 
 static int is_known(uint32_t extension)
 {
-    static const uint32_t known[] = {EXT_SET_TIMER, EXT_PUTCHAR, EXT_GETCHAR, EXT_SHUTDOWN, EXT_BASE,
-                                     EXT_TIME,      EXT_IPI,     EXT_RFENCE,  EXT_HSM,      EXT_SRST};
+    static const uint32_t known[] = {
+        EXT_SET_TIMER, EXT_PUTCHAR, EXT_GETCHAR, EXT_SHUTDOWN, EXT_BASE,
+        EXT_TIME,      EXT_IPI,     EXT_RFENCE,  EXT_HSM,      EXT_SRST,
+    };
     for (uint32_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (known[i] == extension)
             return 1;
@@ -171,7 +173,7 @@ static struct answer srst(const struct frame *f)
     return (struct answer){OK, 0};
 }
 
-/* ---- dispatch -------------------------------------------------------------------------------- */
+/* ---- dispatch ---------------------------------------------------------------------------- */
 
 static void sbi_call(struct frame *f)
 {

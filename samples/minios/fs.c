@@ -25,7 +25,8 @@ static bool locked;
 
 static bool is_good(const struct fs_directory *d, uint32_t blocks)
 {
-    if (strcmp(d->header.magic, FS_MAGIC) || d->header.files > FS_FILES || d->header.blocks > blocks)
+    if (strcmp(d->header.magic, FS_MAGIC) || d->header.files > FS_FILES ||
+        d->header.blocks > blocks)
         return false;
     for (const struct fs_entry *e = d->entry; e < d->entry + d->header.files; e++)
         if (e->name[FS_NAME - 1] || e->first > d->header.blocks ||
@@ -60,7 +61,7 @@ void fs_init(void)
           blocks ? "the disk has no file system" : "no disk", directory->header.files);
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------ */
+/* ---- blocks ------------------------------------------------------------------------------ */
 
 static struct cached *oldest_or(uint32_t block)
 {
@@ -103,7 +104,7 @@ static void unlock(void)
     proc_wakeup(&locked);
 }
 
-/* ---- files ------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------- */
 
 int fs_open(const char *name)
 {

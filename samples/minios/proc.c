@@ -18,7 +18,7 @@ struct process *proc_current(void)
     return current;
 }
 
-/* ---- scheduling ------------------------------------------------------------------------------- */
+/* ---- scheduling -------------------------------------------------------------------------- */
 
 /* WFI ends when an interrupt is pending, also while interrupts are off: so none is missed between
  * the look at the table and here. Then they are let in for a moment. */
@@ -86,7 +86,7 @@ void proc_wakeup(const void *channel)
             p->state = RUNNABLE;
 }
 
-/* ---- coming and going --------------------------------------------------------------------------- */
+/* ---- coming and going -------------------------------------------------------------------- */
 
 /* A row of the table with a kernel stack, set up so that it begins in `start`. */
 static struct process *new_process(void (*start)(void))

@@ -10,7 +10,7 @@ enum { FIRST_FILE = 3 }; /* descriptors 0, 1 and 2 are the console */
 
 typedef int (*syscall_fn)(struct process *process, const uint32_t *arg);
 
-/* ---- processes -------------------------------------------------------------------------------- */
+/* ---- processes --------------------------------------------------------------------------- */
 
 static int sys_exit(struct process *process, const uint32_t *arg)
 {
@@ -103,7 +103,7 @@ static int sys_slices(struct process *process, const uint32_t *arg)
     return (int)process->slices;
 }
 
-/* ---- console and files ------------------------------------------------------------------------ */
+/* ---- console and files ------------------------------------------------------------------- */
 
 static struct open_file *file_of(struct process *process, uint32_t descriptor)
 {
@@ -190,7 +190,7 @@ static int sys_file(struct process *process, const uint32_t *arg)
     return vm_copy_out(&process->space, arg[1], &info, sizeof info);
 }
 
-/* ---- the machine ------------------------------------------------------------------------------ */
+/* ---- the machine ------------------------------------------------------------------------- */
 
 /* 10,000 ticks are a millisecond. There is no division of 64 bits, so only 16 bits of the upper
  * half count: the answer wraps after some 20 days. */
@@ -214,7 +214,7 @@ static int sys_poweroff(struct process *process, const uint32_t *arg)
     sbi_poweroff((int)arg[0]);
 }
 
-/* ---- dispatch ---------------------------------------------------------------------------------- */
+/* ---- dispatch ---------------------------------------------------------------------------- */
 
 static const syscall_fn table[] = {
 #define SYSCALL(number, name, arguments, meaning) [number] = sys_##name,

@@ -86,7 +86,7 @@ int vm_map(struct space *space, uint32_t va, void *page, uint32_t rights)
     return 0;
 }
 
-/* ---- faults ---------------------------------------------------------------------------------- */
+/* ---- faults ------------------------------------------------------------------------------ */
 
 static const struct segment *segment_at(const struct space *space, uint32_t va)
 {
@@ -164,7 +164,7 @@ int vm_fault(struct space *space, uint32_t va, enum access access)
     return 0;
 }
 
-/* ---- fork and the end ------------------------------------------------------------------------- */
+/* ---- fork and the end -------------------------------------------------------------------- */
 
 /* Both get the page, neither may write it. */
 static int share(struct space *to, uint32_t va, uint32_t *entry)
@@ -232,7 +232,7 @@ void vm_shrink_heap(struct space *space, uint32_t end)
     flush();
 }
 
-/* ---- between kernel and process --------------------------------------------------------------- */
+/* ---- between kernel and process ---------------------------------------------------------- */
 
 /* The kernel's address for a user address, after the fault that the process would have had. */
 static char *reach(struct space *space, uint32_t va, enum access access)

@@ -40,7 +40,7 @@ void *memcpy(void *to, const void *from, size_t count)
     return to;
 }
 
-/* ---- printing: a line is collected, so that it is one system call ------------------------------- */
+/* ---- printing: a line is collected, so that it is one system call ------------------------ */
 
 struct output {
     char text[LINE_SIZE];
