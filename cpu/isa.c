@@ -152,6 +152,9 @@ int isa_disassemble(uint32_t pc, uint32_t word, char *text, size_t size)
 /* Runs of CSRs, written out: "pmpaddr" with 16 gives pmpaddr0 .. pmpaddr15. */
 #define ROW(name, number, k, first, mask, zero, meaning)                                         \
     [(number) + (k) - (first)] = {name #k, (number) + (k) - (first), mask, zero, meaning},
+#define RUN_1(n, c, m, z, t) [c] = {n, c, m, z, t},
+#define RUN_3(n, c, m, z, t)                                                                     \
+    ROW(n, c, 1, 1, m, z, t) ROW(n, c, 2, 1, m, z, t) ROW(n, c, 3, 1, m, z, t)
 #define RUN_4(n, c, m, z, t)                                                                     \
     ROW(n, c, 0, 0, m, z, t) ROW(n, c, 1, 0, m, z, t) ROW(n, c, 2, 0, m, z, t)                   \
     ROW(n, c, 3, 0, m, z, t)
