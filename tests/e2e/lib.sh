@@ -26,9 +26,9 @@ check() {
     shift
     count=$((count + 1))
     if "$@"; then
-        echo "ok $count - $description"
+        printf 'ok %s - %s\n' "$count" "$description"
     else
-        echo "not ok $count - $description"
+        printf 'not ok %s - %s\n' "$count" "$description"
         echo "# failed: $*"
         echo "# exit status of vitrine: $status"
         head -n 20 "$out" | cat -v | sed 's/^/# stdout: /'

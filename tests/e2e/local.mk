@@ -5,6 +5,7 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/bad-input.sh \
 	%D%/debug.sh \
 	%D%/gdb.sh \
+	%D%/minios.sh \
 	%D%/options.sh \
 	%D%/report.sh \
 	%D%/samples.sh \
