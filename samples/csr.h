@@ -5,11 +5,11 @@
 #ifndef SAMPLES_CSR_H
 #define SAMPLES_CSR_H
 
-#define csr_read(csr)                                                                            \
-    ({                                                                                           \
-        uint32_t csr_value_;                                                                     \
-        __asm__ volatile("csrr %0, " #csr : "=r"(csr_value_) : : "memory");                      \
-        csr_value_;                                                                              \
+#define csr_read(csr)                                                                              \
+    ({                                                                                             \
+        uint32_t csr_value_;                                                                       \
+        __asm__ volatile("csrr %0, " #csr : "=r"(csr_value_) : : "memory");                        \
+        csr_value_;                                                                                \
     })
 #define csr_write(csr, value) __asm__ volatile("csrw " #csr ", %0" : : "rK"(value) : "memory")
 #define csr_set(csr, bits)    __asm__ volatile("csrs " #csr ", %0" : : "rK"(bits) : "memory")
@@ -60,9 +60,9 @@ enum {
 #define PTE_A (1u << 6) /* accessed since software cleared it */
 #define PTE_D (1u << 7) /* dirty: written since software cleared it */
 
-#define PTE_OF(pa)    ((uint32_t)(pa) >> 12 << 10) /* the entry's page number for an address */
-#define PTE_PA(pte)   ((pte) >> 10 << 12)
-#define VPN1(va)      ((uint32_t)(va) >> 22)
-#define VPN0(va)      ((uint32_t)(va) >> 12 & 1023)
+#define PTE_OF(pa)  ((uint32_t)(pa) >> 12 << 10) /* the entry's page number for an address */
+#define PTE_PA(pte) ((pte) >> 10 << 12)
+#define VPN1(va)    ((uint32_t)(va) >> 22)
+#define VPN0(va)    ((uint32_t)(va) >> 12 & 1023)
 
 #endif

@@ -51,8 +51,8 @@
 
 typedef uint32_t table[1024] __attribute__((aligned(4096)));
 
-static table root, leaves;              /* the first address space */
-static table other_root, other_leaves;  /* the second */
+static table root, leaves;                      /* the first address space */
+static table other_root, other_leaves;          /* the second */
 static table page_a, page_b, page_c, page_code; /* memory to be mapped */
 
 /* ---- probes: an access that may fault ---------------------------------------------------- */

@@ -98,10 +98,10 @@ __asm__("    .text\n"
 
 /* ---- what is tried ----------------------------------------------------------------------- */
 
-#define EXPERIMENT(name, text)                                                                   \
-    __attribute__((naked)) static void name(void)                                                \
-    {                                                                                            \
-        __asm__(text);                                                                           \
+#define EXPERIMENT(name, text)                                                                     \
+    __attribute__((naked)) static void name(void)                                                  \
+    {                                                                                              \
+        __asm__(text);                                                                             \
     }
 
 static uint32_t word; /* something that may be read and written */

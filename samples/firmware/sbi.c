@@ -67,16 +67,10 @@ static void timer_set(uint32_t low, uint32_t high)
 static uint32_t legacy(const struct frame *f)
 {
     switch (f->x[A7]) {
-    case EXT_SET_TIMER:
-        timer_set(f->x[A0], f->x[A1]);
-        return 0;
-    case EXT_PUTCHAR:
-        uart_putc((char)f->x[A0]);
-        return 0;
-    case EXT_GETCHAR:
-        return MMIO8(UART + UART_LSR) & 1 ? MMIO8(UART) : (uint32_t)-1;
-    case EXT_SHUTDOWN:
-        end_run(FINISHER_PASS);
+    case EXT_SET_TIMER: timer_set(f->x[A0], f->x[A1]); return 0;
+    case EXT_PUTCHAR: uart_putc((char)f->x[A0]); return 0;
+    case EXT_GETCHAR: return MMIO8(UART + UART_LSR) & 1 ? MMIO8(UART) : (uint32_t)-1;
+    case EXT_SHUTDOWN: end_run(FINISHER_PASS);
     }
     return (uint32_t)NOT_SUPPORTED;
 }
@@ -96,9 +90,9 @@ static int is_known(uint32_t extension)
 static struct answer base(const struct frame *f)
 {
     switch (f->x[A6]) {
-    case 0: return (struct answer){OK, 1u << 24}; /* the specification's version, 1.0 */
+    case 0: return (struct answer){OK, 1u << 24};   /* the specification's version, 1.0 */
     case 1: return (struct answer){OK, 0x7fffffff}; /* which implementation: no registered one */
-    case 2: return (struct answer){OK, 1}; /* and its version */
+    case 2: return (struct answer){OK, 1};          /* and its version */
     case 3: return (struct answer){OK, (uint32_t)is_known(f->x[A0])};
     case 4: return (struct answer){OK, csr_read(mvendorid)};
     case 5: return (struct answer){OK, csr_read(marchid)};

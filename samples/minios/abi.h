@@ -17,10 +17,10 @@
  *   0x7fff_0000  stack, 15 pages, each there from its first touch on
  *   0x7fff_f000  never mapped
  */
-#define USER_START  0x40000000u
-#define USER_HEAP   0x50000000u /* the heap ends here at the latest */
-#define USER_STACK  0x7fff0000u
-#define USER_TOP    0x7ffff000u /* the end of the stack */
+#define USER_START 0x40000000u
+#define USER_HEAP  0x50000000u /* the heap ends here at the latest */
+#define USER_STACK 0x7fff0000u
+#define USER_TOP   0x7ffff000u /* the end of the stack */
 
 enum {
 #define SYSCALL(number, name, arguments, meaning) SYS_##name = number,

@@ -14,9 +14,9 @@ void kernel_main(uint32_t hart, const void *device_tree)
 
     uint32_t memory_end = fdt_memory_end(device_tree);
     if (memory_end <= (uint32_t)kernel_end)
-        memory_end = RAM + (8 << 20);        /* every `virt` machine has as much */
+        memory_end = RAM + (8 << 20); /* every `virt` machine has as much */
     if (memory_end > RAM + (128u << 20))
-        memory_end = RAM + (128u << 20);     /* and nobody here needs more */
+        memory_end = RAM + (128u << 20); /* and nobody here needs more */
     page_init((uint32_t)kernel_end, memory_end);
     vm_init(memory_end);
     trap_init();

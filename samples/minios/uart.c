@@ -8,8 +8,8 @@
  */
 #include "minios.h"
 
-enum { DATA = 0, IER = 1, LSR = 5 };             /* registers */
-enum { IER_RECEIVED = 1 };                       /* interrupt when there is data */
+enum { DATA = 0, IER = 1, LSR = 5 }; /* registers */
+enum { IER_RECEIVED = 1 };           /* interrupt when there is data */
 enum { LSR_READY = 1, LSR_CAN_TAKE = 1 << 5 };
 enum { RING = 512 };
 

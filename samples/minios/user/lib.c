@@ -4,8 +4,8 @@
 #include "user.h"
 
 /* The arguments are in a0 to a2 already: only the number is missing. */
-#define SYSCALL(number, name, arguments, meaning)                                                \
-    __asm__(".section .text." #name ", \"ax\"\n"                                                 \
+#define SYSCALL(number, name, arguments, meaning)                                                  \
+    __asm__(".section .text." #name ", \"ax\"\n"                                                   \
             ".globl " #name "\n" #name ": li a7, " #number "\n ecall\n ret\n");
 #include "syscall.def"
 #undef SYSCALL
