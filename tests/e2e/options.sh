@@ -73,6 +73,15 @@ else
     skip "completion" "no bash"
 fi
 
+if command -v mandoc >/dev/null; then
+    for file in "$top_srcdir"/docs/*.1; do
+        clean() { mandoc -Tlint -Wwarning "$file" >"$out" 2>&1; }
+        check "${file##*/} is clean" clean
+    done
+else
+    skip "the manual pages are clean" "no mandoc"
+fi
+
 run isa
 check "isa prints all tables" status_is 0
 check "isa has an instruction" grep -Eq '^sfence\.vma +0x12000073' "$out"
