@@ -164,9 +164,12 @@ enum exit_reason emulate_device_access(struct vm *vm, uint32_t word, uint32_t va
         emulate_by_interpreter(vm);
         return EXIT_INTERPRET;
     }
+    enum access access = t->is_store ? ACCESS_WRITE : ACCESS_READ;
     uint32_t value = t->is_store ? h->x[insn.rs2] : 0;
-    bool answered = t->is_store ? bus_write(&guest->bus, pa, t->size, value)
-                                : bus_read(&guest->bus, pa, t->size, &value);
+    /* Devices have no shadow entries, so the guest's PMP is asked here, each time. */
+    bool answered = pmp_allows(&h->pmp, mmu_context(guest, access).mode, access, pa, t->size) &&
+                    (t->is_store ? bus_write(&guest->bus, pa, t->size, value)
+                                 : bus_read(&guest->bus, pa, t->size, &value));
     vm->now.a = pa;
     vm->now.b = value;
     if (!answered) {
@@ -176,7 +179,7 @@ enum exit_reason emulate_device_access(struct vm *vm, uint32_t word, uint32_t va
     machine_publish(guest, t->is_store ? EVENT_DEVICE_WRITE : EVENT_DEVICE_READ, pa, value,
                     t->size, 0);
     if (guest->debug.count)
-        machine_watch(guest, va, pa, t->size, t->is_store ? ACCESS_WRITE : ACCESS_READ);
+        machine_watch(guest, va, pa, t->size, access);
     if (!t->is_store && insn.rd)
         h->x[insn.rd] = extend(value, t);
     h->pc += 4;
