@@ -39,7 +39,7 @@ END
 # Starts a guest that waits for a debugger; $port and $server.
 serve() { # options...
     : >"$work/server"
-    "$vitrine" run "$@" --gdb 0 </dev/null >"$work/console" 2>"$work/server" &
+    timeout -k 5 60 "$vitrine" run "$@" --gdb 0 </dev/null >"$work/console" 2>"$work/server" &
     server=$!
     tries=0
     until grep -q 'target remote' "$work/server" || [ $tries = 100 ]; do
@@ -52,11 +52,8 @@ serve() { # options...
 
 # Waits for the server's end: $status.
 served() {
-    ( sleep 30; kill $server 2>/dev/null ) &
-    watchdog=$!
     status=0
     wait $server || status=$?
-    kill $watchdog 2>/dev/null
 }
 
 gdb=
