@@ -220,18 +220,39 @@ static int load_elf(const struct source *s, struct image *image, struct ram *ram
 static bool has_suffix(const char *name, const char *suffix)
 {
     size_t length = strlen(name), tail = strlen(suffix);
-    return length > tail && !strcmp(name + length - tail, suffix);
+    return length >= tail && !strcmp(name + length - tail, suffix);
+}
+
+/* Only what is printed: some letters are instructions, too ("#!/b" is a store). */
+static bool is_text(const struct source *s)
+{
+    for (size_t i = 0; i < s->count && i < 4096; i++) {
+        uint8_t c = s->bytes[i];
+        bool blank = c == '\t' || c == '\n' || c == '\r' || c == '\f';
+        if (!blank && (c < ' ' || c == 0x7f))
+            return false;
+    }
+    return true;
+}
+
+/* The header of a Linux kernel image, which may begin with a compressed instruction. */
+static bool is_linux(const struct source *s)
+{
+    return s->count >= 64 && !memcmp(s->bytes + 56, "RSC\005", 4);
 }
 
 /* Anything could be a flat image: it must be named like one, or begin with an instruction. */
 static bool may_be_flat(const struct source *s)
 {
+    static const char *const suffix[] = {".bin", ".img", ".flat", "Image"};
     uint32_t word;
-    if (s->count < sizeof word)
+    if (s->count < sizeof word || is_text(s))
         return false;
+    for (unsigned i = 0; i < sizeof suffix / sizeof suffix[0]; i++)
+        if (has_suffix(s->name, suffix[i]))
+            return true;
     memcpy(&word, s->bytes, sizeof word);
-    return isa_decode(word).op != OP_ILLEGAL || has_suffix(s->name, ".bin") ||
-           has_suffix(s->name, ".img") || has_suffix(s->name, "Image");
+    return is_linux(s) || isa_decode(word).op != OP_ILLEGAL;
 }
 
 static int load_flat(const struct source *s, struct image *image, struct ram *ram)

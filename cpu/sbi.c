@@ -13,7 +13,7 @@
 #include "cpu/machine.h"
 
 enum { SBI_SUCCESS = 0, SBI_FAILED = -1, SBI_NOT_SUPPORTED = -2, SBI_INVALID = -3,
-       SBI_ADDRESS = -5, SBI_ALREADY = -6 };
+       SBI_ALREADY = -6 };
 
 enum {
     EXT_BASE = 0x10,
@@ -224,11 +224,13 @@ static struct result hart_status(struct machine *m, const uint32_t *a)
     return a[0] == 0 ? ok(0) : error(SBI_INVALID); /* 0: started */
 }
 
-/* Retentive suspend is WFI; the others lose state, and are not offered. */
+/* Retentive suspend is WFI; the default one that loses state is not offered, the rest reserved. */
 static struct result hart_suspend(struct machine *m, const uint32_t *a)
 {
-    if (a[0] != 0)
-        return error(SBI_NOT_SUPPORTED);
+    enum { RETENTIVE = 0 };
+    static const uint32_t non_retentive = 0x80000000u;
+    if (a[0] != RETENTIVE)
+        return error(a[0] == non_retentive ? SBI_NOT_SUPPORTED : SBI_INVALID);
     m->hart.waiting = true;
     m->hart.attention = true;
     return ok(0);

@@ -1,7 +1,7 @@
 /*
  * The built-in SBI firmware: what an S-mode kernel expects below it, in C.
  *
- * Serves the calls of the "RISC-V Supervisor Binary Interface Specification" 1.0: base, legacy
+ * Serves the calls of the "RISC-V Supervisor Binary Interface Specification" 2.0: base, legacy
  * console, debug console (DBCN), timer, IPI, remote fence, hart state management (one hart) and
  * system reset. It acts on a machine, so it is the firmware of the bare computer and, unchanged,
  * what answers a virtual machine's hypercalls.

@@ -1,7 +1,9 @@
 /*
  * Symbols and source lines: sorted arrays, made once from what libelf and libdw find.
  *
- * Everything is copied out of the file, so neither library is needed afterwards.
+ * Everything is copied out of the file, so neither library is needed afterwards. A file can claim
+ * anything: how much is read is bounded everywhere, so that a damaged or malicious one costs at most
+ * some seconds and its lines. Inlined functions and columns are left out.
  */
 #include "cpu/symbols.h"
 
@@ -21,7 +23,10 @@ struct line {
     int number;
 };
 
-enum { NO_FILE = UINT32_MAX, MAX_SYMBOLS = 1 << 20, MAX_LINES = 1 << 20, MAX_FILES = 1 << 14 };
+#define NO_FILE UINT32_MAX
+enum { MAX_SYMBOLS = 1 << 20, MAX_LINES = 1 << 20, MAX_FILES = 1 << 14, FILE_SLOTS = 1 << 15,
+       MAX_NAME = 1023 };
+enum { MAX_DEBUG_BYTES = 64 << 20 }; /* of one section of debug information, unpacked */
 
 struct symbols {
     struct symbol *symbol;
@@ -75,7 +80,7 @@ static void add_symbol(struct symbols *s, const GElf_Sym *sym, const char *name)
 {
     if (!room_for_one((void **)&s->symbol, s->count, MAX_SYMBOLS, sizeof *s->symbol))
         return;
-    char *copy = strndup(name, 255);
+    char *copy = strndup(name, MAX_NAME);
     if (copy)
         s->symbol[s->count++] =
             (struct symbol){(uint32_t)sym->st_value, (uint32_t)sym->st_size, copy};
@@ -99,6 +104,7 @@ static void read_symbol_table(struct symbols *s, Elf *elf)
             if (is_wanted(&sym, name))
                 add_symbol(s, &sym, name);
         }
+        return; /* there is one table at most */
     }
 }
 
@@ -113,50 +119,109 @@ static int compare_symbols(const void *a, const void *b)
 
 /* ---- lines -------------------------------------------------------------------------------- */
 
-static uint32_t file_index(struct symbols *s, const char *name)
+/* What reading needs: the symbols being made, and the files' indices + 1 by their names' hash. */
+struct reading {
+    struct symbols *symbols;
+    uint32_t slot[FILE_SLOTS];
+};
+
+static uint32_t hash(const char *name)
 {
-    for (unsigned i = s->files; i > 0; i--)
-        if (!strcmp(s->file[i - 1], name))
-            return i - 1;
-    if (!room_for_one((void **)&s->file, s->files, MAX_FILES, sizeof *s->file))
-        return NO_FILE;
-    s->file[s->files] = strndup(name, 1023);
-    return s->file[s->files] ? s->files++ : NO_FILE;
+    uint32_t h = 2166136261u;
+    for (unsigned i = 0; i < MAX_NAME && name[i]; i++)
+        h = (h ^ (uint8_t)name[i]) * 16777619u;
+    return h;
 }
 
-static void add_line(struct symbols *s, Dwarf_Line *row)
+static uint32_t file_index(struct reading *r, const char *name)
 {
+    struct symbols *s = r->symbols;
+    uint32_t at = hash(name) % FILE_SLOTS; /* never full: MAX_FILES is half of it */
+    for (; r->slot[at]; at = (at + 1) % FILE_SLOTS)
+        if (!strncmp(s->file[r->slot[at] - 1], name, MAX_NAME))
+            return r->slot[at] - 1;
+    if (!room_for_one((void **)&s->file, s->files, MAX_FILES, sizeof *s->file))
+        return NO_FILE;
+    s->file[s->files] = strndup(name, MAX_NAME);
+    if (!s->file[s->files])
+        return NO_FILE;
+    r->slot[at] = ++s->files;
+    return s->files - 1;
+}
+
+/* false: no room for more. */
+static bool add_line(struct reading *r, Dwarf_Line *row)
+{
+    struct symbols *s = r->symbols;
     Dwarf_Addr address;
     int number = 0;
     bool end = false;
-    if (dwarf_lineaddr(row, &address) || address > UINT32_MAX ||
-        !room_for_one((void **)&s->line, s->lines, MAX_LINES, sizeof *s->line))
-        return;
+    if (dwarf_lineaddr(row, &address) || address > UINT32_MAX)
+        return true;
+    if (!room_for_one((void **)&s->line, s->lines, MAX_LINES, sizeof *s->line))
+        return false;
     dwarf_lineno(row, &number);
     dwarf_lineendsequence(row, &end);
     const char *name = end ? NULL : dwarf_linesrc(row, NULL, NULL);
     s->line[s->lines++] = (struct line){
-        (uint32_t)address, name ? file_index(s, name) : NO_FILE, number};
+        (uint32_t)address, name ? file_index(r, name) : NO_FILE, number};
+    return true;
+}
+
+static bool read_unit(struct reading *r, Dwarf_Die *unit)
+{
+    Dwarf_Lines *rows;
+    size_t count;
+    if (dwarf_getsrclines(unit, &rows, &count))
+        return true;
+    for (size_t i = 0; i < count; i++)
+        if (!add_line(r, dwarf_onesrcline(rows, i)))
+            return false;
+    return true;
+}
+
+/* libdw unpacks compressed sections whatever size they claim, and makes some 40 bytes of each byte
+ * of a line table: are they all of a reasonable size? */
+static bool is_reasonable(Elf *elf)
+{
+    Elf_Scn *section = NULL;
+    size_t names;
+    if (elf_getshdrstrndx(elf, &names))
+        return false;
+    while ((section = elf_nextscn(elf, section))) {
+        GElf_Shdr header;
+        GElf_Chdr packed;
+        if (!gelf_getshdr(section, &header))
+            return false;
+        const char *name = elf_strptr(elf, names, header.sh_name);
+        if (name && !strncmp(name, ".zdebug", 7)) /* an old form, which hides its size */
+            return false;
+        bool is_packed = header.sh_flags & SHF_COMPRESSED && header.sh_type != SHT_NOBITS;
+        if (is_packed && (!gelf_getchdr(section, &packed) || packed.ch_size > MAX_DEBUG_BYTES))
+            return false;
+        if (header.sh_type == SHT_PROGBITS && !(header.sh_flags & SHF_ALLOC) &&
+            header.sh_size > MAX_DEBUG_BYTES)
+            return false;
+    }
+    return true;
 }
 
 static void read_lines(struct symbols *s, Elf *elf)
 {
-    Dwarf *dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
+    struct reading *r = is_reasonable(elf) ? calloc(1, sizeof *r) : NULL;
+    Dwarf *dwarf = r ? dwarf_begin_elf(elf, DWARF_C_READ, NULL) : NULL;
     Dwarf_Off at = 0, next;
     size_t header;
+    if (r)
+        r->symbols = s;
     while (dwarf && dwarf_nextcu(dwarf, at, &next, &header, NULL, NULL, NULL) == 0) {
-        Dwarf_Die die;
-        Dwarf_Lines *rows;
-        size_t count;
-        if (dwarf_offdie(dwarf, at + header, &die) &&
-            dwarf_getsrclines(&die, &rows, &count) == 0)
-            for (size_t i = 0; i < count && i < MAX_LINES; i++)
-                add_line(s, dwarf_onesrcline(rows, i));
-        if (next <= at)
+        Dwarf_Die unit;
+        if (next <= at || (dwarf_offdie(dwarf, at + header, &unit) && !read_unit(r, &unit)))
             break;
         at = next;
     }
     dwarf_end(dwarf);
+    free(r);
 }
 
 /* By address; an end of sequence comes before a sequence that begins there. */

@@ -3,8 +3,7 @@
  *
  * msip raises the machine software interrupt; mtime and mtimecmp are the machine timer (privileged
  * specification, section 3.2.1). The device keeps only msip: time itself is in cpu/clock.h. It
- * answers words and halves of nothing else: bytes and halfwords are access faults, as on most
- * hardware.
+ * answers word accesses alone: bytes and halfwords are access faults, as on most hardware.
  */
 #include "cpu/dev/clint.h"
 

@@ -65,7 +65,7 @@ bool disk_is_readonly(const struct disk *disk)
     return disk->readonly;
 }
 
-static bool inside(const struct disk *disk, uint64_t sector, size_t count)
+bool disk_holds(const struct disk *disk, uint64_t sector, size_t count)
 {
     return count % DISK_SECTOR == 0 && sector <= disk->sectors &&
            count / DISK_SECTOR <= disk->sectors - sector;
@@ -73,7 +73,7 @@ static bool inside(const struct disk *disk, uint64_t sector, size_t count)
 
 int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count)
 {
-    if (!inside(disk, sector, count))
+    if (!disk_holds(disk, sector, count))
         return -EINVAL;
     off_t at = (off_t)(sector * DISK_SECTOR);
     for (uint8_t *to = bytes; count;) {
@@ -91,7 +91,7 @@ int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t cou
 {
     if (disk->readonly)
         return -EROFS;
-    if (!inside(disk, sector, count))
+    if (!disk_holds(disk, sector, count))
         return -EINVAL;
     off_t at = (off_t)(sector * DISK_SECTOR);
     for (const uint8_t *from = bytes; count;) {

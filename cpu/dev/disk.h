@@ -19,6 +19,9 @@ void disk_close(struct disk *disk);
 uint64_t disk_sectors(const struct disk *disk);
 bool disk_is_readonly(const struct disk *disk);
 
+/* Are these bytes, whole sectors, inside the disk? */
+bool disk_holds(const struct disk *disk, uint64_t sector, size_t count);
+
 /* Whole sectors; the range must be inside the disk. 0 or -errno (-EINVAL, -EROFS, -EIO ...). */
 int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count);
 int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count);

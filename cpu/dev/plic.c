@@ -3,8 +3,9 @@
  * 0 = M mode, 1 = S mode of hart 0.
  *
  * Sources are levels. A source becomes pending while its wire is high and it is not being served;
- * claiming takes the pending one of highest priority (lowest number first), completing lets it
- * become pending again if the wire is still high.
+ * claiming takes the pending one of highest priority (lowest number first) whatever the threshold,
+ * completing lets it become pending again if the wire is still high. A wire that falls before it was
+ * claimed takes its request back.
  *
  *   0x000000  priority of source n at 4 n
  *   0x001000  pending bits
@@ -65,10 +66,10 @@ static uint32_t pending_word(const struct plic *p, uint32_t n)
     return p->level[n] & ~p->serving[n];
 }
 
-/* The source that a context would claim now; 0: none. */
-static uint32_t best(const struct plic *p, uint32_t c)
+/* The most urgent source that waits for a context, of a priority above `above`; 0: none. */
+static uint32_t best(const struct plic *p, uint32_t c, uint32_t above)
 {
-    uint32_t found = 0, above = p->threshold[c];
+    uint32_t found = 0;
     for (uint32_t n = 0; n < WORDS; n++) {
         uint32_t ready = pending_word(p, n) & p->enable[c * WORDS + n];
         while (ready) {
@@ -85,13 +86,13 @@ static uint32_t best(const struct plic *p, uint32_t c)
 
 static void update(struct plic *p)
 {
-    p->set_line(p->context, IRQ_MEI, best(p, 0) != 0);
-    p->set_line(p->context, IRQ_SEI, best(p, 1) != 0);
+    p->set_line(p->context, IRQ_MEI, best(p, 0, p->threshold[0]) != 0);
+    p->set_line(p->context, IRQ_SEI, best(p, 1, p->threshold[1]) != 0);
 }
 
 static uint32_t claim(struct plic *p, uint32_t c)
 {
-    uint32_t source = best(p, c);
+    uint32_t source = best(p, c, 0);
     p->serving[source / 32] |= source ? 1u << source % 32 : 0;
     update(p);
     return source;
@@ -132,7 +133,7 @@ static uint32_t plic_peek(const void *self, uint32_t offset, unsigned size)
     if (offset >= PENDING && offset < PENDING + 4 * WORDS)
         return pending_word(p, (offset - PENDING) / 4);
     if (is_claim(offset, &c))
-        return best(p, c);
+        return best(p, c, 0);
     const uint32_t *word = storage(p, offset);
     return word ? *word : 0;
 }

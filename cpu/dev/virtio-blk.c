@@ -30,7 +30,7 @@ static uint8_t serve_read(struct virtio_blk *b, struct virtio_request *r, uint64
 {
     uint8_t piece[PIECE];
     size_t room = virtio_room(r);
-    if (room == 0 || (room - 1) % DISK_SECTOR) /* data and the status byte */
+    if (room == 0 || !disk_holds(b->disk, sector, room - 1)) /* data and the status byte */
         return S_IOERR;
     for (size_t left = room - 1; left;) {
         size_t part = left < PIECE ? left : PIECE;
@@ -46,7 +46,7 @@ static uint8_t serve_write(struct virtio_blk *b, struct virtio_request *r, uint6
 {
     uint8_t piece[PIECE];
     size_t left = virtio_left(r);
-    if (left % DISK_SECTOR)
+    if (disk_is_readonly(b->disk) || !disk_holds(b->disk, sector, left))
         return S_IOERR;
     while (left) {
         size_t part = left < PIECE ? left : PIECE;

@@ -114,6 +114,12 @@ struct virtio_request {
     uint32_t written;         /* in all */
 };
 
+/* The queue's size. A saved state may hold any number. */
+static unsigned queue_size(const struct virtio *v, unsigned q)
+{
+    return v->num[q] <= VIRTIO_QUEUE_MAX ? v->num[q] : 0;
+}
+
 /* Follows the chain from `head`. false: it is broken. */
 static bool read_chain(struct virtio *v, unsigned q, uint16_t head, struct virtio_request *r)
 {
@@ -122,7 +128,7 @@ static bool read_chain(struct virtio *v, unsigned q, uint16_t head, struct virti
     *r = (struct virtio_request){.virtio = v};
     do {
         struct descriptor d;
-        if (index >= v->num[q] || r->parts == v->num[q] ||
+        if (index >= queue_size(v, q) || r->parts == queue_size(v, q) ||
             !get(v, v->desc[q] + 16ull * index, &d, sizeof d))
             return false;
         bool writable = d.flags & DESC_WRITE;
@@ -199,7 +205,6 @@ static void give_up(struct virtio *v)
 {
     v->status |= STATUS_NEEDS_RESET;
     v->interrupt |= INTERRUPT_CONFIG;
-    update(v);
 }
 
 /* Puts the finished request into the used ring, section 2.6.8. */
@@ -209,7 +214,7 @@ static bool finish(struct virtio *v, unsigned q, uint16_t head, uint32_t written
     uint32_t entry[2] = {head, written};
     if (!get(v, v->used[q] + 2, &index, sizeof index))
         return false;
-    if (!put(v, v->used[q] + 4 + 8ull * (index % v->num[q]), entry, sizeof entry))
+    if (!put(v, v->used[q] + 4 + 8ull * (index % queue_size(v, q)), entry, sizeof entry))
         return false;
     index++;
     return put(v, v->used[q] + 2, &index, sizeof index);
@@ -219,7 +224,7 @@ static bool serve_one(struct virtio *v, unsigned q)
 {
     struct virtio_request request;
     uint16_t head;
-    if (!get(v, v->driver[q] + 4 + 2ull * (v->seen[q] % v->num[q]), &head, sizeof head))
+    if (!get(v, v->driver[q] + 4 + 2ull * (v->seen[q] % queue_size(v, q)), &head, sizeof head))
         return false;
     v->seen[q]++;
     if (!read_chain(v, q, head, &request))
@@ -228,31 +233,36 @@ static bool serve_one(struct virtio *v, unsigned q)
     return finish(v, q, head, request.written);
 }
 
-/* Serves what is available; at most one queue's worth, so that a guest that goes on making requests
- * available from nowhere cannot keep us here. */
+static bool is_running(const struct virtio *v, unsigned q)
+{
+    return q < v->kind->queues && v->ready[q] && queue_size(v, q) &&
+           (v->status & (STATUS_DRIVER_OK | STATUS_NEEDS_RESET)) == STATUS_DRIVER_OK;
+}
+
+/* Serves what was available when the guest said so, which cannot be more than the queue holds: what
+ * a request writes over the ring itself makes no more work. */
+static bool serve_available(struct virtio *v, unsigned q)
+{
+    uint16_t available, flags;
+    if (!get(v, v->driver[q] + 2, &available, sizeof available))
+        return false;
+    unsigned waiting = (uint16_t)(available - v->seen[q]);
+    if (waiting > queue_size(v, q))
+        return false;
+    for (unsigned i = 0; i < waiting; i++)
+        if (!serve_one(v, q))
+            return false;
+    if (!get(v, v->driver[q], &flags, sizeof flags))
+        return false;
+    if (waiting && !(flags & AVAIL_NO_INTERRUPT))
+        v->interrupt |= INTERRUPT_USED;
+    return true;
+}
+
 static void notify(struct virtio *v, unsigned q)
 {
-    uint16_t available, flags = 0;
-    bool ok = true;
-    if (q >= v->kind->queues || !v->ready[q] || !v->num[q] || !(v->status & STATUS_DRIVER_OK) ||
-        v->status & STATUS_NEEDS_RESET)
-        return;
-    unsigned served = 0;
-    while (ok && served < v->num[q]) {
-        ok = get(v, v->driver[q] + 2, &available, sizeof available);
-        if (!ok || available == v->seen[q])
-            break;
-        ok = serve_one(v, q);
-        served++;
-    }
-    if (!ok) {
+    if (is_running(v, q) && !serve_available(v, q))
         give_up(v);
-        return;
-    }
-    get(v, v->driver[q], &flags, sizeof flags);
-    if (served && !(flags & AVAIL_NO_INTERRUPT))
-        v->interrupt |= INTERRUPT_USED;
-    update(v);
 }
 
 /* ---- registers ---------------------------------------------------------------------------- */
@@ -267,7 +277,7 @@ static uint32_t read_config(const struct virtio *v, uint32_t offset, unsigned si
     uint8_t config[VIRTIO_CONFIG] = {0};
     uint32_t value = 0;
     v->kind->configure(v->owner, config);
-    if (offset + size <= sizeof config)
+    if (offset <= sizeof config - size)
         memcpy(&value, config + offset, size);
     return value;
 }
@@ -313,7 +323,7 @@ static void virtio_reset(void *self)
     }
 }
 
-/* FEATURES_OK stays only if the driver has accepted nothing but what was offered, and version 1. */
+/* FEATURES_OK is taken only if the driver has accepted nothing but what was offered, and version 1. */
 static void write_status(struct virtio *v, uint32_t status)
 {
     if (status == 0) {
@@ -329,8 +339,9 @@ static void write_status(struct virtio *v, uint32_t status)
 
 static void write_features(struct virtio *v, uint32_t value)
 {
-    unsigned shift = 32 * v->driver_features_sel;
-    if (v->driver_features_sel < 2)
+    bool settled = v->status & STATUS_FEATURES_OK; /* section 3.1.1 */
+    unsigned shift = 32 * (v->driver_features_sel & 1);
+    if (v->driver_features_sel < 2 && !settled)
         v->driver_features = (v->driver_features & ~(0xffffffffull << shift)) |
                              (uint64_t)value << shift;
 }
