@@ -8,7 +8,7 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/hw.c %D%/hw.h \
 	%D%/inject.c \
 	%D%/sched.c \
-	%D%/session.c %D%/session-view.c %D%/session.h %D%/session_priv.h \
+	%D%/session.c %D%/session-io.c %D%/session-view.c %D%/session.h %D%/session_priv.h \
 	%D%/shadow.c %D%/shadow.h \
 	%D%/view.h \
 	%D%/vm.c %D%/vm.h

@@ -94,7 +94,7 @@ static void stop_powered_off(struct session *s)
 
 /* ---- breakpoints into the machine --------------------------------------------------------- */
 
-static void load_points(struct session *s)
+void session_load_points(struct session *s)
 {
     struct machine_debug *d = &s->guest->debug;
     d->count = 0;
@@ -597,7 +597,7 @@ static int begin(struct session *s, struct goal goal)
     if (s->computer)
         s->before_real = s->computer->hart;
     if (goal.point || had_point)
-        load_points(s);
+        session_load_points(s);
     s->guest->debug.skip = s->guest->hart.executed;
     s->rate_from = s->guest->hart.executed;
     s->seconds = 0;
@@ -700,7 +700,7 @@ int session_reset(struct session *s)
     if (!error) {
         error = load_guest(s, why);
         s->output_count = s->input_count = s->input_logged = 0;
-        load_points(s);
+        session_load_points(s);
         stop(s, error ? SESSION_ENDED : SESSION_STOPPED, error ? STOPPED_STUCK : STOPPED_RESET,
              error ? "the image cannot be loaded again" : "ready");
     }
@@ -731,82 +731,4 @@ int session_wait(struct session *s, int timeout_ms)
     bool running = s->state == SESSION_RUNNING;
     session_leave(s);
     return running ? -ETIMEDOUT : 0;
-}
-
-/* ---- console ------------------------------------------------------------------------------ */
-
-size_t session_input(struct session *s, const uint8_t *bytes, size_t count)
-{
-    session_enter(s);
-    size_t taken = 0;
-    for (; taken < count && s->input_count < INPUT_QUEUE; taken++, s->input_count++)
-        s->input[(s->input_head + s->input_count) % INPUT_QUEUE] = bytes[taken];
-    pthread_cond_signal(&s->wake);
-    session_leave(s);
-    return taken;
-}
-
-void session_input_end(struct session *s)
-{
-    session_enter(s);
-    s->input_ended = true;
-    pthread_cond_signal(&s->wake);
-    session_leave(s);
-}
-
-size_t session_output(struct session *s, uint8_t *bytes, size_t size)
-{
-    session_enter(s);
-    size_t count = 0;
-    while (s->output && count < size && s->output_count) {
-        bytes[count++] = s->output[s->output_head];
-        s->output_head = (s->output_head + 1) % OUTPUT_RING;
-        s->output_count--;
-    }
-    session_leave(s);
-    return count;
-}
-
-/* ---- breakpoints -------------------------------------------------------------------------- */
-
-int session_break_add(struct session *s, const struct session_break *wanted)
-{
-    unsigned all = BREAK_EXECUTE | BREAK_READ | BREAK_WRITE;
-    uint32_t length = wanted->length ? wanted->length : 1;
-    if (!wanted->kind || wanted->kind & ~all || wanted->address > UINT32_MAX - (length - 1))
-        return -EINVAL;
-    session_enter(s);
-    int id = -ENOSPC;
-    if (s->point_count < SESSION_BREAKS) {
-        id = s->next_id++;
-        s->points[s->point_count] = *wanted;
-        s->points[s->point_count++].id = id;
-        load_points(s);
-    }
-    session_leave(s);
-    return id;
-}
-
-int session_break_remove(struct session *s, int id)
-{
-    session_enter(s);
-    int error = -ENOENT;
-    for (int i = 0; i < s->point_count && error; i++) {
-        if (s->points[i].id != id)
-            continue;
-        s->points[i] = s->points[--s->point_count];
-        load_points(s);
-        error = 0;
-    }
-    session_leave(s);
-    return error;
-}
-
-int session_break_list(struct session *s, struct session_break *out, int max)
-{
-    session_enter(s);
-    int count = s->point_count < max ? s->point_count : max;
-    memcpy(out, s->points, (size_t)count * sizeof *out);
-    session_leave(s);
-    return count;
 }

@@ -1,4 +1,5 @@
-/* Inside of a session, shared by session.c (thread and control) and session-view.c (questions). */
+/* Inside of a session, shared by session.c (thread and control), session-io.c
+ * (console, breakpoints) and session-view.c (questions). */
 #ifndef VITRINE_HV_SESSION_PRIV_H
 #define VITRINE_HV_SESSION_PRIV_H
 
@@ -81,5 +82,8 @@ struct session {
 /* Every question begins and ends with these: the worker stands between two slices meanwhile. */
 void session_enter(struct session *session);
 void session_leave(struct session *session);
+
+/* Puts the breakpoints and the goal's temporary one into the machine. With the lock held. */
+void session_load_points(struct session *session);
 
 #endif
