@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "cpu/isa.h"
 #include "cpu/machine.h"
 #include "hv/session.h"
 #include "hv/vm.h"
