@@ -35,7 +35,10 @@ static void on_interrupt(int number)
 /* The guest's output, between ours: on the session's worker. */
 static void on_output(void *context, const uint8_t *bytes, size_t count)
 {
+    struct debug *debug = context;
     fwrite(bytes, 1, count, stdout);
+    if (count)
+        debug->midline = bytes[count - 1] != '\n';
 }
 
 static void on_stopped(void *context)
@@ -57,6 +60,9 @@ void debug_wait(struct debug *debug)
         waker_clear(debug->waker);
     }
     interrupted = 0;
+    if (debug->midline)
+        putchar('\n');
+    debug->midline = false;
     fflush(stdout);
 }
 

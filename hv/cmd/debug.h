@@ -15,6 +15,7 @@ struct debug {
     int waker;        /* readable when the session stops or Ctrl-C is typed */
     bool interactive; /* stdin is a terminal */
     bool quit;
+    bool midline;     /* the guest's last output was no newline; the worker's while it runs */
     const char *line; /* the whole line of the command being run */
 };
 
