@@ -1,7 +1,8 @@
 /*
  * One line on stderr for each thing that is traced, see trace.h.
  *
- * A line begins with the number of instructions that the hart had executed. Exits are printed from
+ * A line begins with the number of instructions that the hart in question (real: "hw", virtual:
+ * "vm") had executed. Exits are printed from
  * the session's log, which knows what the monitor did, at the place in the stream of events where
  * they happened.
  */
@@ -36,6 +37,7 @@ void trace_start(struct trace *trace, struct session *session, unsigned what, FI
 {
     *trace = (struct trace){.what = what, .out = out};
     session_events_mask(session, mask_of(what));
+    setvbuf(out, NULL, _IOFBF, 65536); /* lines come by the million; trace_drain() flushes */
 }
 
 static void print_insn(FILE *out, const struct event *event)
@@ -133,4 +135,5 @@ void trace_drain(struct trace *trace, struct session *session)
     }
     while (trace->what & TRACE_EXITS && print_exits(trace, session, EXITS_AT_ONCE) > 0)
         ;
+    fflush(trace->out);
 }

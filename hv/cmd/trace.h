@@ -16,8 +16,9 @@ struct trace {
     uint64_t dropped;   /* events that did not fit in the ring */
 };
 
-/* So many instructions at a time, so that what happens in them fits in the session's rings. */
-enum { TRACE_BATCH = 250 };
+/* So many instructions at a time: with at most some twenty events and four exits each, what happens
+ * fits in the session's ring and log. */
+enum { TRACE_BATCH = 1000 };
 
 /* Asks the session for the events. */
 void trace_start(struct trace *trace, struct session *session, unsigned what, FILE *out);

@@ -93,6 +93,30 @@ for under in bare hv; do
     check "$under: and gives the terminal back" restored
 done
 
+# The debugger on a terminal: Ctrl-C pauses the guest, an empty line repeats, `quit` leaves.
+assemble "$work/spin.elf" <<'END'
+    .globl _start
+_start:
+    li a0, 0
+1:  addi a0, a0, 1
+    j 1b
+END
+for under in bare hv; do
+    {
+        sleep 1
+        printf 'step 2\n\nrun\n'
+        sleep 1
+        printf '\003'
+        sleep 1
+        printf 'quit\n'
+    } | script -qefc "$vitrine debug $work/spin.elf --under $under" /dev/null >"$out" 2>&1
+    status=$?
+    check "$under: the debugger prompts" grep -q '^(vitrine)' "$out"
+    check "$under: an empty line repeats" grep -q 'stepped; 4 instructions' "$out"
+    check "$under: Ctrl-C pauses the guest" grep -q 'paused' "$out"
+    check "$under: and quit leaves" status_is 0
+done
+
 # Signals: typed nothing, the guest sleeps meanwhile.
 ticks() { awk '{ print $14 + $15 }' "/proc/$(cat "$work/pid")/stat"; }
 for signal in TERM HUP ABRT; do
