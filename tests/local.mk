@@ -2,3 +2,27 @@
 # Includes run downwards, and cpu/ links alone.
 TESTS += %D%/layering.sh
 EXTRA_DIST += %D%/layering.sh
+
+# Unit tests, one program a file or part of it.
+AM_CPPFLAGS += $(CHECK_CFLAGS)
+%C%_unit_libs = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(CHECK_LIBS)
+%C%_unit_tests =
+if HAVE_CHECK
+%C%_unit_tests += %D%/test-clint
+%C%_unit_tests += %D%/test-finisher
+%C%_unit_tests += %D%/test-plic
+%C%_unit_tests += %D%/test-rtc
+%C%_unit_tests += %D%/test-uart
+%C%_test_clint_SOURCES = %D%/test-clint.c %D%/tap.h %D%/device.c %D%/device.h
+%C%_test_clint_LDADD = $(%C%_unit_libs)
+%C%_test_finisher_SOURCES = %D%/test-finisher.c %D%/tap.h %D%/device.c %D%/device.h
+%C%_test_finisher_LDADD = $(%C%_unit_libs)
+%C%_test_plic_SOURCES = %D%/test-plic.c %D%/tap.h %D%/device.c %D%/device.h
+%C%_test_plic_LDADD = $(%C%_unit_libs)
+%C%_test_rtc_SOURCES = %D%/test-rtc.c %D%/tap.h %D%/device.c %D%/device.h
+%C%_test_rtc_LDADD = $(%C%_unit_libs)
+%C%_test_uart_SOURCES = %D%/test-uart.c %D%/tap.h %D%/device.c %D%/device.h
+%C%_test_uart_LDADD = $(%C%_unit_libs)
+check_PROGRAMS += $(%C%_unit_tests)
+TESTS += $(%C%_unit_tests)
+endif
