@@ -23,6 +23,11 @@ if HAVE_CHECK
 %C%_test_rtc_LDADD = $(%C%_unit_libs)
 %C%_test_uart_SOURCES = %D%/test-uart.c %D%/tap.h %D%/device.c %D%/device.h
 %C%_test_uart_LDADD = $(%C%_unit_libs)
+# Bare and virtual, instruction by instruction.
+%C%_unit_tests += %D%/test-equivalence
+%C%_test_equivalence_SOURCES = %D%/test-equivalence.c %D%/lockstep.c %D%/lockstep.h \
+	%D%/random-program.c %D%/random-program.h
+%C%_test_equivalence_LDADD = hv/libhv.a $(%C%_unit_libs)
 check_PROGRAMS += $(%C%_unit_tests)
 TESTS += $(%C%_unit_tests)
 endif
