@@ -19,7 +19,7 @@ static const struct command COMMANDS[] = {
     {"debug", CMD_DEBUG, "GUEST", 1, 1, "step through a guest line by line, also from a script",
      "vitrine debug samples/paging.elf --under hv", cmd_debug},
     {"walk", CMD_WALK, "GUEST VA", 2, 2, "translate an address by the guest, map and shadow tables",
-     "vitrine walk samples/paging.elf 0x40000000 --at 40000 --access w", cmd_walk},
+     "vitrine walk samples/paging.elf 0x40000000 --at 38900 --access w", cmd_walk},
     {"disasm", CMD_DISASM, "FILE [SYMBOL]", 1, 2,
      "disassemble a guest with symbols and source lines", "vitrine disasm samples/hello.elf _start",
      cmd_disasm},
@@ -29,8 +29,7 @@ static const struct command COMMANDS[] = {
      "print the tables that the computer and the monitor are built from", "vitrine isa csrs",
      cmd_isa},
     {"draw", CMD_DRAW, "GUEST", 1, 1, "draw translations, page tables or exits to SVG, PDF or PNG",
-     "vitrine draw samples/paging.elf --at 40000 --va 0x40000000 -o walk.svg",
-     cmd_draw},
+     "vitrine draw samples/paging.elf --at 38900 --va 0x40000000 -o walk.svg", cmd_draw},
 };
 
 enum { COUNT = sizeof COMMANDS / sizeof *COMMANDS };
