@@ -1,0 +1,268 @@
+/*
+ * The disassembly. Headings name the symbols, lines of source stand above the instructions made from
+ * them where the guest has debug information and the source file can be read. A click into the
+ * gutter sets or removes a breakpoint; instructions that trap to the monitor stand out.
+ */
+#include "gui/code-view.h"
+
+#include <string.h>
+
+#include "gui/rows.h"
+
+enum { MOST = 160, BEFORE = 5, GUTTER = 3 };
+
+struct _VitrineCodeView {
+    GtkBox parent;
+    VitrineRows *rows;
+    GtkEntry *entry;
+    struct session *session;
+    GHashTable *sources; /* path -> lines, or an empty vector if it cannot be read */
+    struct view_insn insn[MOST];
+    int count;
+    int insn_of_row[MOST]; /* -1: a heading */
+    uint32_t top, pc, shown_end;
+    gboolean follow;
+};
+
+G_DEFINE_FINAL_TYPE(VitrineCodeView, vitrine_code_view, GTK_TYPE_BOX)
+
+/* ---- source lines ------------------------------------------------------------------------- */
+
+static char **source_lines(VitrineCodeView *view, const char *path)
+{
+    char **lines = g_hash_table_lookup(view->sources, path);
+    char *text = NULL;
+    gsize length = 0;
+    if (lines)
+        return lines;
+    if (g_file_test(path, G_FILE_TEST_IS_REGULAR) && g_file_get_contents(path, &text, &length, NULL) &&
+        length < 1 << 20 && g_utf8_validate(text, (gssize)length, NULL))
+        lines = g_strsplit(text, "\n", -1);
+    else
+        lines = g_new0(char *, 1);
+    g_free(text);
+    g_hash_table_insert(view->sources, g_strdup(path), lines);
+    return lines;
+}
+
+static void add_source(VitrineCodeView *view, const struct view_insn *insn, GString *row)
+{
+    char **lines = source_lines(view, insn->file);
+    char *base = g_path_get_basename(insn->file);
+    vitrine_rows_span(view->rows, row, SPAN_DIM, "   %s:%d", base, insn->line);
+    if ((guint)insn->line <= g_strv_length(lines)) {
+        char *text = g_strstrip(g_strdup(lines[insn->line - 1]));
+        g_strdelimit(text, "\t", ' ');
+        vitrine_rows_span(view->rows, row, SPAN_ACCENT, "  %s", text);
+        g_free(text);
+    }
+    g_free(base);
+}
+
+/* ---- rows --------------------------------------------------------------------------------- */
+
+static void add_insn(VitrineCodeView *view, const struct view_insn *insn, GString *row)
+{
+    gboolean current = insn->va == view->pc;
+    vitrine_rows_span(view->rows, row, SPAN_FAULT, "%s", insn->breakpoint ? "\u25cf" : " ");
+    vitrine_rows_span(view->rows, row, SPAN_STRONG, "%s ", current ? "\u25b6" : " ");
+    vitrine_rows_span(view->rows, row, current ? SPAN_STRONG : SPAN_DIM, "%08x  ", insn->va);
+    if (!insn->readable) {
+        vitrine_rows_span(view->rows, row, SPAN_DIM, "%s", insn->text);
+        return;
+    }
+    vitrine_rows_span(view->rows, row, SPAN_DIM, "%08x  ", insn->word);
+    vitrine_rows_span(view->rows, row,
+                      insn->sensitive ? SPAN_SENSITIVE
+                      : current       ? SPAN_STRONG
+                                      : SPAN_PLAIN,
+                      "%s", insn->text);
+}
+
+static gboolean same_line(const struct view_insn *a, const struct view_insn *b)
+{
+    return a->line == b->line && strcmp(a->file, b->file) == 0;
+}
+
+static void set_row(VitrineCodeView *view, guint row, int insn, GString *markup, RowLook look)
+{
+    view->insn_of_row[row] = insn;
+    vitrine_rows_set(view->rows, row, markup->str, look);
+    g_string_truncate(markup, 0);
+}
+
+static void fill(VitrineRows *rows, guint first, guint count, gpointer data)
+{
+    VitrineCodeView *view = data;
+    GString *markup = g_string_new(NULL);
+    guint row = 0;
+    count = MIN(count, MOST);
+    view->count = view->session
+                      ? session_disassemble(view->session, view->top, view->insn, (int)count)
+                      : 0;
+    for (int i = 0; i < view->count && row < count; i++) {
+        const struct view_insn *insn = &view->insn[i];
+        if (insn->symbol_start || (i == 0 && insn->symbol[0])) {
+            vitrine_rows_span(rows, markup, SPAN_STRONG, "   %s:", insn->symbol);
+            set_row(view, row++, -1, markup, ROW_HEADING);
+        }
+        if (insn->line && row < count && (i == 0 || !same_line(insn, insn - 1))) {
+            add_source(view, insn, markup);
+            set_row(view, row++, -1, markup, ROW_PLAIN);
+        }
+        if (row < count) {
+            add_insn(view, insn, markup);
+            set_row(view, row++, i, markup, insn->va == view->pc ? ROW_CURRENT : ROW_PLAIN);
+            view->shown_end = insn->va + 4;
+        }
+    }
+    for (; row < count; row++)
+        set_row(view, row, -1, markup, ROW_PLAIN);
+    g_string_free(markup, TRUE);
+}
+
+static char *tooltip(VitrineRows *rows, guint row, gpointer data)
+{
+    VitrineCodeView *view = data;
+    int i = row < MOST ? view->insn_of_row[row] : -1;
+    if (i < 0 || i >= view->count || !view->insn[i].readable)
+        return NULL;
+    const struct view_insn *insn = &view->insn[i];
+    return g_strdup_printf("%s\n%s%s", insn->text, insn->meaning,
+                           insn->sensitive
+                               ? "\nSensitive: in a virtual machine it traps to the monitor."
+                               : "");
+}
+
+static void scroll(VitrineRows *rows, int delta, gpointer data)
+{
+    VitrineCodeView *view = data;
+    view->top += (uint32_t)delta * 4;
+    vitrine_rows_refresh(rows);
+}
+
+/* ---- breakpoints -------------------------------------------------------------------------- */
+
+static void toggle(VitrineCodeView *view, uint32_t va)
+{
+    struct session_break list[SESSION_BREAKS];
+    gboolean removed = FALSE;
+    if (!view->session)
+        return;
+    int count = session_break_list(view->session, list, SESSION_BREAKS);
+    for (int i = 0; i < count; i++)
+        if (list[i].kind == BREAK_EXECUTE && !list[i].physical && list[i].address == va) {
+            session_break_remove(view->session, list[i].id);
+            removed = TRUE;
+        }
+    if (!removed && session_break_add(view->session, &(struct session_break){
+                                                         .kind = BREAK_EXECUTE, .address = va}) < 0)
+        gtk_widget_error_bell(GTK_WIDGET(view));
+    vitrine_rows_refresh(view->rows);
+}
+
+static void on_clicked(VitrineRows *rows, guint row, int column, VitrineCodeView *view)
+{
+    int i = row < MOST ? view->insn_of_row[row] : -1;
+    if (column < GUTTER && i >= 0 && i < view->count)
+        toggle(view, view->insn[i].va);
+}
+
+void vitrine_code_view_toggle_breakpoint(VitrineCodeView *view)
+{
+    toggle(view, view->pc);
+}
+
+/* ---- where to look ------------------------------------------------------------------------ */
+
+void vitrine_code_view_show(VitrineCodeView *view, uint32_t va)
+{
+    view->top = (va & ~3u) - 4 * BEFORE;
+    vitrine_rows_refresh(view->rows);
+}
+
+static void on_entry(GtkEntry *entry, VitrineCodeView *view)
+{
+    uint32_t va;
+    const char *text = gtk_editable_get_text(GTK_EDITABLE(entry));
+    gboolean found = view->session && *text && session_lookup(view->session, text, &va) == 0;
+    if (!found && view->session && *text) {
+        char *hex = g_strdup_printf("0x%s", text);
+        found = session_lookup(view->session, hex, &va) == 0;
+        g_free(hex);
+    }
+    if (found)
+        gtk_widget_remove_css_class(GTK_WIDGET(entry), "error");
+    else if (*text)
+        gtk_widget_add_css_class(GTK_WIDGET(entry), "error");
+    if (found)
+        vitrine_code_view_show(view, va);
+    else if (!*text)
+        vitrine_code_view_refresh(view, TRUE);
+}
+
+void vitrine_code_view_refresh(VitrineCodeView *view, gboolean follow)
+{
+    struct view_insn current;
+    if (view->session && session_disassemble_pc(view->session, 0, &current, 1) == 1)
+        view->pc = current.va;
+    gboolean inside = view->pc - view->top < view->shown_end - view->top &&
+                      view->pc + 8 < view->shown_end;
+    if (follow && !inside)
+        view->top = view->pc - (current.symbol_start ? 0 : 4 * BEFORE);
+    vitrine_rows_refresh(view->rows);
+}
+
+void vitrine_code_view_set_session(VitrineCodeView *view, struct session *session)
+{
+    view->session = session;
+    view->top = view->shown_end = 0;
+    g_hash_table_remove_all(view->sources);
+    if (session)
+        vitrine_code_view_refresh(view, TRUE);
+}
+
+/* ---- the object --------------------------------------------------------------------------- */
+
+static void finalize(GObject *object)
+{
+    g_hash_table_unref(VITRINE_CODE_VIEW(object)->sources);
+    G_OBJECT_CLASS(vitrine_code_view_parent_class)->finalize(object);
+}
+
+static void vitrine_code_view_class_init(VitrineCodeViewClass *class)
+{
+    G_OBJECT_CLASS(class)->finalize = finalize;
+}
+
+static void vitrine_code_view_init(VitrineCodeView *view)
+{
+    gtk_orientable_set_orientation(GTK_ORIENTABLE(view), GTK_ORIENTATION_VERTICAL);
+    view->sources = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                          (GDestroyNotify)g_strfreev);
+    GtkWidget *strip = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 6);
+    gtk_widget_add_css_class(strip, "strip");
+    GtkWidget *title = gtk_label_new("Instructions");
+    gtk_widget_add_css_class(title, "heading");
+    gtk_widget_set_hexpand(title, TRUE);
+    gtk_label_set_xalign(GTK_LABEL(title), 0);
+    gtk_box_append(GTK_BOX(strip), title);
+    view->entry = GTK_ENTRY(gtk_entry_new());
+    gtk_entry_set_placeholder_text(view->entry, "address or symbol");
+    gtk_editable_set_width_chars(GTK_EDITABLE(view->entry), 18);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(view->entry), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                   "Show instructions at", -1);
+    g_signal_connect(view->entry, "activate", G_CALLBACK(on_entry), view);
+    gtk_box_append(GTK_BOX(strip), GTK_WIDGET(view->entry));
+    gtk_box_append(GTK_BOX(view), strip);
+    view->rows = VITRINE_ROWS(vitrine_rows_new("Instructions"));
+    vitrine_rows_set_least(view->rows, 44, 6);
+    vitrine_rows_set_functions(view->rows, fill, tooltip, scroll, view);
+    g_signal_connect(view->rows, "clicked", G_CALLBACK(on_clicked), view);
+    gtk_box_append(GTK_BOX(view), GTK_WIDGET(view->rows));
+}
+
+GtkWidget *vitrine_code_view_new(void)
+{
+    return g_object_new(VITRINE_TYPE_CODE_VIEW, NULL);
+}

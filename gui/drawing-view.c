@@ -1,0 +1,229 @@
+/*
+ * A drawing in the window. What is drawn comes from gui/draw/; here is only what belongs to the
+ * window: asking the session, the address entry, and a description for screen readers.
+ */
+#include "gui/drawing-view.h"
+
+#include "gui/rows.h"
+
+struct _VitrineDrawingView {
+    GtkBox parent;
+    enum drawing_kind kind;
+    struct session *session;
+    GtkWidget *area, *entry, *follow, *access[3];
+    gboolean updating;
+    uint32_t va;
+    char letter;
+    gboolean bare;
+    struct view_translation translation;
+    struct view_table table[3];
+    struct view_exit_stats exits;
+};
+
+G_DEFINE_FINAL_TYPE(VitrineDrawingView, vitrine_drawing_view, GTK_TYPE_BOX)
+
+static const char letters[] = "rwx";
+
+static struct drawing drawing_of(VitrineDrawingView *view)
+{
+    return (struct drawing){
+        .kind = view->kind,
+        .translation = &view->translation,
+        .tables = {&view->table[0], &view->table[1], &view->table[2]},
+        .exits = &view->exits,
+        .bare = view->bare,
+    };
+}
+
+static void draw(GtkDrawingArea *area, cairo_t *cr, int width, int height, gpointer data)
+{
+    VitrineDrawingView *view = data;
+    struct drawing drawing = drawing_of(view);
+    if (view->session)
+        draw_paint(cr, &drawing, width, height, vitrine_is_dark(GTK_WIDGET(area)));
+}
+
+int vitrine_drawing_view_export(VitrineDrawingView *view, const char *path)
+{
+    struct drawing drawing = drawing_of(view);
+    return draw_to_file(path, &drawing, gtk_widget_get_width(view->area),
+                        gtk_widget_get_height(view->area), vitrine_is_dark(view->area));
+}
+
+/* ---- what to draw ------------------------------------------------------------------------- */
+
+static gboolean follows(VitrineDrawingView *view)
+{
+    return gtk_toggle_button_get_active(GTK_TOGGLE_BUTTON(view->follow));
+}
+
+/* Entry and buttons say what is drawn. */
+static void show_choice(VitrineDrawingView *view)
+{
+    char text[16];
+    g_snprintf(text, sizeof text, "0x%08x", view->va);
+    view->updating = TRUE;
+    if (!gtk_widget_has_focus(view->entry) && g_strcmp0(gtk_editable_get_text(GTK_EDITABLE(view->entry)), text) != 0 &&
+        !(gtk_widget_get_state_flags(view->entry) & GTK_STATE_FLAG_FOCUS_WITHIN))
+        gtk_editable_set_text(GTK_EDITABLE(view->entry), text);
+    for (int i = 0; i < 3; i++)
+        if (letters[i] == view->letter)
+            gtk_toggle_button_set_active(GTK_TOGGLE_BUTTON(view->access[i]), TRUE);
+    view->updating = FALSE;
+}
+
+static void take_translation(VitrineDrawingView *view)
+{
+    if (follows(view)) {
+        session_last_access(view->session, &view->va, &view->letter);
+        show_choice(view);
+    }
+    session_translate(view->session, view->va, view->letter, &view->translation);
+}
+
+static void describe(VitrineDrawingView *view)
+{
+    char title[160], text[320];
+    struct drawing drawing = drawing_of(view);
+    draw_describe(&drawing, title, sizeof title, text, sizeof text);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(view->area), GTK_ACCESSIBLE_PROPERTY_LABEL, title,
+                                   GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, text, -1);
+}
+
+void vitrine_drawing_view_refresh(VitrineDrawingView *view)
+{
+    struct view_status status;
+    if (!view->session || !gtk_widget_get_mapped(GTK_WIDGET(view)))
+        return;
+    session_status(view->session, &status);
+    view->bare = !status.under_monitor;
+    switch (view->kind) {
+    case DRAWING_TRANSLATION: take_translation(view); break;
+    case DRAWING_EXITS: session_exit_stats(view->session, &view->exits); break;
+    case DRAWING_TABLES:
+        for (int i = 0; i < 3; i++)
+            session_view_table(view->session, (enum view_table_kind)i, &view->table[i]);
+        break;
+    }
+    describe(view);
+    gtk_widget_queue_draw(view->area);
+}
+
+void vitrine_drawing_view_show(VitrineDrawingView *view, uint32_t va, char access)
+{
+    view->va = va;
+    view->letter = access;
+    gtk_toggle_button_set_active(GTK_TOGGLE_BUTTON(view->follow), FALSE);
+    show_choice(view);
+    vitrine_drawing_view_refresh(view);
+}
+
+void vitrine_drawing_view_follow(VitrineDrawingView *view)
+{
+    gtk_toggle_button_set_active(GTK_TOGGLE_BUTTON(view->follow), TRUE);
+}
+
+static void on_entry(GtkEntry *entry, VitrineDrawingView *view)
+{
+    uint32_t va;
+    const char *text = gtk_editable_get_text(GTK_EDITABLE(entry));
+    char *hex = g_strdup_printf("0x%s", text);
+    gboolean found = view->session && *text &&
+                     (session_lookup(view->session, text, &va) == 0 ||
+                      session_lookup(view->session, hex, &va) == 0);
+    g_free(hex);
+    if (!found) {
+        gtk_widget_add_css_class(GTK_WIDGET(entry), "error");
+        return;
+    }
+    gtk_widget_remove_css_class(GTK_WIDGET(entry), "error");
+    vitrine_drawing_view_show(view, va, view->letter ? view->letter : 'r');
+}
+
+static void on_access(GtkToggleButton *button, VitrineDrawingView *view)
+{
+    if (view->updating || !gtk_toggle_button_get_active(button))
+        return;
+    for (int i = 0; i < 3; i++)
+        if (GTK_WIDGET(button) == view->access[i])
+            vitrine_drawing_view_show(view, view->va, letters[i]);
+}
+
+void vitrine_drawing_view_set_session(VitrineDrawingView *view, struct session *session)
+{
+    view->session = session;
+    if (session && view->follow)
+        vitrine_drawing_view_follow(view);
+    vitrine_drawing_view_refresh(view);
+}
+
+/* ---- the object --------------------------------------------------------------------------- */
+
+static void add_access_buttons(VitrineDrawingView *view, GtkWidget *strip)
+{
+    static const char *const names[] = {"Read", "Write", "Execute"};
+    GtkWidget *box = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 0);
+    gtk_widget_add_css_class(box, "linked");
+    for (int i = 0; i < 3; i++) {
+        view->access[i] = gtk_toggle_button_new_with_label(names[i]);
+        if (i)
+            gtk_toggle_button_set_group(GTK_TOGGLE_BUTTON(view->access[i]),
+                                        GTK_TOGGLE_BUTTON(view->access[0]));
+        g_signal_connect(view->access[i], "toggled", G_CALLBACK(on_access), view);
+        gtk_box_append(GTK_BOX(box), view->access[i]);
+    }
+    gtk_box_append(GTK_BOX(strip), box);
+}
+
+static void add_strip(VitrineDrawingView *view)
+{
+    GtkWidget *strip = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 6);
+    gtk_widget_add_css_class(strip, "strip");
+    GtkWidget *title = gtk_label_new("Translation");
+    gtk_widget_add_css_class(title, "heading");
+    gtk_widget_set_hexpand(title, TRUE);
+    gtk_label_set_xalign(GTK_LABEL(title), 0);
+    gtk_box_append(GTK_BOX(strip), title);
+    view->entry = gtk_entry_new();
+    gtk_editable_set_width_chars(GTK_EDITABLE(view->entry), 12);
+    gtk_editable_set_max_width_chars(GTK_EDITABLE(view->entry), 16);
+    gtk_widget_set_tooltip_text(view->entry, "Virtual address, symbol or file:line to translate");
+    gtk_accessible_update_property(GTK_ACCESSIBLE(view->entry), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                   "Address to translate", -1);
+    g_signal_connect(view->entry, "activate", G_CALLBACK(on_entry), view);
+    gtk_box_append(GTK_BOX(strip), view->entry);
+    add_access_buttons(view, strip);
+    view->follow = gtk_toggle_button_new_with_label("Follow");
+    gtk_widget_set_tooltip_text(view->follow, "Show the address that the guest uses next");
+    gtk_toggle_button_set_active(GTK_TOGGLE_BUTTON(view->follow), TRUE);
+    g_signal_connect_swapped(view->follow, "toggled", G_CALLBACK(vitrine_drawing_view_refresh),
+                             view);
+    gtk_box_append(GTK_BOX(strip), view->follow);
+    gtk_box_append(GTK_BOX(view), strip);
+}
+
+static void vitrine_drawing_view_class_init(VitrineDrawingViewClass *class)
+{
+}
+
+static void vitrine_drawing_view_init(VitrineDrawingView *view)
+{
+    gtk_orientable_set_orientation(GTK_ORIENTABLE(view), GTK_ORIENTATION_VERTICAL);
+    view->letter = 'x';
+}
+
+GtkWidget *vitrine_drawing_view_new(enum drawing_kind kind)
+{
+    VitrineDrawingView *view = g_object_new(VITRINE_TYPE_DRAWING_VIEW, NULL);
+    view->kind = kind;
+    if (kind == DRAWING_TRANSLATION)
+        add_strip(view);
+    view->area = g_object_new(GTK_TYPE_DRAWING_AREA, "accessible-role", GTK_ACCESSIBLE_ROLE_IMG, NULL);
+    gtk_drawing_area_set_draw_func(GTK_DRAWING_AREA(view->area), draw, view, NULL);
+    gtk_widget_set_hexpand(view->area, TRUE);
+    gtk_widget_set_vexpand(view->area, TRUE);
+    gtk_widget_set_size_request(view->area, 200, 120);
+    gtk_box_append(GTK_BOX(view), view->area);
+    g_signal_connect(view, "map", G_CALLBACK(vitrine_drawing_view_refresh), NULL);
+    return GTK_WIDGET(view);
+}
