@@ -82,5 +82,7 @@ void hw_of_machine(struct hw *hw, struct machine *machine)
         .memory_size = machine->ram.size,
     };
     machine->monitored = true;
+    /* Nothing is fetched there; but this is where the trap goes, and what a viewer shows. */
+    machine->hart.mtvec = machine->ram.base;
     open_memory(machine);
 }
