@@ -109,7 +109,7 @@ for under in bare hv; do
         printf '\003'
         sleep 1
         printf 'quit\n'
-    } | script -qefc "$vitrine debug $work/spin.elf --under $under" /dev/null >"$out" 2>&1
+    } | script -qefc "exec $vitrine debug $work/spin.elf --under $under" /dev/null >"$out" 2>&1
     status=$?
     check "$under: the debugger prompts" grep -q '^(vitrine)' "$out"
     check "$under: an empty line repeats" grep -q 'stepped; 4 instructions' "$out"
