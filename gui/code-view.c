@@ -1,6 +1,6 @@
 /*
- * The disassembly. Headings name the symbols, lines of source stand above the instructions made from
- * them where the guest has debug information and the source file can be read. A click into the
+ * The disassembly. Headings name the symbols, lines of source stand above the instructions made
+ * from them where the guest has debug information and the source file can be read. A click into the
  * gutter sets or removes a breakpoint; instructions that trap to the monitor stand out.
  */
 #include "gui/code-view.h"
@@ -16,8 +16,8 @@ struct _VitrineCodeView {
     VitrineRows *rows;
     GtkEntry *entry;
     struct session *session;
-    GHashTable *sources; /* path -> lines, or an empty vector if it cannot be read */
-    struct view_insn insn[MOST];
+    GHashTable *sources;    /* path -> lines, or an empty vector if it cannot be read */
+    struct view_insn *insn; /* MOST */
     int count;
     int insn_of_row[MOST]; /* -1: a heading */
     uint32_t top, pc, shown_end;
@@ -35,8 +35,9 @@ static char **source_lines(VitrineCodeView *view, const char *path)
     gsize length = 0;
     if (lines)
         return lines;
-    if (g_file_test(path, G_FILE_TEST_IS_REGULAR) && g_file_get_contents(path, &text, &length, NULL) &&
-        length < 1 << 20 && g_utf8_validate(text, (gssize)length, NULL))
+    if (g_file_test(path, G_FILE_TEST_IS_REGULAR) &&
+        g_file_get_contents(path, &text, &length, NULL) && length < 1 << 20 &&
+        g_utf8_validate(text, (gssize)length, NULL))
         lines = g_strsplit(text, "\n", -1);
     else
         lines = g_new0(char *, 1);
@@ -97,9 +98,8 @@ static void fill(VitrineRows *rows, guint first, guint count, gpointer data)
     GString *markup = g_string_new(NULL);
     guint row = 0;
     count = MIN(count, MOST);
-    view->count = view->session
-                      ? session_disassemble(view->session, view->top, view->insn, (int)count)
-                      : 0;
+    view->count =
+        view->session ? session_disassemble(view->session, view->top, view->insn, (int)count) : 0;
     for (int i = 0; i < view->count && row < count; i++) {
         const struct view_insn *insn = &view->insn[i];
         if (insn->symbol_start || (i == 0 && insn->symbol[0])) {
@@ -128,10 +128,9 @@ static char *tooltip(VitrineRows *rows, guint row, gpointer data)
     if (i < 0 || i >= view->count || !view->insn[i].readable)
         return NULL;
     const struct view_insn *insn = &view->insn[i];
-    return g_strdup_printf("%s\n%s%s", insn->text, insn->meaning,
-                           insn->sensitive
-                               ? "\nSensitive: in a virtual machine it traps to the monitor."
-                               : "");
+    return g_strdup_printf(
+        "%s\n%s%s", insn->text, insn->meaning,
+        insn->sensitive ? "\nSensitive: in a virtual machine it traps to the monitor." : "");
 }
 
 static void scroll(VitrineRows *rows, int delta, gpointer data)
@@ -155,8 +154,8 @@ static void toggle(VitrineCodeView *view, uint32_t va)
             session_break_remove(view->session, list[i].id);
             removed = TRUE;
         }
-    if (!removed && session_break_add(view->session, &(struct session_break){
-                                                         .kind = BREAK_EXECUTE, .address = va}) < 0)
+    if (!removed && session_break_add(view->session, &(struct session_break){.kind = BREAK_EXECUTE,
+                                                                             .address = va}) < 0)
         gtk_widget_error_bell(GTK_WIDGET(view));
     vitrine_rows_refresh(view->rows);
 }
@@ -206,8 +205,8 @@ void vitrine_code_view_refresh(VitrineCodeView *view, gboolean follow)
     struct view_insn current;
     if (view->session && session_disassemble_pc(view->session, 0, &current, 1) == 1)
         view->pc = current.va;
-    gboolean inside = view->pc - view->top < view->shown_end - view->top &&
-                      view->pc + 8 < view->shown_end;
+    gboolean inside =
+        view->pc - view->top < view->shown_end - view->top && view->pc + 8 < view->shown_end;
     if (follow && !inside)
         view->top = view->pc - (current.symbol_start ? 0 : 4 * BEFORE);
     vitrine_rows_refresh(view->rows);
@@ -227,6 +226,7 @@ void vitrine_code_view_set_session(VitrineCodeView *view, struct session *sessio
 static void finalize(GObject *object)
 {
     g_hash_table_unref(VITRINE_CODE_VIEW(object)->sources);
+    g_free(VITRINE_CODE_VIEW(object)->insn);
     G_OBJECT_CLASS(vitrine_code_view_parent_class)->finalize(object);
 }
 
@@ -238,8 +238,9 @@ static void vitrine_code_view_class_init(VitrineCodeViewClass *class)
 static void vitrine_code_view_init(VitrineCodeView *view)
 {
     gtk_orientable_set_orientation(GTK_ORIENTABLE(view), GTK_ORIENTATION_VERTICAL);
-    view->sources = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                                          (GDestroyNotify)g_strfreev);
+    view->insn = g_new0(struct view_insn, MOST);
+    view->sources =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_strfreev);
     GtkWidget *strip = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 6);
     gtk_widget_add_css_class(strip, "strip");
     GtkWidget *title = gtk_label_new("Instructions");

@@ -16,7 +16,7 @@ struct _VitrineDrawingView {
     char letter;
     gboolean bare;
     struct view_translation translation;
-    struct view_table table[3];
+    struct view_table *table; /* three */
     struct view_exit_stats exits;
 };
 
@@ -63,7 +63,8 @@ static void show_choice(VitrineDrawingView *view)
     char text[16];
     g_snprintf(text, sizeof text, "0x%08x", view->va);
     view->updating = TRUE;
-    if (!gtk_widget_has_focus(view->entry) && g_strcmp0(gtk_editable_get_text(GTK_EDITABLE(view->entry)), text) != 0 &&
+    if (!gtk_widget_has_focus(view->entry) &&
+        g_strcmp0(gtk_editable_get_text(GTK_EDITABLE(view->entry)), text) != 0 &&
         !(gtk_widget_get_state_flags(view->entry) & GTK_STATE_FLAG_FOCUS_WITHIN))
         gtk_editable_set_text(GTK_EDITABLE(view->entry), text);
     for (int i = 0; i < 3; i++)
@@ -202,14 +203,22 @@ static void add_strip(VitrineDrawingView *view)
     gtk_box_append(GTK_BOX(view), strip);
 }
 
+static void finalize(GObject *object)
+{
+    g_free(VITRINE_DRAWING_VIEW(object)->table);
+    G_OBJECT_CLASS(vitrine_drawing_view_parent_class)->finalize(object);
+}
+
 static void vitrine_drawing_view_class_init(VitrineDrawingViewClass *class)
 {
+    G_OBJECT_CLASS(class)->finalize = finalize;
 }
 
 static void vitrine_drawing_view_init(VitrineDrawingView *view)
 {
     gtk_orientable_set_orientation(GTK_ORIENTABLE(view), GTK_ORIENTATION_VERTICAL);
     view->letter = 'x';
+    view->table = g_new0(struct view_table, 3);
 }
 
 GtkWidget *vitrine_drawing_view_new(enum drawing_kind kind)
@@ -218,7 +227,8 @@ GtkWidget *vitrine_drawing_view_new(enum drawing_kind kind)
     view->kind = kind;
     if (kind == DRAWING_TRANSLATION)
         add_strip(view);
-    view->area = g_object_new(GTK_TYPE_DRAWING_AREA, "accessible-role", GTK_ACCESSIBLE_ROLE_IMG, NULL);
+    view->area =
+        g_object_new(GTK_TYPE_DRAWING_AREA, "accessible-role", GTK_ACCESSIBLE_ROLE_IMG, NULL);
     gtk_drawing_area_set_draw_func(GTK_DRAWING_AREA(view->area), draw, view, NULL);
     gtk_widget_set_hexpand(view->area, TRUE);
     gtk_widget_set_vexpand(view->area, TRUE);

@@ -15,8 +15,8 @@ struct _VitrineExitsView {
     VitrineRows *log, *details;
     struct session *session;
     gboolean bare;
-    uint64_t total, base; /* base: seq of row 0, less one */
-    struct view_exit exit[MOST];
+    uint64_t total, base;   /* base: seq of row 0, less one */
+    struct view_exit *exit; /* MOST */
     int count;
     struct view_exit chosen; /* seq 0: none */
 };
@@ -62,8 +62,8 @@ static void fill_log(VitrineRows *rows, guint first, guint count, gpointer data)
     GString *row = g_string_new(NULL);
     view->count = 0;
     if (view->session && view->total)
-        view->count = session_exits(view->session, view->base + first, view->exit,
-                                    (int)MIN(count, MOST));
+        view->count =
+            session_exits(view->session, view->base + first, view->exit, (int)MIN(count, MOST));
     if (!view->total) {
         vitrine_rows_span(rows, row, SPAN_DIM, "%s",
                           view->bare ? "No traps yet: run, or press F10 to step to the next one."
@@ -217,15 +217,23 @@ void vitrine_exits_view_set_session(VitrineExitsView *view, struct session *sess
     vitrine_exits_view_refresh(view);
 }
 
+static void finalize(GObject *object)
+{
+    g_free(VITRINE_EXITS_VIEW(object)->exit);
+    G_OBJECT_CLASS(vitrine_exits_view_parent_class)->finalize(object);
+}
+
 static void vitrine_exits_view_class_init(VitrineExitsViewClass *class)
 {
-    chosen_signal = g_signal_new("chosen", VITRINE_TYPE_EXITS_VIEW, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
-                                 NULL, G_TYPE_NONE, 2, G_TYPE_UINT, G_TYPE_INT);
+    G_OBJECT_CLASS(class)->finalize = finalize;
+    chosen_signal = g_signal_new("chosen", VITRINE_TYPE_EXITS_VIEW, G_SIGNAL_RUN_LAST, 0, NULL,
+                                 NULL, NULL, G_TYPE_NONE, 2, G_TYPE_UINT, G_TYPE_INT);
 }
 
 static void vitrine_exits_view_init(VitrineExitsView *view)
 {
     gtk_orientable_set_orientation(GTK_ORIENTABLE(view), GTK_ORIENTATION_VERTICAL);
+    view->exit = g_new0(struct view_exit, MOST);
     view->log = VITRINE_ROWS(vitrine_rows_new("Exit log"));
     vitrine_rows_set_least(view->log, 60, 4);
     vitrine_rows_set_functions(view->log, fill_log, log_tooltip, NULL, view);

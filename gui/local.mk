@@ -13,3 +13,60 @@ noinst_LIBRARIES += %D%/libdraw.a
 	%D%/draw/translation.c
 
 EXTRA_DIST += %D%/README.md
+
+# The window.
+if GUI
+bin_PROGRAMS += vitrine-gui
+vitrine_gui_CPPFLAGS = $(AM_CPPFLAGS)
+vitrine_gui_CFLAGS = $(AM_CFLAGS) $(GUI_CFLAGS) $(CAIRO_CFLAGS)
+vitrine_gui_SOURCES = \
+	%D%/app.c %D%/app.h \
+	%D%/code-view.c %D%/code-view.h \
+	%D%/console-view.c %D%/console-view.h \
+	%D%/drawing-view.c %D%/drawing-view.h \
+	%D%/exits-view.c %D%/exits-view.h \
+	%D%/geometry.c %D%/geometry.h \
+	%D%/guests.c %D%/guests.h \
+	%D%/list-view.c %D%/list-view.h \
+	%D%/main.c \
+	%D%/memory-view.c %D%/memory-view.h \
+	%D%/registers-view.c %D%/registers-view.h \
+	%D%/rows.c %D%/rows.h \
+	%D%/window.c %D%/window.h %D%/window_priv.h \
+	%D%/window-actions.c \
+	%D%/window-build.c
+nodist_vitrine_gui_SOURCES = %D%/resources.c
+vitrine_gui_LDADD = %D%/libdraw.a hv/libhv.a cpu/libcpu.a \
+	$(GUI_LIBS) $(CAIRO_LIBS) $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) -lutil -lm
+
+# Style sheet, menus, shortcuts and icon are part of the program.
+gui_resources = \
+	%D%/data/menus.ui \
+	%D%/data/org.vitrine.Vitrine.svg \
+	%D%/data/shortcuts.ui \
+	%D%/data/style.css
+%D%/resources.c: %D%/data/vitrine.gresource.xml $(gui_resources)
+	@$(MKDIR_P) %D%
+	$(AM_V_GEN)`$(PKG_CONFIG) --variable=glib_compile_resources gio-2.0` --generate-source \
+		--sourcedir=$(srcdir)/%D%/data --target=$@ $(srcdir)/%D%/data/vitrine.gresource.xml
+CLEANFILES += %D%/resources.c
+
+desktopdir = $(datadir)/applications
+dist_desktop_DATA = %D%/data/org.vitrine.Vitrine.desktop
+metainfodir = $(datadir)/metainfo
+dist_metainfo_DATA = %D%/data/org.vitrine.Vitrine.metainfo.xml
+icondir = $(datadir)/icons/hicolor/scalable/apps
+dist_icon_DATA = %D%/data/org.vitrine.Vitrine.svg
+dist_man_MANS += docs/vitrine-gui.1
+endif
+
+# Outside of the conditional: a tarball made without the window has its sources all the same.
+EXTRA_DIST += \
+	docs/vitrine-gui.1 \
+	%D%/data/menus.ui \
+	%D%/data/org.vitrine.Vitrine.desktop \
+	%D%/data/org.vitrine.Vitrine.metainfo.xml \
+	%D%/data/org.vitrine.Vitrine.svg \
+	%D%/data/shortcuts.ui \
+	%D%/data/style.css \
+	%D%/data/vitrine.gresource.xml

@@ -39,7 +39,10 @@ static void add_value(VitrineRows *rows, GString *row, uint32_t value, gboolean 
                       gboolean differs)
 {
     g_string_append_c(row, ' ');
-    vitrine_rows_span(rows, row, changed ? SPAN_CHANGED : differs ? SPAN_ACCENT : SPAN_PLAIN,
+    vitrine_rows_span(rows, row,
+                      changed   ? SPAN_CHANGED
+                      : differs ? SPAN_ACCENT
+                                : SPAN_PLAIN,
                       "%08x", value);
 }
 
@@ -145,8 +148,8 @@ void vitrine_registers_view_refresh(VitrineRegistersView *view)
     gboolean both = view->virt.present;
     vitrine_rows_set_header(view->general, both ? "     virtual  real          virtual  real"
                                                 : "     value             value");
-    vitrine_rows_set_header(view->csrs, both ? "CSR               virtual  real"
-                                             : "CSR               value");
+    vitrine_rows_set_header(view->csrs,
+                            both ? "CSR               virtual  real" : "CSR               value");
     vitrine_rows_set_total(view->general, 18, FALSE);
     vitrine_rows_set_total(view->csrs, guest_hart(view)->csr_count, FALSE);
     vitrine_rows_refresh(view->general);
@@ -159,9 +162,7 @@ void vitrine_registers_view_set_session(VitrineRegistersView *view, struct sessi
     vitrine_registers_view_refresh(view);
 }
 
-static void vitrine_registers_view_class_init(VitrineRegistersViewClass *class)
-{
-}
+static void vitrine_registers_view_class_init(VitrineRegistersViewClass *class) {}
 
 static void vitrine_registers_view_init(VitrineRegistersView *view)
 {

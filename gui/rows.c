@@ -142,10 +142,10 @@ static void measure_font(VitrineRows *rows)
 {
     PangoContext *context = gtk_widget_get_pango_context(GTK_WIDGET(rows));
     PangoFontMetrics *metrics = pango_context_get_metrics(context, NULL, NULL);
-    rows->char_width = (double)pango_font_metrics_get_approximate_digit_width(metrics) / PANGO_SCALE;
+    rows->char_width =
+        (double)pango_font_metrics_get_approximate_digit_width(metrics) / PANGO_SCALE;
     rows->char_width = MAX(rows->char_width, 1);
-    rows->row_height =
-        (int)ceil((double)pango_font_metrics_get_height(metrics) / PANGO_SCALE) + 2;
+    rows->row_height = (int)ceil((double)pango_font_metrics_get_height(metrics) / PANGO_SCALE) + 2;
     rows->row_height = MAX(rows->row_height, 8);
     pango_font_metrics_unref(metrics);
 }
@@ -175,7 +175,8 @@ static GtkWidget *new_line(VitrineRows *rows)
     gtk_inscription_set_min_chars(GTK_INSCRIPTION(line), 0);
     gtk_inscription_set_nat_chars(GTK_INSCRIPTION(line), 0);
     gtk_inscription_set_wrap_mode(GTK_INSCRIPTION(line), PANGO_WRAP_CHAR);
-    gtk_inscription_set_text_overflow(GTK_INSCRIPTION(line), GTK_INSCRIPTION_OVERFLOW_ELLIPSIZE_END);
+    gtk_inscription_set_text_overflow(GTK_INSCRIPTION(line),
+                                      GTK_INSCRIPTION_OVERFLOW_ELLIPSIZE_END);
     gtk_widget_set_parent(line, GTK_WIDGET(rows));
     return line;
 }
@@ -199,8 +200,8 @@ static void place_bar(VitrineRows *rows, int width, int height, int top)
         gtk_widget_measure(rows->bar, GTK_ORIENTATION_HORIZONTAL, -1, &bar, NULL, NULL, NULL);
     gtk_widget_set_child_visible(rows->bar, shown);
     if (shown)
-        gtk_widget_size_allocate(rows->bar,
-                                 &(GtkAllocation){width - bar, top, bar, MAX(height - top, 40)}, -1);
+        gtk_widget_size_allocate(
+            rows->bar, &(GtkAllocation){width - bar, top, bar, MAX(height - top, 40)}, -1);
 }
 
 static void rows_size_allocate(GtkWidget *widget, int width, int height, int baseline)
@@ -216,8 +217,8 @@ static void rows_size_allocate(GtkWidget *widget, int width, int height, int bas
     if (rows->header)
         allocate_child(rows->header, PAD, 0, text, rows->row_height);
     for (guint i = 0; i < rows->visible; i++)
-        allocate_child(g_ptr_array_index(rows->lines, i), PAD, top + (int)i * rows->row_height, text,
-                       rows->row_height);
+        allocate_child(g_ptr_array_index(rows->lines, i), PAD, top + (int)i * rows->row_height,
+                       text, rows->row_height);
     gtk_adjustment_set_page_size(rows->adjustment, rows->visible);
     place_bar(rows, width, height, top);
     queue_refresh(rows);
@@ -240,8 +241,8 @@ static void rows_snapshot(GtkWidget *widget, GtkSnapshot *snapshot)
     int top = rows->header ? rows->row_height + 2 : 0, width = gtk_widget_get_width(widget);
     for (guint i = 0; i < rows->visible; i++) {
         GdkRGBA colour = look_colour(rows->look[i], dark);
-        graphene_rect_t area = GRAPHENE_RECT_INIT(0, top + (float)i * rows->row_height, width,
-                                                  rows->row_height);
+        graphene_rect_t area =
+            GRAPHENE_RECT_INIT(0, top + (float)i * rows->row_height, width, rows->row_height);
         if (colour.alpha > 0)
             gtk_snapshot_append_color(snapshot, &colour, &area);
     }

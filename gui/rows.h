@@ -1,10 +1,10 @@
 /*
  * Rows of monospaced text: what all panes of the window are made of.
  *
- * A fixed set of labels, one for each row that is visible, refreshed in place: a pane may change all
- * of its text many times a second and no widget is created or resized. The owner gives a function
- * that fills in what is visible; it is called when the rows are scrolled, resized or refreshed, and
- * only while they can be seen.
+ * A fixed set of labels, one for each row that is visible, refreshed in place: a pane may change
+ * all of its text many times a second and no widget is created or resized. The owner gives a
+ * function that fills in what is visible; it is called when the rows are scrolled, resized or
+ * refreshed, and only while they can be seen.
  */
 #ifndef VITRINE_GUI_ROWS_H
 #define VITRINE_GUI_ROWS_H
@@ -19,7 +19,13 @@ typedef enum { ROW_PLAIN, ROW_HEADING, ROW_CURRENT, ROW_SELECTED } RowLook;
 
 /* How a word in it does. */
 typedef enum {
-    SPAN_PLAIN, SPAN_DIM, SPAN_STRONG, SPAN_CHANGED, SPAN_ACCENT, SPAN_SENSITIVE, SPAN_FAULT,
+    SPAN_PLAIN,
+    SPAN_DIM,
+    SPAN_STRONG,
+    SPAN_CHANGED,
+    SPAN_ACCENT,
+    SPAN_SENSITIVE,
+    SPAN_FAULT,
     SPAN_NUMBER,
 } RowSpan;
 

@@ -194,8 +194,8 @@ static void add_table(struct layout *l, int column, const char *id,
         scene_box(s, box, field, inside, row, 2.7 * em, 1.55 * em, scene_name(l->s, id, "index"));
     scene_label(s, chip, field, FONT_MONO_BOLD, .9 * em, ALIGN_CENTRE, inside, row, 2.7 * em,
                 1.55 * em, "", "%u", step->index);
-    scene_label(s, box, role, FONT_MONO_BOLD, .95 * em, ALIGN_LEFT, inside + 3 * em, row,
-                6.2 * em, 1.55 * em, scene_name(l->s, id, "pte"), "0x%08x", step->pte_new);
+    scene_label(s, box, role, FONT_MONO_BOLD, .95 * em, ALIGN_LEFT, inside + 3 * em, row, 6.2 * em,
+                1.55 * em, scene_name(l->s, id, "pte"), "0x%08x", step->pte_new);
     if (badge)
         add_badge(l, box, id, badge, x + w - .4 * em, row + .18 * em);
     add_bits(l, box, role == ROLE_FAULT ? ROLE_FAULT : ROLE_SET, id, inside, row + 1.8 * em, step);

@@ -1,0 +1,172 @@
+/*
+ * Memory, 16 bytes a row. Bytes that are not there (unmapped, or a device's registers, which are
+ * not read for the fear of side effects) are shown as two dots; those that changed since the last
+ * look are marked.
+ */
+#include "gui/memory-view.h"
+
+#include <string.h>
+
+#include "gui/rows.h"
+
+enum { PER_ROW = 16, MOST_ROWS = 160 };
+
+struct _VitrineMemoryView {
+    GtkBox parent;
+    VitrineRows *rows;
+    GtkWidget *entry, *physical;
+    struct session *session;
+    uint32_t top;
+    gboolean chosen; /* somebody has asked for an address */
+    struct view_memory now, before;
+    gboolean before_physical;
+};
+
+G_DEFINE_FINAL_TYPE(VitrineMemoryView, vitrine_memory_view, GTK_TYPE_BOX)
+
+static gboolean is_physical(VitrineMemoryView *view)
+{
+    return gtk_check_button_get_active(GTK_CHECK_BUTTON(view->physical));
+}
+
+static gboolean there(const struct view_memory *m, uint32_t i)
+{
+    return m->valid[i / 8] >> i % 8 & 1;
+}
+
+/* Was the byte there last time, with another value? */
+static gboolean changed(VitrineMemoryView *view, uint32_t i)
+{
+    uint32_t at = view->now.address + i - view->before.address;
+    return view->before_physical == is_physical(view) && at < view->before.length &&
+           there(&view->before, at) && view->before.data[at] != view->now.data[i];
+}
+
+static void add_row(VitrineMemoryView *view, uint32_t offset, GString *row)
+{
+    const struct view_memory *m = &view->now;
+    char text[PER_ROW + 1] = {0};
+    vitrine_rows_span(view->rows, row, SPAN_DIM, "%08x ", m->address + offset);
+    for (uint32_t i = 0; i < PER_ROW; i++) {
+        uint8_t byte = m->data[offset + i];
+        gboolean here = there(m, offset + i);
+        g_string_append(row, i % 4 ? " " : "  ");
+        if (here)
+            vitrine_rows_span(view->rows, row,
+                              changed(view, offset + i) ? SPAN_CHANGED
+                              : byte                    ? SPAN_PLAIN
+                                                        : SPAN_DIM,
+                              "%02x", byte);
+        else
+            vitrine_rows_span(view->rows, row, SPAN_DIM, "..");
+        text[i] = !here ? ' ' : byte >= 0x20 && byte < 0x7f ? (char)byte : '.';
+    }
+    vitrine_rows_span(view->rows, row, SPAN_ACCENT, "  %s", text);
+}
+
+static void fill(VitrineRows *rows, guint first, guint count, gpointer data)
+{
+    VitrineMemoryView *view = data;
+    GString *row = g_string_new(NULL);
+    if (!view->session)
+        return;
+    count = MIN(count, MOST_ROWS);
+    session_view_memory(view->session, is_physical(view), view->top, count * PER_ROW, &view->now);
+    for (guint i = 0; i < count; i++) {
+        g_string_truncate(row, 0);
+        add_row(view, i * PER_ROW, row);
+        vitrine_rows_set(rows, i, row->str, ROW_PLAIN);
+    }
+    g_string_free(row, TRUE);
+}
+
+static void scroll(VitrineRows *rows, int delta, gpointer data)
+{
+    VitrineMemoryView *view = data;
+    view->top += (uint32_t)delta * PER_ROW;
+    vitrine_rows_refresh(rows);
+}
+
+static void show(VitrineMemoryView *view, uint32_t address)
+{
+    char text[16];
+    view->top = address & ~(uint32_t)(PER_ROW - 1);
+    g_snprintf(text, sizeof text, "0x%08x", address);
+    gtk_editable_set_text(GTK_EDITABLE(view->entry), text);
+}
+
+void vitrine_memory_view_refresh(VitrineMemoryView *view)
+{
+    struct view_hart hart;
+    if (!view->session || !gtk_widget_get_mapped(GTK_WIDGET(view)))
+        return;
+    if (!view->chosen) { /* the stack, once there is one; else the code */
+        session_view_hart(view->session, VIEW_VIRTUAL, &hart);
+        if (!hart.present)
+            session_view_hart(view->session, VIEW_REAL, &hart);
+        show(view, hart.x[2] ? hart.x[2] : hart.pc);
+    }
+    view->before = view->now;
+    view->before_physical = is_physical(view);
+    vitrine_rows_refresh(view->rows);
+}
+
+static void on_entry(GtkEntry *entry, VitrineMemoryView *view)
+{
+    uint32_t address;
+    const char *text = gtk_editable_get_text(GTK_EDITABLE(entry));
+    char *hex = g_strdup_printf("0x%s", text);
+    gboolean found = view->session && *text &&
+                     (session_lookup(view->session, text, &address) == 0 ||
+                      session_lookup(view->session, hex, &address) == 0);
+    g_free(hex);
+    if (!found) {
+        gtk_widget_add_css_class(GTK_WIDGET(entry), "error");
+        return;
+    }
+    gtk_widget_remove_css_class(GTK_WIDGET(entry), "error");
+    view->chosen = TRUE;
+    show(view, address);
+    vitrine_memory_view_refresh(view);
+}
+
+void vitrine_memory_view_set_session(VitrineMemoryView *view, struct session *session)
+{
+    view->session = session;
+    view->chosen = FALSE;
+    memset(&view->now, 0, sizeof view->now);
+    vitrine_memory_view_refresh(view);
+}
+
+static void vitrine_memory_view_class_init(VitrineMemoryViewClass *class) {}
+
+static void vitrine_memory_view_init(VitrineMemoryView *view)
+{
+    gtk_orientable_set_orientation(GTK_ORIENTABLE(view), GTK_ORIENTATION_VERTICAL);
+    GtkWidget *strip = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 12);
+    gtk_widget_add_css_class(strip, "strip");
+    view->entry = gtk_entry_new();
+    gtk_entry_set_placeholder_text(GTK_ENTRY(view->entry), "address or symbol");
+    gtk_accessible_update_property(GTK_ACCESSIBLE(view->entry), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                   "Show memory at", -1);
+    g_signal_connect(view->entry, "activate", G_CALLBACK(on_entry), view);
+    gtk_box_append(GTK_BOX(strip), view->entry);
+    GtkWidget *virtual = gtk_check_button_new_with_label("Virtual");
+    view->physical = gtk_check_button_new_with_label("Guest-physical");
+    gtk_check_button_set_group(GTK_CHECK_BUTTON(view->physical), GTK_CHECK_BUTTON(virtual));
+    gtk_check_button_set_active(GTK_CHECK_BUTTON(virtual), TRUE);
+    g_signal_connect_swapped(view->physical, "toggled", G_CALLBACK(vitrine_memory_view_refresh),
+                             view);
+    gtk_box_append(GTK_BOX(strip), virtual);
+    gtk_box_append(GTK_BOX(strip), view->physical);
+    gtk_box_append(GTK_BOX(view), strip);
+    view->rows = VITRINE_ROWS(vitrine_rows_new("Memory"));
+    vitrine_rows_set_functions(view->rows, fill, NULL, scroll, view);
+    gtk_box_append(GTK_BOX(view), GTK_WIDGET(view->rows));
+    g_signal_connect(view, "map", G_CALLBACK(vitrine_memory_view_refresh), NULL);
+}
+
+GtkWidget *vitrine_memory_view_new(void)
+{
+    return g_object_new(VITRINE_TYPE_MEMORY_VIEW, NULL);
+}

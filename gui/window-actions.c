@@ -1,0 +1,253 @@
+/*
+ * What the menu, the buttons and the shortcuts do. One table; commands to the guest return at once,
+ * and the window hears of the result when the session stops.
+ */
+#include "config.h"
+
+#include <errno.h>
+
+#include "gui/window_priv.h"
+
+typedef void (*window_action_fn)(VitrineWindow *w);
+
+/* ---- stepping and running ----------------------------------------------------------------- */
+
+/* Every command follows the guest again, whatever was looked at before. */
+static void command(VitrineWindow *w, int (*send)(struct session *))
+{
+    if (!w->session || send(w->session) != 0)
+        return;
+    vitrine_drawing_view_follow(w->translation);
+    w->running = TRUE;
+    window_watch(w);
+}
+
+static int send_step(struct session *session)
+{
+    return session_step(session, 1);
+}
+
+static void do_step(VitrineWindow *w)
+{
+    command(w, send_step);
+}
+
+static void do_step_over(VitrineWindow *w)
+{
+    command(w, session_step_over);
+}
+
+static void do_step_exit(VitrineWindow *w)
+{
+    command(w, session_step_exit);
+}
+
+static void do_run(VitrineWindow *w)
+{
+    command(w, session_run);
+    window_refresh(w);
+    gtk_widget_grab_focus(vitrine_console_view_terminal(w->console));
+}
+
+static void do_pause(VitrineWindow *w)
+{
+    if (w->session)
+        session_pause(w->session);
+}
+
+static void do_reset(VitrineWindow *w)
+{
+    if (!w->session)
+        return;
+    session_pause(w->session);
+    session_wait(w->session, 1000);
+    w->running = FALSE;
+    if (session_reset(w->session) == -EBUSY)
+        return;
+    vitrine_console_view_clear(w->console);
+    vitrine_drawing_view_follow(w->translation);
+    vitrine_exits_view_set_session(w->exits, w->session);
+    window_refresh(w);
+}
+
+static void do_breakpoint(VitrineWindow *w)
+{
+    vitrine_code_view_toggle_breakpoint(w->code);
+}
+
+/* ---- files -------------------------------------------------------------------------------- */
+
+static void on_open_response(GtkNativeDialog *dialog, int response, VitrineWindow *w)
+{
+    GFile *file = response == GTK_RESPONSE_ACCEPT
+                      ? gtk_file_chooser_get_file(GTK_FILE_CHOOSER(dialog))
+                      : NULL;
+    char *path = file ? g_file_get_path(file) : NULL;
+    if (path)
+        window_start(w, path, NULL, w->bare);
+    g_free(path);
+    g_clear_object(&file);
+    g_object_unref(dialog);
+}
+
+static void do_open(VitrineWindow *w)
+{
+    GtkFileChooserNative *dialog = gtk_file_chooser_native_new(
+        "Open a guest", GTK_WINDOW(w), GTK_FILE_CHOOSER_ACTION_OPEN, "Open", "Cancel");
+    g_signal_connect(dialog, "response", G_CALLBACK(on_open_response), w);
+    gtk_native_dialog_show(GTK_NATIVE_DIALOG(dialog));
+}
+
+/* The drawing that the notebook shows, else the translation. */
+static VitrineDrawingView *drawing_in_sight(VitrineWindow *w)
+{
+    GtkNotebook *notebook = GTK_NOTEBOOK(w->notebook);
+    GtkWidget *page = gtk_notebook_get_nth_page(notebook, gtk_notebook_get_current_page(notebook));
+    return VITRINE_IS_DRAWING_VIEW(page) ? VITRINE_DRAWING_VIEW(page) : w->translation;
+}
+
+static void on_export_response(GtkNativeDialog *dialog, int response, VitrineWindow *w)
+{
+    GFile *file = response == GTK_RESPONSE_ACCEPT
+                      ? gtk_file_chooser_get_file(GTK_FILE_CHOOSER(dialog))
+                      : NULL;
+    char *path = file ? g_file_get_path(file) : NULL;
+    if (path) {
+        int error = vitrine_drawing_view_export(drawing_in_sight(w), path);
+        char *text = g_strdup_printf("%s: %s", path,
+                                     error == -EINVAL ? "the name must end in .svg, .pdf or .png"
+                                                      : g_strerror(-error));
+        if (error)
+            window_say(w, GTK_MESSAGE_ERROR, text);
+        g_free(text);
+    }
+    g_free(path);
+    g_clear_object(&file);
+    g_object_unref(dialog);
+}
+
+static void do_export(VitrineWindow *w)
+{
+    GtkFileChooserNative *dialog =
+        gtk_file_chooser_native_new("Export the drawing (.svg, .pdf or .png)", GTK_WINDOW(w),
+                                    GTK_FILE_CHOOSER_ACTION_SAVE, "Export", "Cancel");
+    gtk_file_chooser_set_current_name(GTK_FILE_CHOOSER(dialog),
+                                      drawing_in_sight(w) == w->translation ? "translation.svg"
+                                                                            : "drawing.svg");
+    g_signal_connect(dialog, "response", G_CALLBACK(on_export_response), w);
+    gtk_native_dialog_show(GTK_NATIVE_DIALOG(dialog));
+}
+
+/* ---- looks -------------------------------------------------------------------------------- */
+
+static void do_zoom_in(VitrineWindow *w)
+{
+    window_set_zoom(w, w->zoom * 1.1);
+}
+
+static void do_zoom_out(VitrineWindow *w)
+{
+    window_set_zoom(w, w->zoom / 1.1);
+}
+
+static void do_zoom_normal(VitrineWindow *w)
+{
+    window_set_zoom(w, 1);
+}
+
+static void do_close(VitrineWindow *w)
+{
+    gtk_window_close(GTK_WINDOW(w));
+}
+
+static void do_about(VitrineWindow *w)
+{
+    gtk_show_about_dialog(GTK_WINDOW(w), "program-name", "Vitrine", "version", PACKAGE_VERSION,
+                          "comments", "A hypervisor in a glass case", "license-type",
+                          GTK_LICENSE_MIT_X11, "logo-icon-name", "org.vitrine.Vitrine", NULL);
+}
+
+/* ---- the table ---------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    window_action_fn run;
+    const char *keys[3];
+} table[] = {
+    {"step", do_step, {"F11"}},
+    {"step-over", do_step_over, {"F8"}},
+    {"step-exit", do_step_exit, {"F10"}},
+    {"run", do_run, {"F5"}},
+    {"pause", do_pause, {"F6"}},
+    {"reset", do_reset, {"<Control><Shift>r"}},
+    {"breakpoint", do_breakpoint, {"F9"}},
+    {"open", do_open, {"<Control><Shift>o"}},
+    {"export", do_export, {"<Control><Shift>e"}},
+    {"zoom-in", do_zoom_in, {"<Control>plus", "<Control>KP_Add"}},
+    {"zoom-out", do_zoom_out, {"<Control>minus", "<Control>KP_Subtract"}},
+    {"zoom-normal", do_zoom_normal, {"<Control>0"}},
+    {"close", do_close, {"<Control><Shift>w", "<Control><Shift>q"}},
+    {"about", do_about, {NULL}},
+};
+
+static void on_action(GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+    VitrineWindow *w = data;
+    window_action_fn run = (window_action_fn)g_object_get_data(G_OBJECT(action), "run");
+    run(w);
+}
+
+/* The switch between monitor and bare machine starts the guest anew. */
+static void on_monitor(GSimpleAction *action, GVariant *wanted, gpointer data)
+{
+    VitrineWindow *w = data;
+    gboolean monitor = g_variant_get_boolean(wanted);
+    char *guest = g_strdup(w->guest), *disk = g_strdup(w->disk);
+    if (guest && window_start(w, guest, disk, !monitor))
+        g_simple_action_set_state(action, wanted);
+    g_free(disk);
+    g_free(guest);
+}
+
+static void on_dark(GSimpleAction *action, GVariant *wanted, gpointer data)
+{
+    g_object_set(gtk_settings_get_default(), "gtk-application-prefer-dark-theme",
+                 g_variant_get_boolean(wanted), NULL);
+    g_simple_action_set_state(action, wanted);
+    window_refresh(data);
+}
+
+static void add_toggle(VitrineWindow *w, const char *name, gboolean on, GCallback changed)
+{
+    GSimpleAction *action = g_simple_action_new_stateful(name, NULL, g_variant_new_boolean(on));
+    g_signal_connect(action, "change-state", changed, w);
+    g_action_map_add_action(G_ACTION_MAP(w), G_ACTION(action));
+    g_object_unref(action);
+}
+
+void window_enable(VitrineWindow *w, const char *name, gboolean enabled)
+{
+    GAction *action = g_action_map_lookup_action(G_ACTION_MAP(w), name);
+    if (g_action_get_enabled(action) != enabled)
+        g_simple_action_set_enabled(G_SIMPLE_ACTION(action), enabled);
+}
+
+void window_add_actions(VitrineWindow *w, gboolean bare)
+{
+    gboolean dark;
+    GtkApplication *app = gtk_window_get_application(GTK_WINDOW(w));
+    for (gsize i = 0; i < G_N_ELEMENTS(table); i++) {
+        GSimpleAction *action = g_simple_action_new(table[i].name, NULL);
+        g_object_set_data(G_OBJECT(action), "run", (gpointer)table[i].run);
+        g_signal_connect(action, "activate", G_CALLBACK(on_action), w);
+        g_action_map_add_action(G_ACTION_MAP(w), G_ACTION(action));
+        g_object_unref(action);
+        char *name = g_strconcat("win.", table[i].name, NULL);
+        if (table[i].keys[0])
+            gtk_application_set_accels_for_action(app, name, (const char *const *)table[i].keys);
+        g_free(name);
+    }
+    g_object_get(gtk_settings_get_default(), "gtk-application-prefer-dark-theme", &dark, NULL);
+    add_toggle(w, "monitor", !bare, G_CALLBACK(on_monitor));
+    add_toggle(w, "dark", dark, G_CALLBACK(on_dark));
+}

@@ -1,0 +1,27 @@
+/* The window: one guest, its session, and the panes that show it. */
+#ifndef VITRINE_GUI_WINDOW_H
+#define VITRINE_GUI_WINDOW_H
+
+#include <gtk/gtk.h>
+
+#include "hv/session.h"
+
+#define VITRINE_TYPE_WINDOW (vitrine_window_get_type())
+G_DECLARE_FINAL_TYPE(VitrineWindow, vitrine_window, VITRINE, WINDOW, GtkApplicationWindow)
+
+/* What the command line asked for. Strings are copied. */
+struct window_options {
+    const char *guest; /* NULL: the demo guest, if it is found */
+    const char *disk;
+    uint32_t memory; /* bytes; 0: the default */
+    gboolean bare, dark;
+    int width, height;       /* 0: as it was last time */
+    const char *console_log; /* a copy of the console's text goes there; NULL: nowhere */
+};
+
+/* NULL and `why` set if the host lacks what the window needs (a pseudo-terminal). A guest that
+ * cannot be loaded is no such case: the window says so. */
+GtkWidget *vitrine_window_new(GtkApplication *app, const struct window_options *options,
+                              GError **why);
+
+#endif
