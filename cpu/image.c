@@ -2,14 +2,13 @@
  * Loading guest images. See image.h.
  *
  * The file is read into memory, checked number by number against what it must be, and only then
- * written to the machine's RAM. libelf is used for what it does well (headers, symbol tables); that
- * it accepts a number does not mean that the number is right.
+ * written to the machine's RAM. The headers are copied out first, because a file may put them at any
+ * address. libelf reads symbols and lines, which a guest can do without.
  */
 #include "cpu/image.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <gelf.h>
 #include <libelf.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -77,8 +76,12 @@ static int check_identity(const struct source *s)
         return refuse(s, "a 64-bit ELF file; this machine is 32-bit RISC-V");
     if (s->bytes[EI_CLASS] != ELFCLASS32)
         return refuse(s, "damaged ELF header: class %u", s->bytes[EI_CLASS]);
-    if (s->bytes[EI_DATA] != ELFDATA2LSB)
+    if (s->bytes[EI_DATA] == ELFDATA2MSB)
         return refuse(s, "a big-endian ELF file; RISC-V is little-endian");
+    if (s->bytes[EI_DATA] != ELFDATA2LSB)
+        return refuse(s, "damaged ELF header: byte order %u", s->bytes[EI_DATA]);
+    if (s->bytes[EI_VERSION] != EV_CURRENT)
+        return refuse(s, "damaged ELF header: version %u", s->bytes[EI_VERSION]);
     return 0;
 }
 
@@ -149,12 +152,14 @@ static int find_entry(const struct source *s, uint32_t entry, const Elf32_Phdr *
 }
 
 /* Copies the PT_LOAD headers that take memory. */
-static unsigned collect(const Elf32_Phdr *header, unsigned headers, Elf32_Phdr *segment)
+static unsigned collect(const struct source *s, const Elf32_Ehdr *header, Elf32_Phdr *segment)
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < headers; i++)
-        if (header[i].p_type == PT_LOAD && header[i].p_memsz)
-            segment[count++] = header[i];
+    for (unsigned i = 0; i < header->e_phnum; i++) {
+        Elf32_Phdr *p = &segment[count];
+        memcpy(p, s->bytes + header->e_phoff + i * sizeof *p, sizeof *p);
+        count += p->p_type == PT_LOAD && p->p_memsz;
+    }
     return count;
 }
 
@@ -173,14 +178,11 @@ static int place(const struct source *s, const Elf32_Phdr *p, struct ram *ram)
     return 0;
 }
 
-static int load_segments(const struct source *s, Elf *elf, const Elf32_Ehdr *header,
-                         struct image *image, struct ram *ram)
+static int load_segments(const struct source *s, const Elf32_Ehdr *header, struct image *image,
+                         struct ram *ram)
 {
     Elf32_Phdr segment[IMAGE_SEGMENTS];
-    const Elf32_Phdr *headers = elf32_getphdr(elf);
-    if (!headers)
-        return refuse(s, "damaged program headers: %s", elf_errmsg(-1));
-    unsigned count = collect(headers, header->e_phnum, segment);
+    unsigned count = collect(s, header, segment);
     int error = count ? 0 : refuse(s, "no segments to load");
     for (unsigned i = 0; i < count && !error; i++)
         error = check_segment(s, &segment[i], i, ram);
@@ -197,21 +199,26 @@ static int load_segments(const struct source *s, Elf *elf, const Elf32_Ehdr *hea
     return error;
 }
 
+static struct symbols *read_symbols(const struct source *s, bool lines)
+{
+    elf_version(EV_CURRENT);
+    Elf *elf = elf_memory((char *)s->bytes, s->count); /* which only reads */
+    struct symbols *symbols = elf ? symbols_read(elf, lines) : NULL;
+    elf_end(elf);
+    return symbols;
+}
+
 static int load_elf(const struct source *s, struct image *image, struct ram *ram, bool lines)
 {
+    Elf32_Ehdr header;
     int error = check_identity(s);
     if (error)
         return error;
-    elf_version(EV_CURRENT);
-    Elf *elf = elf_memory((char *)s->bytes, s->count);
-    const Elf32_Ehdr *header = elf ? elf32_getehdr(elf) : NULL;
-    if (!header)
-        error = refuse(s, "damaged ELF header: %s", elf_errmsg(-1));
-    error = error ? error : check_header(s, header);
-    error = error ? error : load_segments(s, elf, header, image, ram);
+    memcpy(&header, s->bytes, sizeof header);
+    error = check_header(s, &header);
+    error = error ? error : load_segments(s, &header, image, ram);
     if (!error)
-        image->symbols = symbols_read(elf, lines);
-    elf_end(elf);
+        image->symbols = read_symbols(s, lines);
     return error;
 }
 

@@ -9,30 +9,45 @@ AM_CPPFLAGS += $(CHECK_CFLAGS)
 %C%_unit_tests =
 if HAVE_CHECK
 %C%_unit_tests += %D%/test-clint
+%C%_unit_tests += %D%/test-fdt
 %C%_unit_tests += %D%/test-finisher
+%C%_unit_tests += %D%/test-image
 %C%_unit_tests += %D%/test-plic
 %C%_unit_tests += %D%/test-rtc
+%C%_unit_tests += %D%/test-sbi
 %C%_unit_tests += %D%/test-uart
+%C%_unit_tests += %D%/test-virtio
 %C%_test_clint_SOURCES = %D%/test-clint.c %D%/tap.h %D%/device.c %D%/device.h
 %C%_test_clint_LDADD = $(%C%_unit_libs)
+%C%_test_fdt_SOURCES = %D%/test-fdt.c %D%/tap.h
+%C%_test_fdt_LDADD = $(%C%_unit_libs)
 %C%_test_finisher_SOURCES = %D%/test-finisher.c %D%/tap.h %D%/device.c %D%/device.h
 %C%_test_finisher_LDADD = $(%C%_unit_libs)
+%C%_test_image_SOURCES = %D%/test-image.c %D%/tap.h %D%/device.c %D%/device.h \
+	%D%/elf-sample.c %D%/elf-sample.h
+%C%_test_image_LDADD = $(%C%_unit_libs)
 %C%_test_plic_SOURCES = %D%/test-plic.c %D%/tap.h %D%/device.c %D%/device.h
 %C%_test_plic_LDADD = $(%C%_unit_libs)
 %C%_test_rtc_SOURCES = %D%/test-rtc.c %D%/tap.h %D%/device.c %D%/device.h
 %C%_test_rtc_LDADD = $(%C%_unit_libs)
+%C%_test_sbi_SOURCES = %D%/test-sbi.c %D%/tap.h %D%/device.c %D%/device.h
+%C%_test_sbi_LDADD = $(%C%_unit_libs)
 %C%_test_uart_SOURCES = %D%/test-uart.c %D%/tap.h %D%/device.c %D%/device.h
 %C%_test_uart_LDADD = $(%C%_unit_libs)
+%C%_test_virtio_SOURCES = %D%/test-virtio.c %D%/tap.h %D%/device.c %D%/device.h
+%C%_test_virtio_LDADD = $(%C%_unit_libs)
 # Bare and virtual, instruction by instruction.
 %C%_unit_tests += %D%/test-equivalence
 %C%_test_equivalence_SOURCES = %D%/test-equivalence.c %D%/lockstep.c %D%/lockstep.h \
 	%D%/random-program.c %D%/random-program.h
 %C%_test_equivalence_LDADD = hv/libhv.a $(%C%_unit_libs)
-# Guests beside each other, and monitors on virtual machines.
-%C%_unit_tests += %D%/test-vm
-%C%_test_vm_SOURCES = %D%/test-vm.c %D%/lockstep.c %D%/lockstep.h \
-	%D%/random-program.c %D%/random-program.h
-%C%_test_vm_LDADD = hv/libhv.a $(%C%_unit_libs)
 check_PROGRAMS += $(%C%_unit_tests)
 TESTS += $(%C%_unit_tests)
 endif
+
+# make fuzz FUZZ_SECONDS=600: every fuzz target with clang, this long each.
+FUZZ_SECONDS = 60
+fuzz:
+	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS)
+.PHONY: fuzz
+EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c
