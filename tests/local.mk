@@ -41,6 +41,15 @@ if HAVE_CHECK
 %C%_test_equivalence_SOURCES = %D%/test-equivalence.c %D%/lockstep.c %D%/lockstep.h \
 	%D%/random-program.c %D%/random-program.h
 %C%_test_equivalence_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Tables of state against the structs' debug information; saving and loading.
+%C%_unit_tests += %D%/test-state
+%C%_test_state_SOURCES = %D%/test-state.c %D%/tap.h %D%/random-program.c %D%/random-program.h
+%C%_test_state_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Guests beside each other, and monitors on virtual machines.
+%C%_unit_tests += %D%/test-vm
+%C%_test_vm_SOURCES = %D%/test-vm.c %D%/lockstep.c %D%/lockstep.h \
+	%D%/random-program.c %D%/random-program.h
+%C%_test_vm_LDADD = hv/libhv.a $(%C%_unit_libs)
 check_PROGRAMS += $(%C%_unit_tests)
 TESTS += $(%C%_unit_tests)
 endif
