@@ -91,8 +91,8 @@ void vm_clear(struct vm *vm);
 /* machine_load() and everything else that a reset means. Same errors. */
 int vm_load(struct vm *vm, const char *path, char *why);
 
-/* Runs all virtual machines in turn, `slice` guest instructions each, until each has executed
- * `budget` more or has stopped for good. Returns how many can still run. sched.c */
+/* Runs all virtual machines in turn, `slice` (> 0) guest instructions each, until each has executed
+ * `budget` more or has stopped. Returns how many can still run. sched.c */
 unsigned vmm_run(struct vmm *vmm, uint64_t budget, uint64_t slice);
 
 /* Digest of the monitor's own state and the hardware's: for replay, not for guests. */
