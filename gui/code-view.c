@@ -60,6 +60,12 @@ static void add_source(VitrineCodeView *view, const struct view_insn *insn, GStr
     g_free(base);
 }
 
+/* What is no instruction at all would trap, too; but it is most likely data. */
+static gboolean is_sensitive(const struct view_insn *insn)
+{
+    return insn->sensitive && insn->text[0] != '.';
+}
+
 /* ---- rows --------------------------------------------------------------------------------- */
 
 static void add_insn(VitrineCodeView *view, const struct view_insn *insn, GString *row)
@@ -74,9 +80,9 @@ static void add_insn(VitrineCodeView *view, const struct view_insn *insn, GStrin
     }
     vitrine_rows_span(view->rows, row, SPAN_DIM, "%08x  ", insn->word);
     vitrine_rows_span(view->rows, row,
-                      insn->sensitive ? SPAN_SENSITIVE
-                      : current       ? SPAN_STRONG
-                                      : SPAN_PLAIN,
+                      is_sensitive(insn) ? SPAN_SENSITIVE
+                      : current          ? SPAN_STRONG
+                                         : SPAN_PLAIN,
                       "%s", insn->text);
 }
 
@@ -130,7 +136,7 @@ static char *tooltip(VitrineRows *rows, guint row, gpointer data)
     const struct view_insn *insn = &view->insn[i];
     return g_strdup_printf(
         "%s\n%s%s", insn->text, insn->meaning,
-        insn->sensitive ? "\nSensitive: in a virtual machine it traps to the monitor." : "");
+        is_sensitive(insn) ? "\nSensitive: in a virtual machine it traps to the monitor." : "");
 }
 
 static void scroll(VitrineRows *rows, int delta, gpointer data)
@@ -219,6 +225,11 @@ void vitrine_code_view_set_session(VitrineCodeView *view, struct session *sessio
     g_hash_table_remove_all(view->sources);
     if (session)
         vitrine_code_view_refresh(view, TRUE);
+}
+
+void vitrine_code_view_focus(VitrineCodeView *view)
+{
+    gtk_widget_grab_focus(GTK_WIDGET(view->rows));
 }
 
 /* ---- the object --------------------------------------------------------------------------- */

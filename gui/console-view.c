@@ -163,6 +163,7 @@ static gboolean open_terminal(VitrineConsoleView *view, GError **why)
     }
     tcgetattr(view->slave, &raw);
     cfmakeraw(&raw);
+    raw.c_oflag |= OPOST | ONLCR; /* as a terminal on a serial line does it */
     tcsetattr(view->slave, TCSANOW, &raw);
     fcntl(view->slave, F_SETFL, fcntl(view->slave, F_GETFL) | O_NONBLOCK);
     fcntl(view->slave, F_SETFD, FD_CLOEXEC);

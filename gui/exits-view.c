@@ -42,14 +42,20 @@ static char *shortened(const char *text, int columns)
     return g_string_free(out, FALSE);
 }
 
+/* An exit for an interrupt, or for a fetch that failed, has no instruction. */
+static const char *instruction_text(const struct view_exit *e)
+{
+    return e->insn ? e->text : e->cause >> 31 ? "-" : "(fetch)";
+}
+
 static void add_exit(VitrineExitsView *view, const struct view_exit *e, GString *row)
 {
-    int action = vitrine_rows_columns(view->log) - 56 + (view->bare ? 5 : 0);
+    int action = vitrine_rows_columns(view->log) - 58 + (view->bare ? 5 : 0);
     char *text = shortened(e->action, action);
-    vitrine_rows_span(view->log, row, SPAN_DIM, "%6" G_GUINT64_FORMAT " ", e->seq);
+    vitrine_rows_span(view->log, row, SPAN_DIM, "%5" G_GUINT64_FORMAT " ", e->seq);
     vitrine_rows_span(view->log, row, SPAN_PLAIN, "%08x ", e->pc);
-    vitrine_rows_span(view->log, row, SPAN_ACCENT, "%-14.14s ", e->reason_name);
-    vitrine_rows_span(view->log, row, SPAN_PLAIN, "%-19.19s ", e->text);
+    vitrine_rows_span(view->log, row, SPAN_ACCENT, "%-12.12s ", e->reason_name);
+    vitrine_rows_span(view->log, row, SPAN_PLAIN, "%-24.24s ", instruction_text(e));
     if (!view->bare)
         vitrine_rows_span(view->log, row, SPAN_DIM, "%4u ", e->cost);
     vitrine_rows_span(view->log, row, SPAN_PLAIN, "%s", text);
@@ -109,7 +115,7 @@ static void detail_row(VitrineExitsView *view, guint i, GString *row)
     case 1:
         vitrine_rows_span(rows, row, SPAN_DIM, "guest  ");
         vitrine_rows_span(rows, row, SPAN_PLAIN, "pc %08x in %s mode: %s", e->pc,
-                          mode_name(e->mode), e->insn ? e->text : "no instruction");
+                          mode_name(e->mode), instruction_text(e));
         if (e->insn)
             vitrine_rows_span(rows, row, SPAN_DIM, "  (%08x)", e->insn);
         break;
@@ -200,10 +206,10 @@ void vitrine_exits_view_refresh(VitrineExitsView *view)
     view->total = status.exits;
     view->bare = !status.under_monitor;
     view->base = view->total > KEPT ? view->total - KEPT : 0;
-    vitrine_rows_set_header(view->log,
-                            view->bare ? "   seq pc       kind           instruction         trap"
-                                       : "   seq pc       reason         instruction         cost "
-                                         "what the monitor did");
+    vitrine_rows_set_header(
+        view->log, view->bare ? "  seq pc       kind         instruction              trap"
+                              : "  seq pc       reason       instruction              cost "
+                                "what the monitor did");
     vitrine_rows_set_total(view->log, (guint)(view->total - view->base), TRUE);
     vitrine_rows_refresh(view->log);
 }

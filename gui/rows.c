@@ -3,11 +3,12 @@
 
 #include <math.h>
 
-enum { PAD = 6, MOST_ROWS = 160 };
+enum { PAD = 6, MOST_ROWS = 160, HEADER_GAP = 3 };
 
 struct _VitrineRows {
     GtkWidget parent;
-    GtkWidget *header; /* GtkInscription */
+    GtkWidget *header; /* GtkInscription, or NULL */
+    char *header_text;
     GtkWidget *bar;
     GtkAdjustment *adjustment;
     GPtrArray *lines; /* of GtkInscription */
@@ -91,25 +92,40 @@ int vitrine_rows_columns(VitrineRows *rows)
     return rows->columns;
 }
 
+static void set_markup(GtkWidget *line, const char *markup)
+{
+    if (g_strcmp0(g_object_get_data(G_OBJECT(line), "markup"), markup) == 0)
+        return;
+    gtk_inscription_set_markup(GTK_INSCRIPTION(line), markup);
+    g_object_set_data_full(G_OBJECT(line), "markup", g_strdup(markup), g_free);
+}
+
 void vitrine_rows_set(VitrineRows *rows, guint row, const char *markup, RowLook look)
 {
     if (row >= rows->visible)
         return;
     GtkWidget *line = g_ptr_array_index(rows->lines, row);
-    if (g_strcmp0(g_object_get_data(G_OBJECT(line), "markup"), markup) != 0) {
-        gtk_inscription_set_markup(GTK_INSCRIPTION(line), markup);
-        g_object_set_data_full(G_OBJECT(line), "markup", g_strdup(markup), g_free);
-    }
+    set_markup(line, markup);
     if (rows->look[row] != look) {
         rows->look[row] = look;
         gtk_widget_queue_draw(GTK_WIDGET(rows));
     }
 }
 
+static void show_header(VitrineRows *rows)
+{
+    GString *markup = g_string_new(NULL);
+    vitrine_rows_span(rows, markup, SPAN_DIM, "%s", rows->header_text);
+    set_markup(rows->header, markup->str);
+    g_string_free(markup, TRUE);
+}
+
 void vitrine_rows_refresh(VitrineRows *rows)
 {
     if (!rows->fill || !gtk_widget_get_mapped(GTK_WIDGET(rows)))
         return;
+    if (rows->header)
+        show_header(rows);
     RowLook before[MOST_ROWS];
     memcpy(before, rows->look, sizeof before);
     for (guint i = 0; i < rows->visible; i++)
@@ -150,6 +166,11 @@ static void measure_font(VitrineRows *rows)
     pango_font_metrics_unref(metrics);
 }
 
+static int header_height(VitrineRows *rows)
+{
+    return rows->header ? rows->row_height + 2 * HEADER_GAP : 0;
+}
+
 static void rows_measure(GtkWidget *widget, GtkOrientation orientation, int for_size, int *minimum,
                          int *natural, int *minimum_baseline, int *natural_baseline)
 {
@@ -158,7 +179,7 @@ static void rows_measure(GtkWidget *widget, GtkOrientation orientation, int for_
     if (orientation == GTK_ORIENTATION_HORIZONTAL)
         *minimum = *natural = (int)(rows->least_columns * rows->char_width) + 2 * PAD;
     else
-        *minimum = *natural = (rows->least_lines + (rows->header != NULL)) * rows->row_height;
+        *minimum = *natural = rows->least_lines * rows->row_height + header_height(rows);
     *minimum_baseline = *natural_baseline = -1;
 }
 
@@ -208,14 +229,14 @@ static void rows_size_allocate(GtkWidget *widget, int width, int height, int bas
 {
     VitrineRows *rows = VITRINE_ROWS(widget);
     measure_font(rows);
-    int top = rows->header ? rows->row_height + 2 : 0;
+    int top = header_height(rows);
     guint visible = (guint)MAX(0, (height - top) / rows->row_height);
     gboolean scrolls = gtk_adjustment_get_upper(rows->adjustment) > visible;
     int text = width - 2 * PAD - (scrolls ? 8 : 0);
     set_visible_rows(rows, MIN(visible, MOST_ROWS));
     rows->columns = (int)(text / rows->char_width);
     if (rows->header)
-        allocate_child(rows->header, PAD, 0, text, rows->row_height);
+        allocate_child(rows->header, PAD, HEADER_GAP, text, rows->row_height);
     for (guint i = 0; i < rows->visible; i++)
         allocate_child(g_ptr_array_index(rows->lines, i), PAD, top + (int)i * rows->row_height,
                        text, rows->row_height);
@@ -238,7 +259,7 @@ static void rows_snapshot(GtkWidget *widget, GtkSnapshot *snapshot)
 {
     VitrineRows *rows = VITRINE_ROWS(widget);
     gboolean dark = vitrine_is_dark(widget);
-    int top = rows->header ? rows->row_height + 2 : 0, width = gtk_widget_get_width(widget);
+    int top = header_height(rows), width = gtk_widget_get_width(widget);
     for (guint i = 0; i < rows->visible; i++) {
         GdkRGBA colour = look_colour(rows->look[i], dark);
         graphene_rect_t area =
@@ -256,7 +277,7 @@ static void rows_snapshot(GtkWidget *widget, GtkSnapshot *snapshot)
 
 static int row_at(VitrineRows *rows, double y)
 {
-    int top = rows->header ? rows->row_height + 2 : 0;
+    int top = header_height(rows);
     int row = (int)floor((y - top) / rows->row_height);
     return y < top || row >= (int)rows->visible ? -1 : row;
 }
@@ -334,11 +355,11 @@ void vitrine_rows_set_functions(VitrineRows *rows, VitrineRowsFill fill, Vitrine
 
 void vitrine_rows_set_header(VitrineRows *rows, const char *text)
 {
-    if (!rows->header) {
+    if (!rows->header)
         rows->header = new_line(rows);
-        gtk_widget_add_css_class(rows->header, "dim-label");
-    }
-    gtk_inscription_set_text(GTK_INSCRIPTION(rows->header), text);
+    g_free(rows->header_text);
+    rows->header_text = g_strdup(text);
+    show_header(rows);
 }
 
 void vitrine_rows_set_least(VitrineRows *rows, int columns, int lines)
@@ -380,6 +401,7 @@ static void vitrine_rows_dispose(GObject *object)
         gtk_widget_unparent(g_ptr_array_index(rows->lines, i));
     g_clear_pointer(&rows->lines, g_ptr_array_unref);
     g_clear_pointer(&rows->header, gtk_widget_unparent);
+    g_clear_pointer(&rows->header_text, g_free);
     g_clear_pointer(&rows->bar, gtk_widget_unparent);
     rows->visible = 0;
     G_OBJECT_CLASS(vitrine_rows_parent_class)->dispose(object);

@@ -98,11 +98,10 @@ static void do_open(VitrineWindow *w)
     gtk_native_dialog_show(GTK_NATIVE_DIALOG(dialog));
 }
 
-/* The drawing that the notebook shows, else the translation. */
+/* The drawing that the tabs show, else the translation. */
 static VitrineDrawingView *drawing_in_sight(VitrineWindow *w)
 {
-    GtkNotebook *notebook = GTK_NOTEBOOK(w->notebook);
-    GtkWidget *page = gtk_notebook_get_nth_page(notebook, gtk_notebook_get_current_page(notebook));
+    GtkWidget *page = gtk_stack_get_visible_child(GTK_STACK(w->tabs));
     return VITRINE_IS_DRAWING_VIEW(page) ? VITRINE_DRAWING_VIEW(page) : w->translation;
 }
 
@@ -183,8 +182,8 @@ static const struct {
     {"breakpoint", do_breakpoint, {"F9"}},
     {"open", do_open, {"<Control><Shift>o"}},
     {"export", do_export, {"<Control><Shift>e"}},
-    {"zoom-in", do_zoom_in, {"<Control>plus", "<Control>KP_Add"}},
-    {"zoom-out", do_zoom_out, {"<Control>minus", "<Control>KP_Subtract"}},
+    {"zoom-in", do_zoom_in, {"<Control>plus"}},
+    {"zoom-out", do_zoom_out, {"<Control>minus"}},
     {"zoom-normal", do_zoom_normal, {"<Control>0"}},
     {"close", do_close, {"<Control><Shift>w", "<Control><Shift>q"}},
     {"about", do_about, {NULL}},

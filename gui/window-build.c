@@ -93,12 +93,20 @@ static GtkWidget *paned(VitrineWindow *w, int number, GtkOrientation orientation
 
 static void add_tab(VitrineWindow *w, GtkWidget *child, const char *label)
 {
-    gtk_notebook_append_page(GTK_NOTEBOOK(w->notebook), child, gtk_label_new(label));
+    gtk_stack_add_titled(GTK_STACK(w->tabs), child, label, label);
 }
 
-static GtkWidget *build_notebook(VitrineWindow *w)
+static GtkWidget *build_tabs(VitrineWindow *w)
 {
-    w->notebook = gtk_notebook_new();
+    GtkWidget *box = gtk_box_new(GTK_ORIENTATION_VERTICAL, 0);
+    GtkWidget *strip = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 6);
+    GtkWidget *switcher = gtk_stack_switcher_new();
+    w->tabs = gtk_stack_new();
+    gtk_widget_add_css_class(strip, "strip");
+    gtk_stack_switcher_set_stack(GTK_STACK_SWITCHER(switcher), GTK_STACK(w->tabs));
+    gtk_box_append(GTK_BOX(strip), switcher);
+    gtk_box_append(GTK_BOX(box), strip);
+    gtk_box_append(GTK_BOX(box), w->tabs);
     w->exits = VITRINE_EXITS_VIEW(vitrine_exits_view_new());
     w->chart = VITRINE_DRAWING_VIEW(vitrine_drawing_view_new(DRAWING_EXITS));
     w->tables = VITRINE_DRAWING_VIEW(vitrine_drawing_view_new(DRAWING_TABLES));
@@ -111,7 +119,7 @@ static GtkWidget *build_notebook(VitrineWindow *w)
     add_tab(w, GTK_WIDGET(w->tlb), "TLB");
     add_tab(w, GTK_WIDGET(w->memory), "Memory");
     add_tab(w, GTK_WIDGET(w->devices), "Devices");
-    return w->notebook;
+    return box;
 }
 
 static GtkWidget *build_console(VitrineWindow *w)
@@ -134,12 +142,12 @@ static GtkWidget *build_guest(VitrineWindow *w)
     w->registers = VITRINE_REGISTERS_VIEW(vitrine_registers_view_new());
     w->translation = VITRINE_DRAWING_VIEW(vitrine_drawing_view_new(DRAWING_TRANSLATION));
     int code = width < 1500 ? 372 : 520, registers = width < 1500 ? 350 : 360;
-    int console = width < 1500 ? 548 : 640;
+    int console = width < 1500 ? 510 : 640;
     GtkWidget *inner = paned(w, 1, GTK_ORIENTATION_HORIZONTAL, GTK_WIDGET(w->translation), TRUE,
                              GTK_WIDGET(w->registers), FALSE, width - code - registers);
     GtkWidget *top =
         paned(w, 0, GTK_ORIENTATION_HORIZONTAL, GTK_WIDGET(w->code), FALSE, inner, TRUE, code);
-    GtkWidget *bottom = paned(w, 2, GTK_ORIENTATION_HORIZONTAL, build_notebook(w), TRUE,
+    GtkWidget *bottom = paned(w, 2, GTK_ORIENTATION_HORIZONTAL, build_tabs(w), TRUE,
                               build_console(w), FALSE, width - console);
     return paned(w, 3, GTK_ORIENTATION_VERTICAL, top, TRUE, bottom, TRUE, (height - 72) * 58 / 100);
 }
@@ -194,7 +202,6 @@ static GtkWidget *build_message_bar(VitrineWindow *w)
     gtk_label_set_wrap(GTK_LABEL(w->bar_text), TRUE);
     gtk_label_set_wrap_mode(GTK_LABEL(w->bar_text), PANGO_WRAP_WORD_CHAR);
     gtk_label_set_xalign(GTK_LABEL(w->bar_text), 0);
-    gtk_label_set_selectable(GTK_LABEL(w->bar_text), TRUE);
     gtk_info_bar_add_child(GTK_INFO_BAR(w->bar), w->bar_text);
     gtk_info_bar_set_show_close_button(GTK_INFO_BAR(w->bar), TRUE);
     gtk_info_bar_set_revealed(GTK_INFO_BAR(w->bar), FALSE);

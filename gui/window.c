@@ -27,11 +27,20 @@ static const char *state_name(const struct view_status *s)
     return s->stop == STOPPED_RESET ? "Ready" : "Stopped";
 }
 
-static void state_text(const struct view_status *s, char *text, size_t size)
+static gboolean guest_sleeps(VitrineWindow *w)
+{
+    struct view_hart hart;
+    session_view_hart(w->session, w->bare ? VIEW_REAL : VIEW_VIRTUAL, &hart);
+    return hart.waiting;
+}
+
+static void state_text(VitrineWindow *w, const struct view_status *s, char *text, size_t size)
 {
     const char *what = s->under_monitor ? "VM exit" : "trap";
     if (s->state == SESSION_RUNNING)
-        g_snprintf(text, size, "type into the console, or pause to look around");
+        g_snprintf(text, size, "%s",
+                   guest_sleeps(w) ? "the guest sleeps until a timer or input wakes it"
+                                   : "type into the console, or pause to look around");
     else if (s->stop == STOPPED_RESET)
         g_snprintf(text, size, "before the first instruction: run, or step to the first %s", what);
     else if (s->stop == STOPPED_POWEROFF)
@@ -64,7 +73,7 @@ static void show_status(VitrineWindow *w, const struct view_status *s)
     char text[192], instructions[40], exits[40], mips[32] = "";
     const char *class =
         s->stop == STOPPED_STUCK && s->state == SESSION_ENDED ? "stuck" : classes[s->state];
-    state_text(s, text, sizeof text);
+    state_text(w, s, text, sizeof text);
     grouped(s->instructions, instructions, sizeof instructions);
     grouped(s->exits, exits, sizeof exits);
     if (s->mips >= .05)
@@ -230,6 +239,7 @@ gboolean window_start(VitrineWindow *w, const char *guest, const char *disk, gbo
     struct session *session = session_new(&config, why);
     if (!session) {
         window_say(w, GTK_MESSAGE_ERROR, why);
+        g_printerr("vitrine-gui: %s\n", why);
         return FALSE;
     }
     char *new_guest = g_strdup(guest), *new_disk = g_strdup(disk);
@@ -241,6 +251,7 @@ gboolean window_start(VitrineWindow *w, const char *guest, const char *disk, gbo
     gtk_info_bar_set_revealed(GTK_INFO_BAR(w->bar), FALSE);
     show_guest(w);
     set_session(w, session);
+    vitrine_code_view_focus(w->code);
     window_refresh(w);
     return TRUE;
 }

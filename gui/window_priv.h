@@ -36,7 +36,7 @@ struct _VitrineWindow {
     VitrineListView *tlb, *devices;
 
     GtkWidget *title, *subtitle, *state, *state_text, *counts;
-    GtkWidget *bar, *bar_text, *body, *notebook;
+    GtkWidget *bar, *bar_text, *body, *tabs;
     GtkWidget *pane[GEOMETRY_PANES];
 };
 

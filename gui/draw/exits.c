@@ -9,7 +9,7 @@
 #include "gui/draw/scene.h"
 
 /* In em. */
-static const double COLUMNS = 44, ROWS = 27;
+static const double COLUMNS = 44, ROWS = 20;
 static const double MARGIN = 1, HEAD_HEIGHT = 5.2, ROW_LEAST = 1.5, ROW_MOST = 3.2;
 static const double NAME_WIDTH = 11.5, VALUE_WIDTH = 13;
 

@@ -11,7 +11,7 @@
 #include "gui/draw/scene.h"
 
 /* In em. */
-static const double COLUMNS = 46, ROWS = 31;
+static const double COLUMNS = 46, ROWS = 22;
 static const double MARGIN = 1, COLUMN_GAP = 1.6, COLUMN_MAX = 26;
 static const double HEAD_HEIGHT = 4, BOX_HEIGHT = 2.9, GAP = .8, NO_GAP = .12;
 
