@@ -16,7 +16,7 @@
 
 enum { PHANDLE_INTC = 1, PHANDLE_PLIC = 2, PHANDLE_FINISHER = 3 };
 
-/* libfdt's functions return 0 or a negative error; after the first error nothing more is written. */
+/* libfdt's functions return 0 or a negative error; after the first one nothing more is written. */
 struct tree {
     void *blob;
     int error;

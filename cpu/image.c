@@ -2,8 +2,8 @@
  * Loading guest images. See image.h.
  *
  * The file is read into memory, checked number by number against what it must be, and only then
- * written to the machine's RAM. The headers are copied out first, because a file may put them at any
- * address. libelf reads symbols and lines, which a guest can do without.
+ * written to the machine's RAM. The headers are copied out first, because a file may put them at
+ * any address. libelf reads symbols and lines, which a guest can do without.
  */
 #include "cpu/image.h"
 

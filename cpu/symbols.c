@@ -2,8 +2,8 @@
  * Symbols and source lines: sorted arrays, made once from what libelf and libdw find.
  *
  * Everything is copied out of the file, so neither library is needed afterwards. A file can claim
- * anything: how much is read is bounded everywhere, so that a damaged or malicious one costs at most
- * some seconds and its lines. Inlined functions and columns are left out.
+ * anything: how much is read is bounded everywhere, so that a damaged or malicious one costs at
+ * most some seconds and its lines. Inlined functions and columns are left out.
  */
 #include "cpu/symbols.h"
 

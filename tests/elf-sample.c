@@ -35,7 +35,8 @@ static const uint8_t line[] = {
     2, 8, 0, 1, 1,                              /* 8 bytes on, end */
 };
 
-static Elf32_Sym symbol(uint32_t name, uint32_t value, uint32_t size, unsigned type, uint16_t section)
+static Elf32_Sym symbol(uint32_t name, uint32_t value, uint32_t size, unsigned type,
+                        uint16_t section)
 {
     return (Elf32_Sym){name, value, size, (uint8_t)ELF32_ST_INFO(STB_GLOBAL, type), 0, section};
 }

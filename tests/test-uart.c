@@ -171,6 +171,7 @@ START_TEST(loopback)
     put(THR, 'L');
     ck_assert_uint_eq(sent_count, 0);
     ck_assert_uint_eq(type("from outside"), 0); /* the line is cut off */
+    ck_assert_uint_eq(get(LSR), 0x61);
     ck_assert_uint_eq(get(RBR), 'L');
     for (int i = 0; i < 17; i++)
         put(THR, (uint32_t)i);

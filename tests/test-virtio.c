@@ -547,6 +547,29 @@ START_TEST(registers_stand_while_the_queue_is_ready)
 }
 END_TEST
 
+/* A saved state may hold any queue size; registers could not set this one. */
+START_TEST(a_state_with_an_impossible_queue)
+{
+    uint32_t table = RAM + 0x10000;
+    negotiate(0, 1);
+    set_queue(QUEUE, table, AVAIL, USED);
+    for (unsigned f = 0; f < device->state.table->count; f++) {
+        const struct state_field *field = &device->state.table->fields[f];
+        uint32_t huge = 1024;
+        if (!strcmp(field->name, "num"))
+            memcpy((uint8_t *)device->state.object + field->offset, &huge, sizeof huge);
+    }
+    for (uint16_t n = 0; n < 1000; n++) {
+        struct descriptor d = {HEADER, 1, NEXT, (uint16_t)(n + 1)};
+        ck_assert(ram_write(&ram, table + 16u * n, &d, sizeof d));
+    }
+    make_available(0);
+    put(QUEUE_NOTIFY, 0);
+    ck_assert_uint_eq(used_index(), 0);
+    ck_assert(!wire.level);
+}
+END_TEST
+
 START_TEST(takes_abuse)
 {
     uint64_t fresh = device_digest(device);
@@ -650,6 +673,7 @@ static Suite *make_suite(void)
     tcase_add_test(tests, reading_over_the_rings);
     tcase_add_test(tests, not_before_it_is_set_up);
     tcase_add_test(tests, registers_stand_while_the_queue_is_ready);
+    tcase_add_test(tests, a_state_with_an_impossible_queue);
     tcase_add_test(tests, takes_abuse);
     tcase_add_test(tests, takes_drivers_gone_wild);
     tcase_add_test(tests, images_that_are_no_disks);

@@ -4,8 +4,8 @@
  *
  * Sources are levels. A source becomes pending while its wire is high and it is not being served;
  * claiming takes the pending one of highest priority (lowest number first) whatever the threshold,
- * completing lets it become pending again if the wire is still high. A wire that falls before it was
- * claimed takes its request back.
+ * completing lets it become pending again if the wire is still high. A wire that falls before it
+ * was claimed takes its request back.
  *
  *   0x000000  priority of source n at 4 n
  *   0x001000  pending bits

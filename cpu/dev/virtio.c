@@ -1,9 +1,9 @@
 /*
  * Virtio over MMIO: registers, virtqueues, requests. See virtio.h.
  *
- * Requests are served at once, within the guest's store to QueueNotify, so that runs replay. A queue
- * that the guest has set up wrongly (addresses outside RAM, chains that loop or are too long) makes
- * the device set DEVICE_NEEDS_RESET and do nothing more until it is reset (section 2.1.2).
+ * Requests are served at once, within the guest's store to QueueNotify, so that runs replay. A
+ * queue that the guest has set up wrongly (addresses outside RAM, chains that loop or are too long)
+ * makes the device set DEVICE_NEEDS_RESET and do nothing more until it is reset (section 2.1.2).
  */
 #include "cpu/dev/virtio.h"
 
@@ -323,7 +323,7 @@ static void virtio_reset(void *self)
     }
 }
 
-/* FEATURES_OK is taken only if the driver has accepted nothing but what was offered, and version 1. */
+/* FEATURES_OK is taken only if the driver accepts nothing but what is offered, and version 1. */
 static void write_status(struct virtio *v, uint32_t status)
 {
     if (status == 0) {

@@ -2,8 +2,8 @@
  * Fuzzes the virtio block device: the input is what the guest's memory holds where the rings are,
  * and a list of accesses to the registers.
  *
- * First byte: how many accesses follow, of five bytes each (register and direction, value). The rest
- * is laid into memory from the queue's page on.
+ * First byte: how many accesses follow, of five bytes each (register and direction, value). The
+ * rest is laid into memory from the rings on.
  */
 #include <stdio.h>
 #include <stdlib.h>
