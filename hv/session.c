@@ -59,6 +59,16 @@ static void sleep_until_woken(struct session *s, uint64_t ns)
     pthread_cond_timedwait(&s->wake, &s->lock, &until);
 }
 
+/* Those who wait for a stop have a lock of their own: the worker may keep the other one for long,
+ * when nobody has a question. */
+static void set_running(struct session *s, bool running)
+{
+    pthread_mutex_lock(&s->wait_lock);
+    s->running = running;
+    pthread_cond_broadcast(&s->stopped);
+    pthread_mutex_unlock(&s->wait_lock);
+}
+
 /* ---- stopping ----------------------------------------------------------------------------- */
 
 static void stop(struct session *s, enum session_state state, enum session_stop why,
@@ -69,7 +79,7 @@ static void stop(struct session *s, enum session_state state, enum session_stop 
     snprintf(s->text, sizeof s->text, "%s", text);
     s->stops++;
     s->pause_wanted = false;
-    pthread_cond_broadcast(&s->stopped);
+    set_running(s, false);
     if (s->config.stopped)
         s->config.stopped(s->config.context);
 }
@@ -496,19 +506,26 @@ static int load_guest(struct session *s, char *why)
     return error;
 }
 
-static int start_worker(struct session *s)
+static void init_locks(struct session *s)
 {
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->wait_lock, NULL);
     pthread_cond_init(&s->wake, &monotonic);
     pthread_cond_init(&s->stopped, &monotonic);
     pthread_cond_init(&s->calm, NULL);
     pthread_condattr_destroy(&monotonic);
-    int error = pthread_create(&s->worker, NULL, work, s);
-    s->has_worker = error == 0;
-    return -error;
+}
+
+static void destroy_locks(struct session *s)
+{
+    pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->wait_lock);
+    pthread_cond_destroy(&s->wake);
+    pthread_cond_destroy(&s->stopped);
+    pthread_cond_destroy(&s->calm);
 }
 
 static bool allocate(struct session *s)
@@ -536,13 +553,15 @@ struct session *session_new(const struct session_config *config, char *why)
     copy_string(&s->config.kernel_args);
     copy_string(&s->config.engine);
     s->next_id = 1;
+    init_locks(s);
     snprintf(why, SESSION_ERROR, "the host has no memory left");
     if (!allocate(s) || build(s, why) || load_guest(s, why))
         goto fail;
     uint32_t seen = s->vm ? EVENT_BIT(EVENT_EXIT) : EVENT_BIT(EVENT_TRAP);
     events_observe(&s->guest->events, seen, see_exit, s);
     stop(s, SESSION_STOPPED, STOPPED_RESET, "ready");
-    if (start_worker(s)) {
+    s->has_worker = pthread_create(&s->worker, NULL, work, s) == 0;
+    if (!s->has_worker) {
         snprintf(why, SESSION_ERROR, "the host gives no thread");
         goto fail;
     }
@@ -562,14 +581,11 @@ void session_free(struct session *s)
         pthread_cond_signal(&s->wake);
         session_leave(s);
         pthread_join(s->worker, NULL);
-        pthread_mutex_destroy(&s->lock);
-        pthread_cond_destroy(&s->wake);
-        pthread_cond_destroy(&s->stopped);
-        pthread_cond_destroy(&s->calm);
     }
     if (s->computer)
         vmm_free(&s->vmm);
     machine_free(s->computer ? s->computer : s->guest);
+    destroy_locks(s);
     free((char *)s->config.image);
     free((char *)s->config.disk);
     free((char *)s->config.kernel_args);
@@ -603,6 +619,7 @@ static int begin(struct session *s, struct goal goal)
     s->seconds = 0;
     s->pause_wanted = false;
     s->state = SESSION_RUNNING;
+    set_running(s, true);
     pthread_cond_signal(&s->wake);
     return 0;
 }
@@ -718,17 +735,12 @@ int session_wait(struct session *s, int timeout_ms)
         until.tv_nsec -= 1000000000;
         until.tv_sec++;
     }
-    session_enter(s);
+    pthread_mutex_lock(&s->wait_lock);
     int error = 0;
-    /* While we wait for the stop, we are none of those whom the worker lets in first. */
-    while (s->state == SESSION_RUNNING && !error) {
-        if (atomic_fetch_sub(&s->waiting, 1) == 1)
-            pthread_cond_signal(&s->calm);
-        error = timeout_ms < 0 ? pthread_cond_wait(&s->stopped, &s->lock)
-                               : pthread_cond_timedwait(&s->stopped, &s->lock, &until);
-        atomic_fetch_add(&s->waiting, 1);
-    }
-    bool running = s->state == SESSION_RUNNING;
-    session_leave(s);
+    while (s->running && !error)
+        error = timeout_ms < 0 ? pthread_cond_wait(&s->stopped, &s->wait_lock)
+                               : pthread_cond_timedwait(&s->stopped, &s->wait_lock, &until);
+    bool running = s->running;
+    pthread_mutex_unlock(&s->wait_lock);
     return running ? -ETIMEDOUT : 0;
 }

@@ -41,7 +41,9 @@ struct session {
     pthread_mutex_t lock;     /* guards all below, and the machines between two slices */
     pthread_cond_t wake;      /* to the worker: there is something to do */
     pthread_cond_t calm;      /* to the worker: nobody waits for the lock any more */
-    pthread_cond_t stopped;   /* to session_wait() */
+    pthread_mutex_t wait_lock; /* guards `running`; taken inside `lock`, never the other way round */
+    pthread_cond_t stopped;   /* to session_wait(): `running` has changed */
+    bool running;             /* state == SESSION_RUNNING, for those who wait */
     atomic_int waiting;       /* callers that want the lock */
     bool quit, pause_wanted;
 

@@ -45,6 +45,10 @@ if HAVE_CHECK
 %C%_unit_tests += %D%/test-state
 %C%_test_state_SOURCES = %D%/test-state.c %D%/tap.h %D%/random-program.c %D%/random-program.h
 %C%_test_state_LDADD = hv/libhv.a $(%C%_unit_libs)
+# The one door to all that.
+%C%_unit_tests += %D%/test-session
+%C%_test_session_SOURCES = %D%/test-session.c %D%/tap.h
+%C%_test_session_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Guests beside each other, and monitors on virtual machines.
 %C%_unit_tests += %D%/test-vm
 %C%_test_vm_SOURCES = %D%/test-vm.c %D%/lockstep.c %D%/lockstep.h \
