@@ -64,3 +64,19 @@ fuzz:
 	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS)
 .PHONY: fuzz
 EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c
+
+# make bench: figures beside a peer's, in one run.
+bench: all
+	@$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/bench/bench.sh
+EXTRA_DIST += %D%/bench/bench.sh
+
+# make torture TORTURE_SECONDS=3600: random programs, bare against virtual, without end.
+if HAVE_CHECK
+EXTRA_PROGRAMS += %D%/torture
+%C%_torture_SOURCES = %D%/torture.c %D%/lockstep.c %D%/lockstep.h \
+	%D%/random-program.c %D%/random-program.h
+%C%_torture_LDADD = hv/libhv.a $(%C%_unit_libs)
+torture: %D%/torture
+	%D%/torture $(TORTURE_SECONDS)
+endif
+.PHONY: bench torture
