@@ -70,3 +70,18 @@ EXTRA_DIST += \
 	%D%/data/shortcuts.ui \
 	%D%/data/style.css \
 	%D%/data/vitrine.gresource.xml
+
+# Tests.
+if HAVE_CHECK
+check_PROGRAMS += tests/gui/test-draw
+TESTS += tests/gui/test-draw
+tests_gui_test_draw_SOURCES = \
+	tests/gui/fake-views.c tests/gui/fake-views.h \
+	tests/gui/test-draw.c
+tests_gui_test_draw_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(CAIRO_CFLAGS)
+tests_gui_test_draw_LDADD = %D%/libdraw.a $(CAIRO_LIBS) $(CHECK_LIBS) -lm
+endif
+if GUI
+TESTS += tests/gui/window.py
+endif
+EXTRA_DIST += tests/gui/window.py

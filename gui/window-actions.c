@@ -216,6 +216,24 @@ static void on_dark(GSimpleAction *action, GVariant *wanted, gpointer data)
     window_refresh(data);
 }
 
+/* GTK's windows look for a menu bar at F10 and sometimes swallow the key; so it is taken first. */
+static gboolean on_key(GtkEventControllerKey *controller, guint key, guint code,
+                       GdkModifierType state, gpointer data)
+{
+    if (key != GDK_KEY_F10 || state & gtk_accelerator_get_default_mod_mask())
+        return FALSE;
+    gtk_widget_activate_action(GTK_WIDGET(data), "win.step-exit", NULL);
+    return TRUE;
+}
+
+static void take_f10(VitrineWindow *w)
+{
+    GtkEventController *key = gtk_event_controller_key_new();
+    gtk_event_controller_set_propagation_phase(key, GTK_PHASE_CAPTURE);
+    g_signal_connect(key, "key-pressed", G_CALLBACK(on_key), w);
+    gtk_widget_add_controller(GTK_WIDGET(w), key);
+}
+
 static void add_toggle(VitrineWindow *w, const char *name, gboolean on, GCallback changed)
 {
     GSimpleAction *action = g_simple_action_new_stateful(name, NULL, g_variant_new_boolean(on));
@@ -246,6 +264,7 @@ void window_add_actions(VitrineWindow *w, gboolean bare)
             gtk_application_set_accels_for_action(app, name, (const char *const *)table[i].keys);
         g_free(name);
     }
+    take_f10(w);
     g_object_get(gtk_settings_get_default(), "gtk-application-prefer-dark-theme", &dark, NULL);
     add_toggle(w, "monitor", !bare, G_CALLBACK(on_monitor));
     add_toggle(w, "dark", dark, G_CALLBACK(on_dark));

@@ -180,7 +180,10 @@ static GtkWidget *build_empty(void)
 
 static GtkWidget *build_status(VitrineWindow *w)
 {
-    GtkWidget *box = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 12);
+    GtkWidget *box = g_object_new(GTK_TYPE_BOX, "spacing", 12, "accessible-role",
+                                  GTK_ACCESSIBLE_ROLE_GROUP, NULL);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(box), GTK_ACCESSIBLE_PROPERTY_LABEL, "Status",
+                                   -1);
     gtk_widget_add_css_class(box, "status");
     w->state = gtk_label_new("");
     w->state_text = gtk_label_new("");

@@ -81,8 +81,9 @@ static void show_status(VitrineWindow *w, const struct view_status *s)
     gtk_label_set_text(GTK_LABEL(w->state), state_name(s));
     gtk_widget_set_css_classes(w->state, (const char *[]){"state", class, NULL});
     gtk_label_set_text(GTK_LABEL(w->state_text), text);
-    char *counts = g_strdup_printf("%s guest instructions   %s %s%s", instructions, exits,
-                                   s->under_monitor ? "exits" : "traps", mips);
+    char *counts = g_strdup_printf(
+        "%s guest instruction%s   %s %s%s%s", instructions, s->instructions == 1 ? "" : "s", exits,
+        s->under_monitor ? "exit" : "trap", s->exits == 1 ? "" : "s", mips);
     gtk_label_set_text(GTK_LABEL(w->counts), counts);
     g_free(counts);
 }

@@ -196,6 +196,24 @@ static void add_element(struct buffer *b, const char *name, const char *text)
     buffer_add(b, (const unsigned char *)tag, (unsigned)strlen(tag));
 }
 
+/* cairo numbers the surfaces of a process, and writes the number: the same digits each time. */
+static void forget_number(struct buffer *b)
+{
+    static const char id[] = "<g id=\"surface";
+    char *at = memmem(b->bytes, b->count, id, sizeof id - 1);
+    if (!at)
+        return;
+    char *digits = at + sizeof id - 1, *end = b->bytes + b->count, *quote = digits;
+    while (quote < end && *quote >= '0' && *quote <= '9')
+        quote++;
+    if (quote > digits + 1) {
+        memmove(digits + 1, quote, (size_t)(end - quote));
+        b->count -= (size_t)(quote - digits - 1);
+    }
+    if (quote > digits)
+        *digits = '1';
+}
+
 /* Puts the words behind the opening <svg ...>. */
 static cairo_status_t svg_finish(cairo_surface_t *surface, const struct drawing *d,
                                  struct buffer *b)
@@ -208,6 +226,7 @@ static cairo_status_t svg_finish(cairo_surface_t *surface, const struct drawing 
     const char *end = open ? memchr(open, '>', b->count - (size_t)(open - b->bytes)) : NULL;
     if (!end)
         return status ? status : CAIRO_STATUS_WRITE_ERROR;
+    forget_number(b);
     size_t head = (size_t)(end + 1 - b->bytes);
     draw_describe(d, title, sizeof title, text, sizeof text);
     status = buffer_add(&with_words, (const unsigned char *)b->bytes, (unsigned)head);

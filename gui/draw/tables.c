@@ -162,7 +162,7 @@ static void add_summary(struct scene *s, const struct view_table *t, const char 
                     1.2 * em, scene_name(s, id, "summary"), "%s in use", bytes);
     else
         scene_label(s, SCENE_CANVAS, ROLE_DIM, FONT_TEXT, .85 * em, ALIGN_LEFT, x, 2.4 * em, w,
-                    1.2 * em, scene_name(s, id, "summary"), "%s%s mapped, root 0x%08x",
+                    1.2 * em, scene_name(s, id, "summary"), "%s%s, root 0x%08x",
                     t->truncated ? "over " : "", bytes, t->root_pa);
 }
 

@@ -1,0 +1,148 @@
+/* Canned views. See fake-views.h. */
+#include "tests/gui/fake-views.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct view_walk two_levels(uint32_t va, uint32_t root, uint32_t leaf, uint32_t pa,
+                                   uint32_t bits)
+{
+    uint32_t pointer = leaf >> 2 | 1, entry = (pa & ~0xfffu) >> 2 | bits;
+    return (struct view_walk){
+        .present = true,
+        .ok = true,
+        .va = va,
+        .pa = pa,
+        .root_pa = root,
+        .mode = 1,
+        .access = 'w',
+        .step_count = 2,
+        .step = {{1, root, va >> 22, root + (va >> 22) * 4, pointer, pointer, false, false},
+                 {0, leaf, va >> 12 & 0x3ff, leaf + (va >> 12 & 0x3ff) * 4, entry, entry, true,
+                  false}},
+        .page_size = 4096,
+        .permissions = bits,
+    };
+}
+
+static void refuse(struct view_walk *walk, int steps, const char *fault, const char *why)
+{
+    walk->ok = false;
+    walk->step_count = (uint8_t)steps;
+    walk->page_size = 0;
+    if (steps)
+        walk->step[steps - 1].pte = walk->step[steps - 1].pte_new = 0;
+    snprintf(walk->fault, sizeof walk->fault, "%s", fault);
+    snprintf(walk->why, sizeof walk->why, "%s", why);
+}
+
+struct view_translation fake_translation(void)
+{
+    struct view_translation v = {.va = 0x80401234, .access = 'w', .shadow_sets = 3};
+    v.guest = two_levels(v.va, 0x80410000, 0x80413000, 0x80455234, 0x57);
+    v.guest.step[1].pte_new |= 0x80;
+    v.guest.step[1].updated = true;
+    v.map = (struct view_walk){.present = true,
+                               .ok = true,
+                               .va = 0x80455234,
+                               .pa = 0x80c07234,
+                               .access = 'w',
+                               .page_size = 4096};
+    v.shadow = two_levels(v.va, 0x80900000, 0x80913000, 0x80c07234, 0xd7);
+    snprintf(v.shadow_class, sizeof v.shadow_class, "S+SUM");
+    v.change = (struct view_shadow_change){
+        .kind = SHADOW_UPGRADED, .va = 0x80401000, .count = 1, .exit_seq = 1234567};
+    snprintf(v.change.reason, sizeof v.change.reason,
+             "first write to the page: the guest's D bit is now set");
+    return v;
+}
+
+struct view_translation fake_guest_fault(void)
+{
+    struct view_translation v = fake_translation();
+    refuse(&v.guest, 2, "store page fault",
+           "level 0: a user page (U = 1), accessed from S mode without SUM");
+    v.map = (struct view_walk){0};
+    refuse(&v.shadow, 1, "store page fault", "level 1: the entry is not valid (V = 0)");
+    return v;
+}
+
+struct view_translation fake_not_filled(void)
+{
+    struct view_translation v = fake_translation();
+    refuse(&v.shadow, 2, "store page fault", "level 0: the entry is not valid (V = 0)");
+    v.change.kind = SHADOW_DROPPED;
+    v.change.count = 17;
+    snprintf(v.change.reason, sizeof v.change.reason, "sfence.vma of everything");
+    return v;
+}
+
+struct view_translation fake_device(void)
+{
+    struct view_translation v = fake_not_filled();
+    v.map.ok = false;
+    snprintf(v.map.why, sizeof v.map.why, "virtual device: %s", "virtio-mmio 0, a disk");
+    return v;
+}
+
+struct view_translation fake_superpage(void)
+{
+    struct view_translation v = fake_translation();
+    v.guest.step_count = 1;
+    v.guest.step[0].leaf = true;
+    v.guest.page_size = 4 << 20;
+    return v;
+}
+
+struct view_translation fake_off(void)
+{
+    struct view_translation v = fake_translation();
+    v.guest = (struct view_walk){.present = true,
+                                 .bare = true,
+                                 .ok = true,
+                                 .va = v.va,
+                                 .pa = v.va,
+                                 .mode = 3,
+                                 .access = 'w'};
+    refuse(&v.shadow, 0, "none", "no shadow table yet for this root and mode");
+    v.change = (struct view_shadow_change){0};
+    return v;
+}
+
+struct view_translation fake_bare_fault(void)
+{
+    struct view_translation v = fake_translation();
+    refuse(&v.guest, 1, "store page fault", "level 1: the entry is not valid (V = 0)");
+    v.map = v.shadow = (struct view_walk){0};
+    v.shadow_class[0] = 0;
+    return v;
+}
+
+void fake_table(struct view_table *table, enum view_table_kind kind, unsigned runs)
+{
+    static const uint32_t bits[] = {0x0f, 0x1b, 0x03, 0x17};
+    uint32_t va = 0x10000000;
+    table->kind = kind;
+    table->present = true;
+    table->truncated = runs == VIEW_REGIONS;
+    table->root_pa = 0x80410000;
+    for (table->count = 0; table->count < runs; table->count++) {
+        uint32_t size = 0x1000 * (1 + table->count % 5);
+        table->region[table->count] =
+            (struct view_region){va, 0x80000000 + va / 2 * 2, size, bits[table->count % 4], 4096};
+        va += size + (table->count % 3 ? 0x1000 * (table->count % 7 + 1) : 0);
+    }
+}
+
+struct view_exit_stats fake_stats(unsigned reasons)
+{
+    struct view_exit_stats v = {.instructions = 123456789, .count = reasons};
+    for (unsigned i = 0; i < reasons; i++) {
+        struct view_exit_count *c = &v.by_reason[i];
+        snprintf(c->name, sizeof c->name, i % 2 ? "store address misalign %u" : "MMIO %u", i);
+        c->count = 1 + (uint64_t)i * i * 4567;
+        c->cost = c->count * (100 + i);
+        v.total += c->count;
+    }
+    return v;
+}
