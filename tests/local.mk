@@ -49,6 +49,10 @@ if HAVE_CHECK
 %C%_unit_tests += %D%/test-session
 %C%_test_session_SOURCES = %D%/test-session.c %D%/tap.h
 %C%_test_session_LDADD = hv/libhv.a $(%C%_unit_libs)
+# CSRs, translation, PMP, encodings.
+%C%_unit_tests += %D%/test-cpu
+%C%_test_cpu_SOURCES = %D%/test-cpu.c %D%/tap.h %D%/random-program.c %D%/random-program.h
+%C%_test_cpu_LDADD = $(%C%_unit_libs)
 # Guests beside each other, and monitors on virtual machines.
 %C%_unit_tests += %D%/test-vm
 %C%_test_vm_SOURCES = %D%/test-vm.c %D%/lockstep.c %D%/lockstep.h \
@@ -63,7 +67,7 @@ FUZZ_SECONDS = 60
 fuzz:
 	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS)
 .PHONY: fuzz
-EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c
+EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c
 
 # make bench: figures beside a peer's, in one run.
 bench: all
