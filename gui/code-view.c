@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "gui/lookup.h"
 #include "gui/rows.h"
 
 enum { MOST = 160, BEFORE = 5, GUTTER = 3 };
@@ -189,20 +190,9 @@ void vitrine_code_view_show(VitrineCodeView *view, uint32_t va)
 static void on_entry(GtkEntry *entry, VitrineCodeView *view)
 {
     uint32_t va;
-    const char *text = gtk_editable_get_text(GTK_EDITABLE(entry));
-    gboolean found = view->session && *text && session_lookup(view->session, text, &va) == 0;
-    if (!found && view->session && *text) {
-        char *hex = g_strdup_printf("0x%s", text);
-        found = session_lookup(view->session, hex, &va) == 0;
-        g_free(hex);
-    }
-    if (found)
-        gtk_widget_remove_css_class(GTK_WIDGET(entry), "error");
-    else if (*text)
-        gtk_widget_add_css_class(GTK_WIDGET(entry), "error");
-    if (found)
+    if (lookup_entry(GTK_EDITABLE(entry), view->session, &va))
         vitrine_code_view_show(view, va);
-    else if (!*text)
+    else if (!*gtk_editable_get_text(GTK_EDITABLE(entry)))
         vitrine_code_view_refresh(view, TRUE);
 }
 

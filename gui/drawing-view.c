@@ -4,6 +4,7 @@
  */
 #include "gui/drawing-view.h"
 
+#include "gui/lookup.h"
 #include "gui/rows.h"
 
 struct _VitrineDrawingView {
@@ -63,9 +64,7 @@ static void show_choice(VitrineDrawingView *view)
     char text[16];
     g_snprintf(text, sizeof text, "0x%08x", view->va);
     view->updating = TRUE;
-    if (!gtk_widget_has_focus(view->entry) &&
-        g_strcmp0(gtk_editable_get_text(GTK_EDITABLE(view->entry)), text) != 0 &&
-        !(gtk_widget_get_state_flags(view->entry) & GTK_STATE_FLAG_FOCUS_WITHIN))
+    if (!(gtk_widget_get_state_flags(view->entry) & GTK_STATE_FLAG_FOCUS_WITHIN))
         gtk_editable_set_text(GTK_EDITABLE(view->entry), text);
     for (int i = 0; i < 3; i++)
         if (letters[i] == view->letter)
@@ -127,18 +126,8 @@ void vitrine_drawing_view_follow(VitrineDrawingView *view)
 static void on_entry(GtkEntry *entry, VitrineDrawingView *view)
 {
     uint32_t va;
-    const char *text = gtk_editable_get_text(GTK_EDITABLE(entry));
-    char *hex = g_strdup_printf("0x%s", text);
-    gboolean found = view->session && *text &&
-                     (session_lookup(view->session, text, &va) == 0 ||
-                      session_lookup(view->session, hex, &va) == 0);
-    g_free(hex);
-    if (!found) {
-        gtk_widget_add_css_class(GTK_WIDGET(entry), "error");
-        return;
-    }
-    gtk_widget_remove_css_class(GTK_WIDGET(entry), "error");
-    vitrine_drawing_view_show(view, va, view->letter ? view->letter : 'r');
+    if (lookup_entry(GTK_EDITABLE(entry), view->session, &va))
+        vitrine_drawing_view_show(view, va, view->letter ? view->letter : 'r');
 }
 
 static void on_access(GtkToggleButton *button, VitrineDrawingView *view)

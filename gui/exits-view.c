@@ -50,11 +50,11 @@ static const char *instruction_text(const struct view_exit *e)
 
 static void add_exit(VitrineExitsView *view, const struct view_exit *e, GString *row)
 {
-    int action = vitrine_rows_columns(view->log) - 58 + (view->bare ? 5 : 0);
+    int action = vitrine_rows_columns(view->log) - 62 + (view->bare ? 5 : 0);
     char *text = shortened(e->action, action);
     vitrine_rows_span(view->log, row, SPAN_DIM, "%5" G_GUINT64_FORMAT " ", e->seq);
     vitrine_rows_span(view->log, row, SPAN_PLAIN, "%08x ", e->pc);
-    vitrine_rows_span(view->log, row, SPAN_ACCENT, "%-12.12s ", e->reason_name);
+    vitrine_rows_span(view->log, row, SPAN_ACCENT, "%-16.16s ", e->reason_name);
     vitrine_rows_span(view->log, row, SPAN_PLAIN, "%-24.24s ", instruction_text(e));
     if (!view->bare)
         vitrine_rows_span(view->log, row, SPAN_DIM, "%4u ", e->cost);
@@ -207,8 +207,8 @@ void vitrine_exits_view_refresh(VitrineExitsView *view)
     view->bare = !status.under_monitor;
     view->base = view->total > KEPT ? view->total - KEPT : 0;
     vitrine_rows_set_header(
-        view->log, view->bare ? "  seq pc       kind         instruction              trap"
-                              : "  seq pc       reason       instruction              cost "
+        view->log, view->bare ? "  seq pc       kind             instruction              trap"
+                              : "  seq pc       reason           instruction              cost "
                                 "what the monitor did");
     vitrine_rows_set_total(view->log, (guint)(view->total - view->base), TRUE);
     vitrine_rows_refresh(view->log);

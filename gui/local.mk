@@ -28,6 +28,7 @@ vitrine_gui_SOURCES = \
 	%D%/geometry.c %D%/geometry.h \
 	%D%/guests.c %D%/guests.h \
 	%D%/list-view.c %D%/list-view.h \
+	%D%/lookup.c %D%/lookup.h \
 	%D%/main.c \
 	%D%/memory-view.c %D%/memory-view.h \
 	%D%/registers-view.c %D%/registers-view.h \
@@ -62,6 +63,8 @@ endif
 
 # Outside of the conditional: a tarball made without the window has its sources all the same.
 EXTRA_DIST += \
+	docs/images/fault.png \
+	docs/images/window.png \
 	docs/vitrine-gui.1 \
 	%D%/data/menus.ui \
 	%D%/data/org.vitrine.Vitrine.desktop \

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "gui/lookup.h"
 #include "gui/rows.h"
 
 enum { PER_ROW = 16, MOST_ROWS = 160 };
@@ -114,17 +115,8 @@ void vitrine_memory_view_refresh(VitrineMemoryView *view)
 static void on_entry(GtkEntry *entry, VitrineMemoryView *view)
 {
     uint32_t address;
-    const char *text = gtk_editable_get_text(GTK_EDITABLE(entry));
-    char *hex = g_strdup_printf("0x%s", text);
-    gboolean found = view->session && *text &&
-                     (session_lookup(view->session, text, &address) == 0 ||
-                      session_lookup(view->session, hex, &address) == 0);
-    g_free(hex);
-    if (!found) {
-        gtk_widget_add_css_class(GTK_WIDGET(entry), "error");
+    if (!lookup_entry(GTK_EDITABLE(entry), view->session, &address))
         return;
-    }
-    gtk_widget_remove_css_class(GTK_WIDGET(entry), "error");
     view->chosen = TRUE;
     show(view, address);
     vitrine_memory_view_refresh(view);

@@ -216,17 +216,27 @@ static void on_dark(GSimpleAction *action, GVariant *wanted, gpointer data)
     window_refresh(data);
 }
 
-/* GTK's windows look for a menu bar at F10 and sometimes swallow the key; so it is taken first. */
+/*
+ * Function keys are the window's, whatever has the focus. They are taken before anybody else sees
+ * them: the console would send them to the guest while their action is disabled, and GTK looks for
+ * a menu bar at F10.
+ */
 static gboolean on_key(GtkEventControllerKey *controller, guint key, guint code,
                        GdkModifierType state, gpointer data)
 {
-    if (key != GDK_KEY_F10 || state & gtk_accelerator_get_default_mod_mask())
+    if (state & gtk_accelerator_get_default_mod_mask())
         return FALSE;
-    gtk_widget_activate_action(GTK_WIDGET(data), "win.step-exit", NULL);
-    return TRUE;
+    const char *name = gdk_keyval_name(key);
+    for (gsize i = 0; name && *name == 'F' && i < G_N_ELEMENTS(table); i++) {
+        if (g_strcmp0(table[i].keys[0], name) != 0)
+            continue;
+        g_action_group_activate_action(G_ACTION_GROUP(data), table[i].name, NULL);
+        return TRUE;
+    }
+    return FALSE;
 }
 
-static void take_f10(VitrineWindow *w)
+static void take_function_keys(VitrineWindow *w)
 {
     GtkEventController *key = gtk_event_controller_key_new();
     gtk_event_controller_set_propagation_phase(key, GTK_PHASE_CAPTURE);
@@ -264,7 +274,7 @@ void window_add_actions(VitrineWindow *w, gboolean bare)
             gtk_application_set_accels_for_action(app, name, (const char *const *)table[i].keys);
         g_free(name);
     }
-    take_f10(w);
+    take_function_keys(w);
     g_object_get(gtk_settings_get_default(), "gtk-application-prefer-dark-theme", &dark, NULL);
     add_toggle(w, "monitor", !bare, G_CALLBACK(on_monitor));
     add_toggle(w, "dark", dark, G_CALLBACK(on_dark));

@@ -141,8 +141,8 @@ static GtkWidget *build_guest(VitrineWindow *w)
     w->code = VITRINE_CODE_VIEW(vitrine_code_view_new());
     w->registers = VITRINE_REGISTERS_VIEW(vitrine_registers_view_new());
     w->translation = VITRINE_DRAWING_VIEW(vitrine_drawing_view_new(DRAWING_TRANSLATION));
-    int code = width < 1500 ? 372 : 520, registers = width < 1500 ? 350 : 360;
-    int console = width < 1500 ? 510 : 640;
+    int code = width < 1500 ? 372 : 540, registers = width < 1500 ? 350 : 400;
+    int console = width < 1500 ? 510 : 680;
     GtkWidget *inner = paned(w, 1, GTK_ORIENTATION_HORIZONTAL, GTK_WIDGET(w->translation), TRUE,
                              GTK_WIDGET(w->registers), FALSE, width - code - registers);
     GtkWidget *top =

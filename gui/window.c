@@ -12,7 +12,10 @@
 #include "gui/guests.h"
 #include "gui/window_priv.h"
 
-enum { REFRESH_MICROSECONDS = 100000 };
+enum {
+    REFRESH_MICROSECONDS = 100000,
+    WIDE = 1700, /* pixels: from here on there is room for larger text */
+};
 
 G_DEFINE_FINAL_TYPE(VitrineWindow, vitrine_window, GTK_TYPE_APPLICATION_WINDOW)
 
@@ -132,15 +135,9 @@ void window_refresh(VitrineWindow *w)
 static gboolean on_tick(GtkWidget *widget, GdkFrameClock *clock, gpointer data)
 {
     VitrineWindow *w = VITRINE_WINDOW(widget);
-    struct view_status status = {.state = SESSION_ENDED};
     gboolean more = vitrine_console_view_drain(w->console);
-    gint64 now = g_get_monotonic_time();
-    if (w->session && w->running && now - w->refreshed >= REFRESH_MICROSECONDS) {
-        session_status(w->session, &status);
-        show_status(w, &status);
-        refresh_panes(w);
-        w->refreshed = now;
-    }
+    if (w->running && g_get_monotonic_time() - w->refreshed >= REFRESH_MICROSECONDS)
+        window_refresh(w);
     if (more || w->running)
         return G_SOURCE_CONTINUE;
     w->tick = 0;
@@ -350,7 +347,7 @@ GtkWidget *vitrine_window_new(GtkApplication *app, const struct window_options *
     }
     window_build(w);
     window_add_actions(w, options->bare);
-    window_set_zoom(w, 1);
+    window_set_zoom(w, w->geometry.width < WIDE ? 1 : 1.15);
     if (options->console_log) {
         int error = vitrine_console_view_log(w->console, options->console_log);
         if (error)

@@ -188,12 +188,30 @@ static size_t line_length(struct scene *s, double size, double w, const char *te
     return best;
 }
 
+/* "V = 0" is one word: its spaces become unbreakable. */
+static void keep_equations(const char *text, char *out, size_t size)
+{
+    size_t at = 0;
+    while (*text && at + 6 < size) {
+        bool equation = strncmp(text, " = ", 3) == 0;
+        const char *part = equation ? "\u00a0=\u00a0" : text;
+        size_t length = equation ? strlen(part) : 1;
+        memcpy(out + at, part, length);
+        at += length;
+        text += equation ? 3 : 1;
+    }
+    out[at] = 0;
+}
+
 int scene_paragraph(struct scene *s, int parent, enum scene_role role, double size,
                     enum scene_align align, double x, double y, double w, int lines, const char *id,
-                    const char *text)
+                    const char *words)
 {
     double pitch = size * 1.3;
     int used = 0;
+    char kept[4 * SCENE_TEXT];
+    const char *text = kept;
+    keep_equations(words, kept, sizeof kept);
     char base[SCENE_ID];
     snprintf(base, sizeof base, "%s", id); /* `id` may be scene_name()'s answer */
     for (; *text && used < lines; used++) {
