@@ -1,7 +1,7 @@
 
 # Includes run downwards, and cpu/ links alone.
 TESTS += %D%/layering.sh
-EXTRA_DIST += %D%/layering.sh
+EXTRA_DIST += %D%/layering.sh %D%/lsan.supp
 
 # Unit tests, one program a file or part of it.
 AM_CPPFLAGS += $(CHECK_CFLAGS)
