@@ -50,7 +50,7 @@ END
 # the terminal's settings before and after, and the exit status.
 cat >"$work/inside" <<END
 stty -g >"$work/before"
-"$vitrine" run "\$@" 2>"$err" &
+env --default-signal=HUP,TERM,ABRT "$vitrine" run "\$@" 2>"$err" &
 echo \$! >"$work/pid"
 fg >/dev/null 2>&1
 echo \$? >"$work/status"
@@ -117,7 +117,8 @@ for under in bare hv; do
     check "$under: and quit leaves" status_is 0
 done
 
-# Signals: typed nothing, the guest sleeps meanwhile.
+# Signals: typed nothing, the guest sleeps meanwhile. What does not end by the signal is killed, so
+# that the test fails instead of waiting for ever.
 ticks() { awk '{ print $14 + $15 }' "/proc/$(cat "$work/pid")/stat"; }
 for signal in TERM HUP ABRT; do
     rm -f "$work/pid"
@@ -125,8 +126,12 @@ for signal in TERM HUP ABRT; do
         sleep 2
         [ $signal = TERM ] && ticks >"$work/ticks"
         kill -$signal "$(cat "$work/pid")"
+        sleep 5
+        kill -KILL "$(cat "$work/pid")" 2>/dev/null
     } &
+    killer=$!
     on_terminal '' --under hv
+    kill $killer 2>/dev/null
     wait
     check "SIG$signal gives the terminal back" restored
 done
