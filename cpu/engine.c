@@ -147,6 +147,14 @@ void machine_csr_effects(struct machine *m, unsigned effects)
     }
 }
 
+void machine_derive(struct machine *m, const uint8_t *host, unsigned size)
+{
+    if (!ram_derive(&m->ram, host, size))
+        return;
+    tlb_protect(&m->tlb, host - (uintptr_t)host % PAGE_SIZE);
+    m->code_epoch = m->ram.code->epoch;
+}
+
 /* ---- breakpoints and watchpoints ---------------------------------------------------------- */
 
 /* A physical breakpoint concerns the page that pc translates to, looked up without side effects. */
@@ -203,6 +211,5 @@ void machine_debug_changed(struct machine *m)
     for (unsigned i = 0; i < m->debug.count; i++)
         m->inspected |= m->debug.point[i].execute;
     mmu_flush(m);
-    if (m->engine && m->engine->invalidate)
-        m->engine->invalidate(m);
+    machine_invalidate(m);
 }

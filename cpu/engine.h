@@ -24,6 +24,8 @@ struct engine {
     /* Debug or event settings, the memory or the TLB were changed from outside: drop what was
      * derived from them. May be NULL. */
     void (*invalidate)(struct machine *machine);
+    /* Frees what the engine keeps for this machine (engine_data). May be NULL. */
+    void (*release)(struct machine *machine);
 };
 
 extern const struct engine engine_interp;

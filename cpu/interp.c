@@ -520,9 +520,19 @@ static void interp_run(struct machine *m, uint64_t budget)
     }
 }
 
+/* A virtual machine's TLB does not hear of code that the engine below has derived since. */
+static void heed_code(struct machine *m)
+{
+    if (!m->ram.code || m->code_epoch == m->ram.code->epoch)
+        return;
+    m->code_epoch = m->ram.code->epoch;
+    tlb_flush(&m->tlb);
+}
+
 void interp_step(struct machine *m)
 {
     struct decoder *decoder = decoder_of(m);
+    heed_code(m);
     if (decoder)
         one(m, decoder);
 }

@@ -45,6 +45,7 @@ static const struct state_field machine_fields[] = {
     STATE_NOT(struct machine, config, "configuration"),
     STATE_NOT(struct machine, tlb, "a cache"),
     STATE_NOT(struct machine, window, "a cache"),
+    STATE_NOT(struct machine, code_epoch, "of a cache"),
     STATE_NOT(struct machine, context, "follows from the hart"),
     STATE_NOT(struct machine, bus, "wiring"),
     STATE_NOT(struct machine, events, "observers"),
@@ -197,6 +198,8 @@ void machine_free(struct machine *m)
     if (m->disk_image)
         disk_close(m->disk_image);
     symbols_free(m->symbols);
+    if (m->engine && m->engine->release)
+        m->engine->release(m);
     ram_free(&m->ram);
     interp_free(m);
     free(m);
@@ -260,6 +263,7 @@ void machine_clear(struct machine *m)
     hart_reset(&m->hart, VIRT_RAM);
     tlb_reset(&m->tlb);
     mmu_context_changed(m);
+    machine_invalidate(m);
     m->stop = STOP_NONE;
 }
 
@@ -293,6 +297,17 @@ enum stop_reason machine_run(struct machine *m, uint64_t budget)
     clock_sample(&m->hart.clock);
     m->engine->run(m, budget);
     return m->stop;
+}
+
+void machine_set_engine(struct machine *m, const struct engine *engine)
+{
+    if (m->engine->release)
+        m->engine->release(m);
+    if (m->ram.mapping)
+        ram_underive(&m->ram);
+    m->engine = engine;
+    mmu_flush(m);
+    m->hart.attention = true;
 }
 
 size_t machine_input(struct machine *m, const uint8_t *bytes, size_t count)
@@ -404,8 +419,7 @@ static void after_load(struct machine *m)
     clock_arm(&m->hart.clock, m->hart.executed);
     tlb_reset(&m->tlb);
     mmu_context_changed(m);
-    if (m->engine->invalidate)
-        m->engine->invalidate(m);
+    machine_invalidate(m);
 }
 
 int machine_restore(struct machine *m, const uint8_t *bytes, size_t count)

@@ -117,6 +117,7 @@ struct machine {
         const uint8_t *host;
     } window;                   /* where instructions are fetched from, until the translation may
                                  * have changed: whatever changes it closes the window */
+    uint32_t code_epoch;        /* ram.code->epoch that the TLB takes account of */
     uint32_t context[3];        /* the TLB context's tag bits, by enum access */
     struct bus bus;
     struct events events;
@@ -159,6 +160,10 @@ void machine_clear(struct machine *machine);
 /* Runs exactly `budget` instructions or up to a stop; see engine.h. */
 enum stop_reason machine_run(struct machine *machine, uint64_t budget);
 
+/* Goes on with another engine, between two runs. Not for virtual machines, whose engine is the
+ * monitor: there it is the computer's that can be changed. */
+void machine_set_engine(struct machine *machine, const struct engine *engine);
+
 /* From a callback during machine_run(): stop after the current instruction. */
 void machine_stop(struct machine *machine, enum stop_reason reason);
 
@@ -198,6 +203,9 @@ void machine_csr_effects(struct machine *machine, unsigned effects);
 /* Is va (and pa) .. + size watched for this access? Then stops behind the instruction. */
 void machine_watch(struct machine *machine, uint32_t va, uint32_t pa, unsigned size,
                    enum access access);
+/* The engine has derived code from `size` bytes at `host` (within one page): from now on it hears of
+ * changes by ram.code->changed. */
+void machine_derive(struct machine *machine, const uint8_t *host, unsigned size);
 /* A store to `tohost` has happened. */
 void machine_htif(struct machine *machine);
 
@@ -209,6 +217,13 @@ static inline void machine_publish(struct machine *m, enum event_type type, uint
                           a, b, c, d};
         events_publish(&m->events, &e);
     }
+}
+
+/* Drops what the engine has derived from memory and settings. */
+static inline void machine_invalidate(struct machine *m)
+{
+    if (m->engine->invalidate)
+        m->engine->invalidate(m);
 }
 
 /* One instruction by the interpreter, whatever the engine is; counts and takes traps like run(). */

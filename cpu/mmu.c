@@ -114,6 +114,7 @@ static enum walk_failure update_ad(struct machine *m, struct walk *w, uint32_t v
     if (w->look_only)
         return WALK_OK;
     *entry = step->pte_new;
+    ram_changed(&m->ram, (uint8_t *)entry, sizeof *entry);
     machine_publish(m, EVENT_PTE_UPDATE, step->pte_pa, step->pte, step->pte_new, va);
     return WALK_OK;
 }
@@ -249,7 +250,9 @@ static void fill_tlb(struct machine *m, uint32_t va, const struct walk *w, uint8
     e->host = host;
     e->pa = w->pa & ~PAGE_MASK;
     e->pte = w->pte;
-    e->tag[w->access] = tlb_tag(va, m->context[w->access]);
+    /* Writes to a page that holds code of the engine must come to mmu_store(). */
+    if (w->access != ACCESS_WRITE || !ram_is_derived(&m->ram, host))
+        e->tag[w->access] = tlb_tag(va, m->context[w->access]);
     machine_publish(m, EVENT_TLB, va & ~PAGE_MASK, e->pa, w->pte, w->context.satp);
 }
 
@@ -346,10 +349,12 @@ static bool misaligned(struct machine *m, uint32_t va, unsigned size, enum acces
     }
     for (unsigned i = 0; i < size; i++) {
         uint8_t *byte = p[i].host + ((va + i) & PAGE_MASK);
-        if (write)
+        if (write) {
             *byte = (uint8_t)(*value >> (8 * i));
-        else
+            ram_changed(&m->ram, byte, 1);
+        } else {
             *value |= (uint32_t)*byte << (8 * i);
+        }
     }
     for (unsigned i = 0; i < size; i++)
         if (p[i].special)
@@ -381,9 +386,10 @@ bool mmu_store(struct machine *m, uint32_t va, unsigned size, uint32_t value)
         return misaligned(m, va, size, ACCESS_WRITE, &value);
     if (!translate(m, va, size, ACCESS_WRITE, &p))
         return false;
-    if (p.host)
+    if (p.host) {
         put(p.host + (va & PAGE_MASK), size, value);
-    else if (!bus_write(&m->bus, p.pa, size, value))
+        ram_changed(&m->ram, p.host + (va & PAGE_MASK), size);
+    } else if (!bus_write(&m->bus, p.pa, size, value))
         return machine_raise(m, CAUSE_STORE_ACCESS, va);
     if (p.special)
         access_done(m, va, &p, size, ACCESS_WRITE, value);
@@ -412,5 +418,7 @@ uint32_t *mmu_atomic(struct machine *m, uint32_t va, enum access access, uint32_
 void mmu_atomic_done(struct machine *m, uint32_t va, uint32_t pa, enum access access, uint32_t value)
 {
     struct place p = {pa, ram_page(&m->ram, pa), true};
+    if (access == ACCESS_WRITE)
+        ram_changed(&m->ram, p.host + (pa & PAGE_MASK), 4);
     access_done(m, va, &p, 4, access, value);
 }

@@ -1,10 +1,13 @@
 /* Physical memory, page by page. See ram.h. */
+#define _GNU_SOURCE /* memfd_create, fallocate */
 #include "cpu/ram.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "cpu/rv.h"
 
@@ -17,11 +20,40 @@ static uint8_t *allot_from_mapping(void *context, uint32_t index)
 int ram_init_allotted(struct ram *ram, uint32_t base, uint32_t size, ram_allot_fn allot,
                       void *context)
 {
-    *ram = (struct ram){.base = base, .size = size, .allot = allot, .context = context};
+    *ram = (struct ram){
+        .base = base, .size = size, .allot = allot, .context = context, .fd = -1};
     if (size == 0 || size % PAGE_SIZE || base % PAGE_SIZE || (uint64_t)base + size > 1ull << 32)
         return -EINVAL;
     ram->page = calloc(size / PAGE_SIZE, sizeof *ram->page);
     return ram->page ? 0 : -ENOMEM;
+}
+
+/* A host without memfd gives private memory: everything works, but cannot be mapped twice. */
+static bool map_memory(struct ram *ram)
+{
+    int flags = MAP_SHARED | MAP_NORESERVE;
+    ram->fd = memfd_create("guest memory", MFD_CLOEXEC);
+    if (ram->fd >= 0 && ftruncate(ram->fd, ram->size)) {
+        close(ram->fd);
+        ram->fd = -1;
+    }
+    if (ram->fd < 0)
+        flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *mapping = mmap(NULL, ram->size, PROT_READ | PROT_WRITE, flags, ram->fd, 0);
+    if (mapping == MAP_FAILED)
+        return false;
+    ram->mapping = mapping;
+    return true;
+}
+
+static bool make_code_map(struct ram *ram)
+{
+    ram->code = calloc(1, sizeof *ram->code);
+    if (!ram->code)
+        return false;
+    ram->code->base = ram->mapping;
+    ram->code->derived = calloc(ram->size / PAGE_SIZE, sizeof *ram->code->derived);
+    return ram->code->derived != NULL;
 }
 
 int ram_init(struct ram *ram, uint32_t base, uint32_t size)
@@ -29,28 +61,33 @@ int ram_init(struct ram *ram, uint32_t base, uint32_t size)
     int error = ram_init_allotted(ram, base, size, allot_from_mapping, ram);
     if (error)
         return error;
-    void *mapping = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (mapping == MAP_FAILED) {
-        free(ram->page);
-        ram->page = NULL;
+    if (!map_memory(ram) || !make_code_map(ram)) {
+        ram_free(ram);
         return -ENOMEM;
     }
-    ram->mapping = mapping;
     return 0;
 }
 
 void ram_free(struct ram *ram)
 {
-    if (ram->mapping)
+    if (ram->mapping) {
         munmap(ram->mapping, ram->size);
+        if (ram->fd >= 0)
+            close(ram->fd);
+    }
+    if (ram->code && ram->code->base == ram->mapping) { /* else it is the hardware's */
+        free(ram->code->derived);
+        free(ram->code);
+    }
     free(ram->page);
-    *ram = (struct ram){0};
+    *ram = (struct ram){.fd = -1};
 }
 
 void ram_clear(struct ram *ram)
 {
-    if (ram->mapping)
+    if (ram->fd >= 0)
+        fallocate(ram->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, ram->size);
+    else if (ram->mapping)
         madvise(ram->mapping, ram->size, MADV_DONTNEED);
     memset(ram->page, 0, ram->size / PAGE_SIZE * sizeof *ram->page);
 }
@@ -114,9 +151,47 @@ bool ram_write(struct ram *ram, uint32_t pa, const void *bytes, size_t count)
         if (!page)
             return false;
         memcpy(page + (pa & PAGE_MASK), from, part);
+        ram_changed(ram, page + (pa & PAGE_MASK), part);
         from += part, pa += part, count -= part;
     }
     return true;
+}
+
+/* ---- what engines have derived from it ---------------------------------------------------- */
+
+/* Bits for the granules that [at, at + size) touches; at is an offset in the page. */
+static uint64_t granules(size_t at, size_t size)
+{
+    unsigned first = (unsigned)(at / RAM_GRANULE);
+    unsigned last = (unsigned)((at + size - 1) / RAM_GRANULE);
+    return (UINT64_MAX << first) & (UINT64_MAX >> (63 - last));
+}
+
+bool ram_derive(struct ram *ram, const uint8_t *host, size_t size)
+{
+    struct ram_code *code = ram->code;
+    size_t at = (size_t)(host - code->base);
+    uint64_t *derived = &code->derived[at / PAGE_SIZE];
+    bool first = !*derived;
+    *derived |= granules(at % PAGE_SIZE, size);
+    code->epoch += first;
+    return first;
+}
+
+void ram_code_changed(struct ram_code *code, const uint8_t *host, size_t size)
+{
+    size_t at = (size_t)(host - code->base);
+    uint64_t *derived = &code->derived[at / PAGE_SIZE];
+    if (!(*derived & granules(at % PAGE_SIZE, size)))
+        return;
+    *derived = 0;
+    if (code->changed)
+        code->changed(code->context, (uint32_t)(at / PAGE_SIZE));
+}
+
+void ram_underive(struct ram *ram)
+{
+    memset(ram->code->derived, 0, ram->size / PAGE_SIZE * sizeof *ram->code->derived);
 }
 
 static bool page_is_zero(const uint8_t *page)

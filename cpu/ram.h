@@ -1,7 +1,8 @@
 /*
  * Physical memory, page by page.
  *
- * The computer's own memory is one private mapping of the host. A virtual machine's memory is the
+ * The computer's own memory is one mapping of the host, of a memfd, so that an engine can map pages
+ * of it a second time. A virtual machine's memory is the
  * same struct with other pages: each is a page of the hardware below, found by an `allot` function
  * when the page is first touched. Nothing above this file sees the difference.
  *
@@ -20,6 +21,22 @@
  * Called once a page. */
 typedef uint8_t *(*ram_allot_fn)(void *context, uint32_t index);
 
+/*
+ * Which memory an engine has derived something from: decoded or translated code. Whoever changes
+ * bytes asks ram_changed(), so that the engine can forget what has become stale. One for all memories
+ * that consist of the same host pages: a virtual machine's memory refers to the hardware's.
+ */
+enum { RAM_PAGE = 4096, RAM_GRANULE = 64 }; /* bytes; a page's granules are bits of one word */
+
+struct ram_code {
+    const uint8_t *base; /* of the host's mapping */
+    uint64_t *derived;   /* by page: a bit for each granule */
+    uint32_t epoch;      /* counts the pages that came to be watched */
+    /* The engine's: code of the page `index` (from base) is stale. NULL while no engine cares. */
+    void (*changed)(void *context, uint32_t index);
+    void *context;
+};
+
 struct ram {
     uint32_t base;   /* physical address of the first byte */
     uint32_t size;   /* bytes, a multiple of the page size */
@@ -27,6 +44,8 @@ struct ram {
     ram_allot_fn allot;
     void *context;
     uint8_t *mapping; /* the host's mapping if this is the computer's own memory */
+    int fd;           /* of its memfd, so that it can be mapped once more; -1: none */
+    struct ram_code *code;
 };
 
 /* The computer's own memory. 0, -ENOMEM, or -EINVAL (size not a multiple of 4 KiB, 0, or reaching
@@ -46,6 +65,17 @@ static inline bool ram_has(const struct ram *ram, uint32_t pa)
     return pa - ram->base < ram->size;
 }
 
+/* Bytes at `host` (size > 0, within one page) are about to be, or have just been, changed by other
+ * means than ram_write(). */
+static inline void ram_changed(const struct ram *ram, const uint8_t *host, size_t size);
+/* The engine has derived something from these bytes. Returns true if it is the first time for their
+ * page: then no fast path may write to it any longer. */
+bool ram_derive(struct ram *ram, const uint8_t *host, size_t size);
+/* Is there anything derived from this page? */
+static inline bool ram_is_derived(const struct ram *ram, const uint8_t *host);
+/* The engine has forgotten everything. */
+void ram_underive(struct ram *ram);
+
 /* Host address of the page that holds physical address `pa`, which need not be page-aligned.
  * NULL: not RAM, or no memory left. */
 uint8_t *ram_page(struct ram *ram, uint32_t pa);
@@ -56,6 +86,20 @@ const uint8_t *ram_peek(const struct ram *ram, uint32_t pa);
 /* Copies across pages. false (and nothing copied) if the range is not wholly RAM. */
 bool ram_read(const struct ram *ram, uint32_t pa, void *bytes, size_t count);
 bool ram_write(struct ram *ram, uint32_t pa, const void *bytes, size_t count);
+
+/* The slow half of ram_changed(). */
+void ram_code_changed(struct ram_code *code, const uint8_t *host, size_t size);
+
+static inline bool ram_is_derived(const struct ram *ram, const uint8_t *host)
+{
+    return ram->code && ram->code->derived[(size_t)(host - ram->code->base) / RAM_PAGE];
+}
+
+static inline void ram_changed(const struct ram *ram, const uint8_t *host, size_t size)
+{
+    if (ram_is_derived(ram, host))
+        ram_code_changed(ram->code, host, size);
+}
 
 /* Adds the content to the digest: untouched and all-zero pages count as the same. */
 void ram_digest(const struct ram *ram, struct digest *digest);

@@ -15,6 +15,13 @@ void tlb_flush(struct tlb *tlb)
         memset(tlb->entry[i].tag, 0, sizeof tlb->entry[i].tag);
 }
 
+void tlb_protect(struct tlb *tlb, const uint8_t *host)
+{
+    for (int i = 0; i < TLB_ENTRIES; i++)
+        if (tlb->entry[i].host == host)
+            tlb->entry[i].tag[ACCESS_WRITE] = 0;
+}
+
 /* Forgets all entries of a context whose number is about to mean something else. */
 static void drop_context(struct tlb *tlb, uint32_t number)
 {

@@ -69,6 +69,8 @@ static inline const struct tlb_context *tlb_context_of(const struct tlb *tlb, ui
 }
 
 void tlb_flush(struct tlb *tlb);
+/* Forgets permissions to write to the page at `host`. */
+void tlb_protect(struct tlb *tlb, const uint8_t *host);
 /* sfence.vma: `va` NULL: all addresses; `asid` NULL: all address spaces. Global pages are dropped
  * too, which the specification allows. Translations of bare mode stay. */
 void tlb_fence(struct tlb *tlb, const uint32_t *va, const uint32_t *asid);

@@ -53,7 +53,10 @@ static void flush(struct hw *hw, const uint32_t *va)
 
 static uint8_t *page(struct hw *hw, uint32_t pa)
 {
-    return ram_page(&hw->machine->ram, pa);
+    uint8_t *bytes = ram_page(&hw->machine->ram, pa);
+    if (bytes) /* the monitor may write to it */
+        ram_changed(&hw->machine->ram, bytes, PAGE_SIZE);
+    return bytes;
 }
 
 static void set_debug(struct hw *hw, const struct machine_debug *debug, bool skip_first)

@@ -187,6 +187,7 @@ static struct machine *new_guest_machine(struct vm *vm, const struct machine_con
     if (!m)
         return NULL;
     m->engine_data = vm;
+    m->ram.code = vm->vmm->hw.machine->ram.code;
     m->on_fence = guest_fence;
     m->on_fence_context = vm;
     m->events.source = vm->number;
