@@ -148,7 +148,7 @@ static GtkWidget *build_guest(VitrineWindow *w)
     GtkWidget *top =
         paned(w, 0, GTK_ORIENTATION_HORIZONTAL, GTK_WIDGET(w->code), FALSE, inner, TRUE, code);
     GtkWidget *bottom = paned(w, 2, GTK_ORIENTATION_HORIZONTAL, build_tabs(w), TRUE,
-                              build_console(w), FALSE, width - console);
+                              build_console(w), TRUE, width - console);
     return paned(w, 3, GTK_ORIENTATION_VERTICAL, top, TRUE, bottom, TRUE, (height - 72) * 58 / 100);
 }
 
