@@ -1,5 +1,7 @@
 /* Physical memory, page by page. See ram.h. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* memfd_create, fallocate */
+#endif
 #include "cpu/ram.h"
 
 #include <errno.h>
