@@ -16,7 +16,12 @@
 
 /* ---- which engines there are -------------------------------------------------------------- */
 
-static const struct engine *const engines[] = {&engine_interp};
+static const struct engine *const engines[] = {
+    &engine_interp,
+#ifdef HAVE_JIT
+    &engine_jit,
+#endif
+};
 
 const struct engine *engine_at(unsigned index)
 {
@@ -129,6 +134,8 @@ void machine_fence(struct machine *m, const uint32_t *va, const uint32_t *asid)
 {
     tlb_fence(&m->tlb, va, asid);
     m->window.size = 0;
+    if (va && m->engine->fence)
+        m->engine->fence(m, *va);
     hart_unreserve(&m->hart);
     machine_publish(m, EVENT_TLB_FLUSH, va ? *va : UINT32_MAX, asid ? *asid : UINT32_MAX, 0, 0);
     if (m->on_fence)

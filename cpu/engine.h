@@ -24,11 +24,16 @@ struct engine {
     /* Debug or event settings, the memory or the TLB were changed from outside: drop what was
      * derived from them. May be NULL. */
     void (*invalidate)(struct machine *machine);
+    /* The guest has executed sfence.vma of one address. May be NULL. */
+    void (*fence)(struct machine *machine, uint32_t va);
     /* Frees what the engine keeps for this machine (engine_data). May be NULL. */
     void (*release)(struct machine *machine);
 };
 
 extern const struct engine engine_interp;
+#ifdef HAVE_JIT
+extern const struct engine engine_jit;
+#endif
 
 /* By name, or NULL. NULL asks for the default. */
 const struct engine *engine_find(const char *name);

@@ -529,6 +529,19 @@ static void heed_code(struct machine *m)
     tlb_flush(&m->tlb);
 }
 
+void interp_execute(struct machine *m, uint32_t word)
+{
+    struct decoder *decoder = decoder_of(m);
+    if (!decoder)
+        return;
+    const struct decoded *d = decode(decoder, word);
+    m->insn = word;
+    if (d->exec(m, &d->insn))
+        m->hart.executed++;
+    else
+        machine_exception(m);
+}
+
 void interp_step(struct machine *m)
 {
     struct decoder *decoder = decoder_of(m);

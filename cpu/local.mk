@@ -33,4 +33,10 @@ noinst_LIBRARIES += %D%/libcpu.a
 	%D%/dev/uart.c %D%/dev/uart.h \
 	%D%/dev/virtio.c %D%/dev/virtio.h \
 	%D%/dev/virtio-blk.c %D%/dev/virtio-blk.h
+if HAVE_JIT
+AM_CPPFLAGS += -DHAVE_JIT
+%C%_libcpu_a_SOURCES += \
+	%D%/jit/block.c %D%/jit/codegen.c %D%/jit/emit.h %D%/jit/glue.c %D%/jit/jit.h \
+	%D%/jit/run.c %D%/jit/translate.c %D%/jit/window.c
+endif
 EXTRA_DIST += %D%/README.md

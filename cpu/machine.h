@@ -226,6 +226,9 @@ static inline void machine_invalidate(struct machine *m)
         m->engine->invalidate(m);
 }
 
+/* This instruction word, which is the one at pc, by the interpreter: as interp_step(), but for the
+ * fetch. */
+void interp_execute(struct machine *machine, uint32_t word);
 /* One instruction by the interpreter, whatever the engine is; counts and takes traps like run(). */
 void interp_step(struct machine *machine);
 /* Frees what the interpreter keeps for this machine. */

@@ -44,6 +44,7 @@ void mmu_context_changed(struct machine *m)
     m->context[ACCESS_FETCH] = tlb_context(&m->tlb, mmu_context(m, ACCESS_FETCH));
     /* Again, because entering the second may have dropped the first. */
     m->context[ACCESS_READ] = m->context[ACCESS_WRITE] = tlb_context(&m->tlb, data);
+    m->tlb.changes++;
     m->window.size = 0;
 }
 

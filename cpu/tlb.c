@@ -3,14 +3,28 @@
 
 #include <string.h>
 
+/* What was remembered of a context outside the TLB is void. */
+static void outdate(struct tlb *tlb, uint32_t number, bool wholly)
+{
+    tlb->generation[number] = ++tlb->changes;
+    if (wholly)
+        tlb->upheaval[number] = tlb->changes;
+}
+
 void tlb_reset(struct tlb *tlb)
 {
+    uint32_t changes = tlb->changes;
     memset(tlb, 0, sizeof *tlb);
     tlb->contexts = tlb->next = 1;
+    tlb->changes = changes;
+    for (uint32_t n = 0; n < TLB_CONTEXTS; n++)
+        outdate(tlb, n, true);
 }
 
 void tlb_flush(struct tlb *tlb)
 {
+    for (uint32_t n = 1; n < tlb->contexts; n++)
+        outdate(tlb, n, true);
     for (int i = 0; i < TLB_ENTRIES; i++)
         memset(tlb->entry[i].tag, 0, sizeof tlb->entry[i].tag);
 }
@@ -25,6 +39,7 @@ void tlb_protect(struct tlb *tlb, const uint8_t *host)
 /* Forgets all entries of a context whose number is about to mean something else. */
 static void drop_context(struct tlb *tlb, uint32_t number)
 {
+    outdate(tlb, number, true);
     for (int i = 0; i < TLB_ENTRIES; i++)
         for (int a = 0; a < 3; a++)
             if ((tlb->entry[i].tag[a] & PAGE_MASK) == number << 2)
@@ -76,6 +91,11 @@ static void fence_slot(struct tlb *tlb, struct tlb_entry *e, const uint32_t *va,
 
 void tlb_fence(struct tlb *tlb, const uint32_t *va, const uint32_t *asid)
 {
+    for (uint32_t n = 1; n < tlb->contexts; n++) {
+        uint32_t satp = tlb->context[n].satp;
+        if (satp && (!asid || SATP_ASID(satp) == *asid))
+            outdate(tlb, n, !va);
+    }
     if (va) {
         fence_slot(tlb, tlb_slot(tlb, *va), va, asid);
         return;

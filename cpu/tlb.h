@@ -44,6 +44,10 @@ struct tlb {
     struct tlb_context context[TLB_CONTEXTS]; /* [0] is never used */
     uint8_t contexts;                         /* in use, 1 .. TLB_CONTEXTS */
     uint8_t next;                             /* to be dropped next */
+    /* For who remembers translations elsewhere: another value whenever translations of the context
+     * may have become invalid; and the same, but for fences of a single address. */
+    uint32_t generation[TLB_CONTEXTS], upheaval[TLB_CONTEXTS];
+    uint32_t changes; /* counts all of them, and changes of context */
     uint64_t misses;
 };
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/engine.h"
 #include "hv/cmd/cmd.h"
 
 /* Reads `value` into the field; returns NULL, or what was expected. */
@@ -87,7 +88,7 @@ static const char *set_under(void *field, const char *value)
 static const char *set_engine(void *field, const char *value)
 {
     *(const char **)field = value;
-    return find_word(value, (const char *const[]){"interp", NULL}) < 0 ? "interp" : NULL;
+    return engine_find(value) ? NULL : "an engine: interp, threaded, or jit where the host can";
 }
 
 static const char *set_clock(void *field, const char *value)
@@ -156,6 +157,15 @@ static const char *set_size(void *field, const char *value)
                : "WIDTHxHEIGHT, each from 64 to 16384";
 }
 
+static const char *set_runs(void *field, const char *value)
+{
+    uint64_t runs;
+    if (parse_size(value, &runs) || runs < 1 || runs > 99)
+        return "a number from 1 to 99";
+    *(unsigned *)field = (unsigned)runs;
+    return NULL;
+}
+
 #define AT(field) offsetof(struct options, field)
 
 static const struct option_row ROWS[] = {
@@ -163,13 +173,13 @@ static const struct option_row ROWS[] = {
      "on the bare computer, or in a virtual machine (default: hv)"},
     {"engine", "NAME", CMD_GUEST, AT(config.engine), set_engine,
      "how instructions are run: interp"},
-    {"memory", "SIZE", CMD_GUEST, AT(config.memory), set_memory, "guest memory (default: 64M)"},
+    {"memory", "SIZE", CMD_GUEST | CMD_COMPARE, AT(config.memory), set_memory, "guest memory (default: 64M)"},
     {"disk", "FILE", CMD_GUEST, AT(config.disk), set_text, "raw image for the virtio disk"},
     {"disk-readonly", NULL, CMD_GUEST, AT(config.disk_readonly), set_flag,
      "the guest cannot write the disk"},
     {"kernel-args", "TEXT", CMD_GUEST, AT(config.kernel_args), set_text,
      "bootargs in the device tree"},
-    {"max-instructions", "N", CMD_GUEST, AT(config.max_instructions), set_count,
+    {"max-instructions", "N", CMD_GUEST | CMD_COMPARE, AT(config.max_instructions), set_count,
      "stop after N guest instructions (run: exit status 124)"},
     {"clock", "NAME", CMD_RUN | CMD_DEBUG, AT(config.host_clock), set_clock,
      "what moves the guest's time: instructions (default) or host"},
@@ -180,8 +190,8 @@ static const struct option_row ROWS[] = {
     {"input", "FILE", CMD_GUEST, AT(input), set_text, "type FILE to the guest, not what stdin has"},
     {"trace", "LIST", CMD_RUN, AT(trace), set_trace,
      "a line on stderr for each: exits, mmu, insns (with commas)"},
-    {"json", "[=FILE]", CMD_RUN, 0, set_json,
-     "report as one JSON object: on stdout with the console in it, or in FILE"},
+    {"json", "[=FILE]", CMD_RUN | CMD_COMPARE, 0, set_json,
+     "report as one JSON object on stdout (run: with the console in it), or in FILE"},
     {"digest", NULL, CMD_RUN, AT(digest), set_flag,
      "print a digest of the guest's whole state at the end, on stderr"},
     {"signature", "FILE", CMD_RUN, AT(signature), set_text,
@@ -197,8 +207,18 @@ static const struct option_row ROWS[] = {
      "address to translate (default: of the newest access)"},
     {"output", "FILE", CMD_DRAW, AT(output), set_text,
      "write FILE.svg, FILE.pdf or FILE.png; also -o FILE"},
-    {"size", "WxH", CMD_DRAW, 0, set_size, "size of the drawing in pixels"},
-    {"dark", NULL, CMD_DRAW, AT(dark), set_flag, "light on dark"},
+    {"size", "WxH", CMD_DRAW | CMD_COMPARE, 0, set_size, "size of the drawing in pixels"},
+    {"dark", NULL, CMD_DRAW | CMD_COMPARE, AT(dark), set_flag, "light on dark"},
+    {"dir", "DIR", CMD_COMPARE, AT(dir), set_text,
+     "folder of the kernels (default: where they were built or installed)"},
+    {"runs", "N", CMD_COMPARE, AT(runs), set_runs,
+     "runs of each program, in turns, 1 to 99 (default: 3)"},
+    {"engines", "LIST", CMD_COMPARE, AT(engines), set_text,
+     "engines to compare, with commas (default: all)"},
+    {"short", NULL, CMD_COMPARE, AT(brief), set_flag,
+     "the kernels' short variants: a check of the results, no measurement"},
+    {"svg", "FILE", CMD_COMPARE, AT(svg), set_text,
+     "draw a chart to FILE.svg, FILE.pdf or FILE.png"},
 };
 
 enum { ROW_COUNT = sizeof ROWS / sizeof *ROWS, CODE_HELP = 256, CODE_ROW };

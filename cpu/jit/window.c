@@ -1,0 +1,261 @@
+/*
+ * Windows: guest address spaces mapped into the host's, so that the host's MMU translates.
+ *
+ * A window is 4 GiB of the host's addresses, one for each data context of the TLB (address space,
+ * mode, SUM, MXR). At first nothing is mapped in it and every access faults. The fault handler only
+ * leads to the call of the interpreter that stands behind the block; the interpreter makes the
+ * access, with all its checks, and then the page of the guest's memory is mapped at the guest
+ * address, with the rights that the walk has found. It is shadow paging once more: the window's host
+ * page table is the shadow, filled on faults, write access only once D is set, dropped by fences.
+ *
+ * Mapping is dear (some microseconds), so a window is used only once its context has been steady for
+ * a while, and neighbours that the guest's table maps alike are mapped in the same call.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* REG_RIP */
+#endif
+#include "cpu/jit/jit.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#define WINDOW_SIZE (1ull << 32)
+enum {
+    GUARD = 1 << 16,           /* behind the window: an access may begin at its last byte */
+    PATIENCE = 1 << 20,        /* instructions without an upheaval before a window is used */
+    PATIENCE_LIMIT = 1 << 28,
+    MAPPINGS = 8192,           /* in one window; the host's limit is 65,530 for a process */
+    NEIGHBOURS = 256,          /* pages looked at on either side of one that is mapped */
+    REFUSALS = 3,              /* a site that faults so often in vain calls the interpreter at once */
+    REGIONS = 1 << 10,         /* of 4 MiB */
+};
+
+/* ---- mapping ------------------------------------------------------------------------------ */
+
+static bool reserve(struct space *s)
+{
+    void *at = mmap(NULL, WINDOW_SIZE + GUARD, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    s->base = at == MAP_FAILED ? NULL : at;
+    s->region = s->base ? calloc(REGIONS, sizeof *s->region) : NULL;
+    return s->region;
+}
+
+static void unmap(struct space *s, uint32_t va, uint64_t size)
+{
+    mmap(s->base + va, size, PROT_NONE,
+         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+static void drop(struct space *s)
+{
+    if (s->mapped) {
+        unmap(s, 0, WINDOW_SIZE);
+        memset(s->region, 0, REGIONS * sizeof *s->region);
+    }
+    s->mapped = 0;
+}
+
+void jit_windows_drop(struct jit *jit)
+{
+    for (int n = 0; n < TLB_CONTEXTS; n++)
+        drop(&jit->space[n]);
+}
+
+void jit_windows_free(struct jit *jit)
+{
+    for (int n = 0; n < TLB_CONTEXTS; n++) {
+        if (jit->space[n].base)
+            munmap(jit->space[n].base, WINDOW_SIZE + GUARD);
+        free(jit->space[n].region);
+    }
+}
+
+/* ---- when a window is used ---------------------------------------------------------------- */
+
+static bool allowed(const struct jit *jit)
+{
+    const struct machine *m = jit->machine;
+    bool data_events = m->events.mask & (EVENT_BIT(EVENT_READ) | EVENT_BIT(EVENT_WRITE));
+    return m->ram.fd >= 0 && !m->config.misaligned_trap && !m->debug.count && !data_events;
+}
+
+struct space *jit_window(struct jit *jit, uint64_t executed)
+{
+    const struct machine *m = jit->machine;
+    unsigned number = m->context[ACCESS_READ] >> 2;
+    struct space *s = &jit->space[number];
+    if (s->upheaval != m->tlb.upheaval[number]) {
+        drop(s);
+        if (s->used && s->patience < PATIENCE_LIMIT)
+            s->patience *= 2;
+        s->upheaval = m->tlb.upheaval[number];
+        s->used = false;
+        s->steady = 0;
+    }
+    s->steady += executed;
+    if (!s->patience)
+        s->patience = PATIENCE;
+    if (!s->used && s->steady > s->patience && allowed(jit))
+        s->used = s->base || reserve(s);
+    return s->used ? s : NULL;
+}
+
+/* ---- filling ------------------------------------------------------------------------------ */
+
+/* Would the page at va, `distance` pages from one that is being mapped, be mapped alike: the frame
+ * next in order, and the same rights without the walk having to set a bit? */
+static bool is_alike(struct machine *m, uint32_t va, uint32_t pa, bool writable)
+{
+    enum access access = writable ? ACCESS_WRITE : ACCESS_READ;
+    struct walk w = {.context = mmu_context(m, access), .access = access, .look_only = true};
+    if (!mmu_walk(m, va, &w) || w.pa != pa || mmu_page_is_special(m, pa))
+        return false;
+    if (w.steps && w.step[w.steps - 1].pte != w.step[w.steps - 1].pte_new)
+        return false;
+    if (!pmp_allows(&m->hart.pmp, w.context.mode, access, pa, RAM_PAGE))
+        return false;
+    const uint8_t *host = ram_page(&m->ram, pa);
+    return host && !(writable && ram_is_derived(&m->ram, host));
+}
+
+/* How many pages from (va, pa) on, in steps of +1 or -1 page, are alike. */
+static uint32_t neighbours(struct machine *m, uint32_t va, uint32_t pa, bool writable, int step)
+{
+    uint32_t n = 0, by = (uint32_t)step * RAM_PAGE;
+    while (n < NEIGHBOURS) {
+        uint32_t next = va + by * (n + 1);
+        bool wraps = step > 0 ? next < va : next > va;
+        if (wraps || !is_alike(m, next, pa + by * (n + 1), writable))
+            return n;
+        n++;
+    }
+    return n;
+}
+
+static void note_regions(struct space *s, uint32_t va, uint64_t size)
+{
+    for (uint64_t at = va & ~(SUPERPAGE_SIZE - 1); at < va + size; at += SUPERPAGE_SIZE)
+        s->region[at / SUPERPAGE_SIZE] = 1;
+}
+
+static bool map_page(struct jit *jit, struct space *s, uint32_t va, const struct tlb_entry *e,
+                     bool writable)
+{
+    struct machine *m = jit->machine;
+    uint32_t page = va & ~PAGE_MASK;
+    uint32_t before = neighbours(m, page, e->pa, writable, -1);
+    uint32_t after = neighbours(m, page, e->pa, writable, 1);
+    uint32_t first = page - before * RAM_PAGE;
+    uint64_t size = (uint64_t)(before + 1 + after) * RAM_PAGE;
+    off_t offset = (e->host - m->ram.mapping) - (off_t)before * RAM_PAGE;
+    int rights = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+    if (s->mapped == MAPPINGS)
+        drop(s);
+    void *at = mmap(s->base + first, size, rights, MAP_SHARED | MAP_FIXED, m->ram.fd, offset);
+    if (at == MAP_FAILED)
+        return false;
+    s->mapped++;
+    note_regions(s, first, size);
+    return true;
+}
+
+/* Overwrites the access with a jump to the call of the interpreter. */
+static void give_up(struct jit *jit, const struct site *site)
+{
+    uint8_t *code = jit->write + site->fault;
+    memset(code, 0x90, site->length);
+    code[0] = 0xe9;
+    emit_patch(jit->write, site->fault + 1, site->stub);
+}
+
+void jit_window_missed(struct jit *jit, struct site *site, uint32_t va, enum access access)
+{
+    struct machine *m = jit->machine;
+    struct space *s = &jit->space[m->context[ACCESS_READ] >> 2];
+    const struct tlb_entry *e = tlb_slot(&m->tlb, va);
+    bool writable = e->tag[ACCESS_WRITE] == tlb_tag(va, m->context[ACCESS_WRITE]);
+    bool readable = e->tag[ACCESS_READ] == tlb_tag(va, m->context[ACCESS_READ]);
+    if (!s->used || site->faults > REFUSALS)
+        return;
+    if ((access == ACCESS_WRITE ? writable : readable || writable) &&
+        map_page(jit, s, va, e, writable))
+        return;
+    if (++site->faults > REFUSALS)
+        give_up(jit, site);
+}
+
+/* ---- forgetting --------------------------------------------------------------------------- */
+
+void jit_window_fence(struct jit *jit, uint32_t va)
+{
+    for (int n = 0; n < TLB_CONTEXTS; n++) {
+        struct space *s = &jit->space[n];
+        if (!s->mapped || !s->region[va / SUPERPAGE_SIZE])
+            continue;
+        unmap(s, va & ~(SUPERPAGE_SIZE - 1), SUPERPAGE_SIZE);
+        s->region[va / SUPERPAGE_SIZE] = 0;
+    }
+}
+
+/* ---- faults ------------------------------------------------------------------------------- */
+
+static _Thread_local struct jit *running;
+static struct sigaction before;
+
+/* The site whose access is at this offset of the code, or NULL. Sites are in order. */
+static const struct site *site_at(const struct jit *jit, uint64_t offset)
+{
+    uint32_t low = 0, high = jit->sites;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (jit->site[middle].fault < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    bool found = low < jit->sites && jit->site[low].fault == offset && jit->site[low].length;
+    return found ? &jit->site[low] : NULL;
+}
+
+/* Not ours: as if we had never been there. Returning executes the instruction again. */
+static void hand_on(int signal, siginfo_t *info, void *context)
+{
+    if (before.sa_flags & SA_SIGINFO)
+        before.sa_sigaction(signal, info, context);
+    else if (before.sa_handler == SIG_DFL || before.sa_handler == SIG_IGN)
+        sigaction(signal, &before, NULL);
+    else
+        before.sa_handler(signal);
+}
+
+static void on_fault(int signal, siginfo_t *info, void *context)
+{
+    greg_t *rip = &((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+    const struct jit *jit = running;
+    uint64_t offset = jit ? (uint64_t)*rip - (uintptr_t)jit->run : CODE_SIZE;
+    const struct site *site = offset < CODE_SIZE ? site_at(jit, offset) : NULL;
+    if (site)
+        *rip = (greg_t)((uintptr_t)jit->run + site->stub);
+    else
+        hand_on(signal, info, context);
+}
+
+static void install(void)
+{
+    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGSEGV, &action, &before);
+}
+
+void jit_catch_faults(struct jit *jit)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (jit)
+        pthread_once(&once, install);
+    running = jit;
+}
