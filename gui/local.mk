@@ -4,6 +4,7 @@
 noinst_LIBRARIES += %D%/libdraw.a
 %C%_libdraw_a_CFLAGS = $(AM_CFLAGS) $(CAIRO_CFLAGS)
 %C%_libdraw_a_SOURCES = \
+	%D%/draw/chart.c %D%/draw/chart.h \
 	%D%/draw/draw.h \
 	%D%/draw/exits.c \
 	%D%/draw/file.c \

@@ -19,6 +19,7 @@
 #include <cairo.h>
 #include <stdbool.h>
 
+#include "gui/draw/chart.h"
 #include "hv/view.h"
 
 enum {
@@ -33,6 +34,7 @@ enum drawing_kind {
     DRAWING_TRANSLATION, /* one address through the three translations */
     DRAWING_TABLES,      /* what the three kinds of page table map, as address maps */
     DRAWING_EXITS,       /* how many exits of each reason, and their cost */
+    DRAWING_CHART,       /* how fast programs ran */
 };
 
 /* What to draw: the member that belongs to `kind` must be set. All is only read. */
@@ -44,6 +46,7 @@ struct drawing {
     const struct view_table *tables[3];
     const struct view_exit_stats *exits;
     bool bare; /* DRAWING_EXITS: on a bare machine, where exits are traps and cost nothing */
+    const struct speed_chart *chart;
 };
 
 /* Paints the whole rectangle (0, 0, width, height), background included. Never fails: an error of

@@ -30,6 +30,7 @@ void draw_paint(cairo_t *cr, const struct drawing *drawing, double width, double
     switch (drawing->kind) {
     case DRAWING_TRANSLATION: scene_translation(&scene, drawing->translation, width, height); break;
     case DRAWING_TABLES: scene_tables(&scene, drawing->tables, width, height); break;
+    case DRAWING_CHART: scene_chart(&scene, drawing->chart, width, height); break;
     case DRAWING_EXITS:
     default: scene_exits(&scene, drawing->exits, drawing->bare, width, height); break;
     }
@@ -105,6 +106,12 @@ void draw_describe(const struct drawing *d, char *title, unsigned title_size, ch
         snprintf(text, size, "%llu %s in %llu guest instructions.",
                  (unsigned long long)d->exits->total, d->bare ? "traps" : "VM exits",
                  (unsigned long long)d->exits->instructions);
+        break;
+    case DRAWING_CHART:
+        snprintf(title, title_size, "%s", d->chart->title);
+        snprintf(text, size, "%u programs in %u ways. %s",
+                 d->chart->ratios.count + d->chart->rates.count, d->chart->series_count,
+                 d->chart->note);
         break;
     }
 }

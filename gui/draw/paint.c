@@ -31,6 +31,15 @@ static const struct palette_row palette[2][ROLE_NUMBER] = {
         [ROLE_EXEC] = {0xdbe7fb, 0x3566b8, 0x1d478c},
         [ROLE_COUNT] = {0x3566b8, NONE, 0x1d478c},
         [ROLE_COST] = {0xc98a2b, NONE, 0x714a00},
+        [ROLE_SERIES + 0] = {0xaab4c1, NONE, 0x1c2128}, /* greys */
+        [ROLE_SERIES + 1] = {0x77828f, NONE, 0x1c2128},
+        [ROLE_SERIES + 2] = {0x48515d, NONE, 0xffffff},
+        [ROLE_SERIES + 3] = {0xf2bd5c, NONE, 0x1c2128}, /* ambers */
+        [ROLE_SERIES + 4] = {0xd08a1e, NONE, 0x1c2128},
+        [ROLE_SERIES + 5] = {0x8c5600, NONE, 0xffffff},
+        [ROLE_SERIES + 6] = {0x86b4f5, NONE, 0x1c2128}, /* blues */
+        [ROLE_SERIES + 7] = {0x3b74cc, NONE, 0xffffff},
+        [ROLE_SERIES + 8] = {0x1b3c80, NONE, 0xffffff},
     },
     {
         [ROLE_PLAIN] = {0x262b33, 0x4a5361, 0xe8ebf0},
@@ -51,6 +60,15 @@ static const struct palette_row palette[2][ROLE_NUMBER] = {
         [ROLE_EXEC] = {0x1d3154, 0x6f9fee, 0xa9c7fb},
         [ROLE_COUNT] = {0x6f9fee, NONE, 0xa9c7fb},
         [ROLE_COST] = {0xd9a33a, NONE, 0xf3cd83},
+        [ROLE_SERIES + 0] = {0xcbd3dd, NONE, 0x14171c},
+        [ROLE_SERIES + 1] = {0x939eac, NONE, 0x14171c},
+        [ROLE_SERIES + 2] = {0x646f7d, NONE, 0xffffff},
+        [ROLE_SERIES + 3] = {0xffd88f, NONE, 0x14171c},
+        [ROLE_SERIES + 4] = {0xe3a23a, NONE, 0x14171c},
+        [ROLE_SERIES + 5] = {0xa87016, NONE, 0x14171c},
+        [ROLE_SERIES + 6] = {0xb8d4fc, NONE, 0x14171c},
+        [ROLE_SERIES + 7] = {0x6f9fee, NONE, 0x14171c},
+        [ROLE_SERIES + 8] = {0x4170c8, NONE, 0xffffff},
     },
 };
 
@@ -96,6 +114,8 @@ static void paint_box(const struct scene *s, cairo_t *cr, const struct scene_ite
 {
     const struct palette_row *row = palette_row(item->role, dark);
     double half = line_width(s) / 2;
+    if (row->border == PALETTE_NONE && item->radius == 0)
+        half = .25; /* a hair between bars that lie close */
     if (item->w < 2 * half || item->h < 2 * half)
         half = 0;
     rounded_rectangle(cr, item->x + half, item->y + half, item->w - 2 * half, item->h - 2 * half,
@@ -118,9 +138,14 @@ static void paint_label(cairo_t *cr, const struct scene_item *item, bool dark)
     cairo_font_extents_t extents;
     scene_set_font(cr, item->font, item->size);
     cairo_font_extents(cr, &extents);
+    double y = item->y + (item->h - extents.ascent - extents.descent) / 2 + extents.ascent;
+    if (item->halo) {
+        set_colour(cr, palette_canvas(dark));
+        cairo_rectangle(cr, item->x - item->size * .2, item->y, item->w + item->size * .4, item->h);
+        cairo_fill(cr);
+    }
     set_colour(cr, palette_row(item->role, dark)->text);
-    cairo_move_to(cr, item->x,
-                  item->y + (item->h - extents.ascent - extents.descent) / 2 + extents.ascent);
+    cairo_move_to(cr, item->x, y);
     cairo_show_text(cr, item->text);
 }
 
@@ -155,6 +180,13 @@ static void paint_arrow(const struct scene *s, cairo_t *cr, const struct scene_i
     set_dashes(s, cr, item->dashed);
     if (item->equals) {
         paint_equals(s, cr, item);
+        return;
+    }
+    if (item->plain) {
+        cairo_set_line_width(cr, line_width(s));
+        cairo_move_to(cr, item->px[0], item->py[0]);
+        cairo_line_to(cr, item->px[last], item->py[last]);
+        cairo_stroke(cr);
         return;
     }
     double x0 = item->px[last - 1], y0 = item->py[last - 1], x = item->px[last], y = item->py[last];

@@ -39,6 +39,8 @@ enum scene_role {
     ROLE_EXEC, /* regions, by the most that they allow */
     ROLE_COUNT,
     ROLE_COST, /* bars */
+    ROLE_SERIES, /* nine: three hues with three shades each */
+    ROLE_SERIES_LAST = ROLE_SERIES + 8,
     ROLE_NUMBER,
 };
 
@@ -57,12 +59,14 @@ struct scene_item {
     enum scene_font font;
     double size;
     bool elided; /* the text did not fit and ends in an ellipsis */
+    bool halo;   /* what is behind the text is wiped out around it */
 
     bool dashed; /* box, arrow */
     double radius;
     int points; /* arrow: from px[0] to px[points - 1] */
     double px[SCENE_POINTS], py[SCENE_POINTS];
     bool equals; /* arrow: two lines and no head, "is the same as" */
+    bool plain;  /* arrow: a line and no head */
 };
 
 struct scene {
@@ -114,5 +118,8 @@ void scene_tables(struct scene *scene, const struct view_table *const tables[3],
                   double height);
 void scene_exits(struct scene *scene, const struct view_exit_stats *view, bool bare, double width,
                  double height);
+/* Needs more room than the others: below CHART_MIN_WIDTH x CHART_MIN_HEIGHT it is scaled down. */
+enum { CHART_MIN_WIDTH = 960, CHART_MIN_HEIGHT = 540 };
+void scene_chart(struct scene *scene, const struct speed_chart *chart, double width, double height);
 
 #endif

@@ -17,6 +17,7 @@
 
 enum {
     EXIT_SCRIPT = 1,  /* a command of a `vitrine debug` script failed */
+    EXIT_DIFFERS = 1, /* a run of `vitrine compare` failed, or had another result */
     EXIT_USAGE = 2,   /* bad options, bad input files, outputs that cannot be written */
     EXIT_LIMIT = 124, /* --max-instructions was reached */
     EXIT_STUCK = 125, /* the guest sleeps for ever, or cannot go on */
@@ -31,6 +32,7 @@ enum {
     CMD_DEVICES = 1 << 4,
     CMD_ISA = 1 << 5,
     CMD_DRAW = 1 << 6,
+    CMD_COMPARE = 1 << 7,
     CMD_GUEST = CMD_RUN | CMD_DEBUG | CMD_WALK | CMD_DEVICES | CMD_DRAW, /* those that run one */
 };
 
@@ -57,6 +59,11 @@ struct options {
     const char *output;
     int width, height; /* pixels or points; 0: the drawing's own choice */
     bool dark;
+    const char *dir;     /* where `compare` finds its kernels; NULL: where they are built */
+    const char *engines; /* names with commas; NULL: all */
+    unsigned runs;       /* of each program, 1 to 99 */
+    bool brief;          /* the kernels' short variants */
+    const char *svg;     /* the chart, NULL: none */
 };
 
 struct command {
@@ -76,6 +83,7 @@ int cmd_disasm(const struct options *options, int argc, char **argv);
 int cmd_devices(const struct options *options, int argc, char **argv);
 int cmd_isa(const struct options *options, int argc, char **argv);
 int cmd_draw(const struct options *options, int argc, char **argv);
+int cmd_compare(const struct options *options, int argc, char **argv);
 
 /* Prints "vitrine: " and the line on stderr; returns EXIT_USAGE. */
 int cmd_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

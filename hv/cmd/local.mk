@@ -2,6 +2,12 @@
 bin_PROGRAMS += vitrine
 vitrine_SOURCES = \
 	%D%/cmd.h \
+	%D%/compare.c %D%/compare.h \
+	%D%/compare-chart.c \
+	%D%/compare-evaluate.c \
+	%D%/compare-json.c \
+	%D%/compare-run.c \
+	%D%/compare-table.c \
 	%D%/console.c %D%/console.h \
 	%D%/debug.c %D%/debug.h \
 	%D%/debug-commands.c \

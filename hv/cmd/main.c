@@ -30,6 +30,9 @@ static const struct command COMMANDS[] = {
      cmd_isa},
     {"draw", CMD_DRAW, "GUEST", 1, 1, "draw translations, page tables or exits to SVG, PDF or PNG",
      "vitrine draw samples/paging.elf --at 38900 --va 0x40000000 -o walk.svg", cmd_draw},
+    {"compare", CMD_COMPARE, "KERNEL...", 1, 64,
+     "compare guests' speed natively, in each engine, with paging, under the monitor",
+     "vitrine compare fib sieve --svg speed.svg", cmd_compare},
 };
 
 enum { COUNT = sizeof COMMANDS / sizeof *COMMANDS };
@@ -77,7 +80,7 @@ static int finish(int status)
 
 static int run_command(const struct command *command, int argc, char **argv)
 {
-    struct options options = {.access = 'r'};
+    struct options options = {.access = 'r', .runs = 3};
     session_config_init(&options.config);
     int first = options_parse(command, argc, argv, &options);
     if (first < 0)

@@ -146,3 +146,54 @@ struct view_exit_stats fake_stats(unsigned reasons)
     }
     return v;
 }
+
+static void fake_group(struct speed_chart *chart, struct chart_panel *panel, unsigned number)
+{
+    static const char *const names[] = {"sort",   "sieve", "matmul", "sha256",    "nqueens",
+                                        "stride", "copy",  "mixed",  "recursion", "bytecode"};
+    struct chart_group *g = &panel->groups[panel->count++];
+    double scale = panel->rates ? 3e5 * (1 + number * number) : .03;
+    if (panel->rates)
+        snprintf(g->name, CHART_NAME, "switch-%u", number);
+    else
+        snprintf(g->name, CHART_NAME, "%s", names[number % 10]);
+    snprintf(g->detail, CHART_NAME, panel->rates ? "" : number % 3 ? "compute" : "memory");
+    for (unsigned i = 0; i < chart->series_count; i++) {
+        const struct chart_series *s = &chart->series[i];
+        if (!panel->rates || s->shade)
+            g->value[i] = scale * (1 + s->family * s->family * (3 + number % 5)) /
+                          (1 + .15 * s->shade * (1 + panel->rates * number));
+    }
+}
+
+void fake_chart(struct speed_chart *chart, unsigned engines, unsigned kernels, unsigned traps)
+{
+    static const char *const names[] = {"interp", "threaded", "jit"};
+    static const char *const modes[] = {"bare, no paging", "bare, Sv32", "under the monitor"};
+    *chart = (struct speed_chart){.title = "Guests\u2019 speed on Vitrine",
+                                  .note = "CPU time, medians of 5. Logarithmic axes; longer is "
+                                          "faster.",
+                                  .thin_note = "Figures beside thin bars: bare, Sv32.",
+                                  .ratios = {.title = "Speed as a part of native"},
+                                  .rates = {.title = "Trapping operations per second",
+                                            .rates = true}};
+    for (unsigned i = 0; i < 3 * engines; i++) {
+        struct chart_series *s = &chart->series[chart->series_count++];
+        *s = (struct chart_series){.family = i / 3, .shade = i % 3};
+        snprintf(s->name, CHART_NAME, "%s, %s", names[i / 3 % 3], modes[i % 3]);
+    }
+    for (unsigned i = 0; i < kernels; i++)
+        fake_group(chart, &chart->ratios, i);
+    for (unsigned i = 0; i < traps; i++)
+        fake_group(chart, &chart->rates, i);
+    if (kernels > 1) {
+        fake_group(chart, &chart->ratios, kernels);
+        struct chart_group *mean = &chart->ratios.groups[kernels];
+        mean->mean = true;
+        snprintf(mean->name, CHART_NAME, "all");
+        snprintf(mean->detail, CHART_NAME, "geometric mean");
+        mean->value[0] = .0004;
+        chart->ratios.groups[0].value[chart->series_count - 1] = 1.3;
+        chart->ratios.groups[1].value[0] = 0;
+    }
+}

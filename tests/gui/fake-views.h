@@ -2,6 +2,7 @@
 #ifndef VITRINE_TESTS_GUI_FAKE_VIEWS_H
 #define VITRINE_TESTS_GUI_FAKE_VIEWS_H
 
+#include "gui/draw/chart.h"
 #include "hv/view.h"
 
 /* One address through all three tables, each in two levels; the guest's D bit is set by this walk
@@ -23,5 +24,7 @@ struct view_translation fake_bare_fault(void);
 /* `runs` regions, every third next to its neighbour. */
 void fake_table(struct view_table *table, enum view_table_kind kind, unsigned runs);
 struct view_exit_stats fake_stats(unsigned reasons);
+/* Three series an engine; some values are missing, some very small, one is above native. */
+void fake_chart(struct speed_chart *chart, unsigned engines, unsigned kernels, unsigned traps);
 
 #endif

@@ -129,6 +129,26 @@ START_TEST(exits_fit)
 }
 END_TEST
 
+START_TEST(charts_fit)
+{
+    static const unsigned shapes[][3] = {{1, 1, 0}, {3, 12, 8}, {3, 12, 0}, {2, 0, 5}, {0, 0, 0},
+                                         {3, 40, 30}, {2, 4, 1}};
+    struct speed_chart *chart = calloc(1, sizeof *chart);
+    fake_chart(chart, shapes[_i][0], shapes[_i][1], shapes[_i][2]);
+    for (int i = 0; i < SIZES; i++) {
+        char what[64];
+        struct scene s;
+        if (sizes[i][0] < 640 || sizes[i][1] < 360)
+            continue; /* smaller ones are only scaled down */
+        scene_chart(&s, chart, sizes[i][0], sizes[i][1]);
+        snprintf(what, sizeof what, "chart %d at %gx%g", _i, sizes[i][0], sizes[i][1]);
+        check_scene(&s, what);
+        scene_free(&s);
+    }
+    free(chart);
+}
+END_TEST
+
 /* ---- what is in them ---------------------------------------------------------------------- */
 
 static const struct scene_item *must(const struct scene *s, const char *id)
@@ -350,8 +370,40 @@ static void check_contrast(const struct scene *s, bool dark)
     }
 }
 
+/* Bars end where their values are on the axis, native at 1, and every program has its group. */
+START_TEST(bars_have_their_lengths)
+{
+    struct speed_chart *chart = calloc(1, sizeof *chart);
+    struct scene s;
+    fake_chart(chart, 2, 3, 2);
+    chart->ratios.groups[0].value[5] = 1;
+    chart->ratios.groups[1].value[4] = .1;
+    chart->ratios.groups[1].value[3] = .01;
+    scene_chart(&s, chart, 1280, 720);
+    const struct scene_item *native = must(&s, "ratio.grid.1"), *tenth = must(&s, "ratio.grid.0.1");
+    const struct scene_item *all = must(&s, "ratio.0.bar.5"), *part = must(&s, "ratio.1.bar.4");
+    ck_assert_double_eq_tol(all->x + all->w, native->x, .5);
+    ck_assert_double_eq_tol(part->x + part->w, tenth->x, .5);
+    ck_assert_double_eq_tol(must(&s, "ratio.1.bar.3")->w, part->w - (native->x - tenth->x), .5);
+    ck_assert_ptr_null(scene_find(&s, "ratio.1.bar.0"));
+    ck_assert_str_eq(must(&s, "ratio.1.value.4")->text, "0.10");
+    ck_assert_str_eq(must(&s, "ratio.0.name")->text, "sort");
+    ck_assert_str_eq(must(&s, "rate.1.name")->text, "switch-1");
+    must(&s, "rate.1.bar.5");
+    scene_free(&s);
+    free(chart);
+}
+END_TEST
+
 START_TEST(text_can_be_read)
 {
+    struct speed_chart *chart = calloc(1, sizeof *chart);
+    struct scene drawn;
+    fake_chart(chart, 3, 9, 5);
+    scene_chart(&drawn, chart, 1280, 720);
+    check_contrast(&drawn, _i);
+    scene_free(&drawn);
+    free(chart);
     for (int i = 0; i < TRANSLATIONS; i++) {
         struct scene s = scene_of(translations[i]());
         check_contrast(&s, _i);
@@ -467,6 +519,7 @@ static Suite *draw_suite(void)
     tcase_add_loop_test(fits, translation_fits, 0, TRANSLATIONS);
     tcase_add_loop_test(fits, tables_fit, 0, 7);
     tcase_add_loop_test(fits, exits_fit, 0, 5);
+    tcase_add_loop_test(fits, charts_fit, 0, 7);
     suite_add_tcase(suite, fits);
     tcase_add_test(content, shows_every_step);
     tcase_add_test(content, marks_updated_bits);
@@ -477,6 +530,7 @@ static Suite *draw_suite(void)
     tcase_add_test(content, a_superpage_skips_the_leaf_table);
     tcase_add_test(content, tables_keep_every_page);
     tcase_add_test(content, exits_are_sorted_and_complete);
+    tcase_add_test(content, bars_have_their_lengths);
     tcase_add_loop_test(content, text_can_be_read, 0, 2);
     suite_add_tcase(suite, content);
     tcase_add_loop_test(output, files_are_whole_and_repeatable, 0, 3);
