@@ -74,6 +74,7 @@ struct command {
     const char *about;
     const char *example;
     int (*run)(const struct options *options, int argc, char **argv); /* returns the exit status */
+    void (*help)(FILE *out); /* what --help says besides; NULL: nothing */
 };
 
 int cmd_run(const struct options *options, int argc, char **argv);
@@ -84,6 +85,7 @@ int cmd_devices(const struct options *options, int argc, char **argv);
 int cmd_isa(const struct options *options, int argc, char **argv);
 int cmd_draw(const struct options *options, int argc, char **argv);
 int cmd_compare(const struct options *options, int argc, char **argv);
+void cmd_compare_help(FILE *out);
 
 /* Prints "vitrine: " and the line on stderr; returns EXIT_USAGE. */
 int cmd_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

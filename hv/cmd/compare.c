@@ -178,10 +178,23 @@ static int add_kernel(struct comparison *c, const struct kernel *kernel,
     return 0;
 }
 
+/* Is it a guest at all? Opened once and closed again, before anything is measured. */
+static int check_image(const struct comparison *c, const char *path)
+{
+    struct session_config config;
+    char why[SESSION_ERROR];
+    session_config_init(&config);
+    config.image = path;
+    config.memory = c->memory;
+    struct session *session = session_new(&config, why);
+    session_free(session);
+    return session ? 0 : cmd_fail("%s", why);
+}
+
 static int add_file(struct comparison *c, const char *path)
 {
-    if (access(path, R_OK))
-        return cmd_fail("%s: %s", path, strerror(errno));
+    if (check_image(c, path))
+        return EXIT_USAGE;
     const char *slash = strrchr(path, '/');
     struct subject *subject = add_subject(c, slash ? slash + 1 : path, KIND_OTHER, path);
     for (unsigned i = 0; i < c->engine_count; i++) {
@@ -189,6 +202,15 @@ static int add_file(struct comparison *c, const char *path)
         add_row(c, subject, MODE_HV, c->engines[i], path);
     }
     return 0;
+}
+
+void cmd_compare_help(FILE *out)
+{
+    fprintf(out, "\nKernels:\n");
+    for (int i = 0; i < KERNEL_COUNT; i++)
+        fprintf(out, "  %-12s %-8s %s\n", KERNELS[i].name, compare_kind_name(KERNELS[i].kind),
+                KERNELS[i].meaning);
+    fprintf(out, "  %-12s %-8s %s\n", "all", "", "of these");
 }
 
 static int fail_unknown(const char *name)

@@ -32,7 +32,7 @@ static const struct command COMMANDS[] = {
      "vitrine draw samples/paging.elf --at 38900 --va 0x40000000 -o walk.svg", cmd_draw},
     {"compare", CMD_COMPARE, "KERNEL...", 1, 64,
      "compare guests' speed natively, in each engine, with paging, under the monitor",
-     "vitrine compare fib sieve --svg speed.svg", cmd_compare},
+     "vitrine compare fib sieve --svg speed.svg", cmd_compare, cmd_compare_help},
 };
 
 enum { COUNT = sizeof COMMANDS / sizeof *COMMANDS };
@@ -65,6 +65,8 @@ static void command_help(const struct command *command)
     printf("vitrine %s - %s\n\n", command->name, command->about);
     printf("Usage: vitrine %s %s [OPTIONS]\n\n", command->name, command->arguments);
     options_help(stdout, command);
+    if (command->help)
+        command->help(stdout);
     printf("\nExample:\n  %s\n", command->example);
 }
 

@@ -3,6 +3,7 @@ check_PROGRAMS += %D%/gdb-fuzz
 %C%_gdb_fuzz_SOURCES = %D%/gdb-fuzz.c
 %C%_scripts = \
 	%D%/bad-input.sh \
+	%D%/compare.sh \
 	%D%/debug.sh \
 	%D%/gdb.sh \
 	%D%/minios.sh \
