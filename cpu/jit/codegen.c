@@ -367,21 +367,19 @@ BRANCH(bge, CC_NOT_LESS)
 BRANCH(bltu, CC_BELOW)
 BRANCH(bgeu, CC_NOT_BELOW)
 
-/* By the psABI's convention, calls link to ra or t0, and returns jump there. */
+/*
+ * Calls and returns use the host's own: a guest call is a host call, and a guest return a host
+ * return, which the host predicts well. That the guest really returns to where it was called from is
+ * checked where the return lands, with the guest address that it wants to go to in EAX. By the
+ * psABI's convention, calls link to ra or t0, and returns jump there.
+ */
 static bool is_link(unsigned g) { return g == 1 || g == 5; }
 
-/* Pushes what the return will be compared with. The host's call pushes where it goes. */
-static void push_return(struct translation *t)
-{
-    emit8(t->e, 0x68);
-    emit32(t->e, t->pc + 4);
-}
-
-/* Behind a call: drops the pair, goes on behind the guest's call. */
+/* Behind a host call. */
 static void land(struct translation *t)
 {
-    emit_rr64(t->e, 0x83, ALU_ADD, RSP);
-    emit8(t->e, 8);
+    emit_alu_imm(t->e, ALU_CMP, RAX, (int32_t)(t->pc + 4));
+    emit_jcc_to(t->e, CC_NOT_EQUAL, t->jit->lost);
     jit_link(t, LINK_JUMP, t->pc + 4);
 }
 
@@ -400,7 +398,6 @@ static void gen_jal(struct translation *t, const struct insn *i)
     }
     t->done = true;
     if (is_link(i->rd)) {
-        push_return(t);
         jit_link(t, LINK_CALL, target);
         land(t);
     } else if (target == t->block->pc) {
@@ -410,22 +407,28 @@ static void gen_jal(struct translation *t, const struct insn *i)
     }
 }
 
-/* RAX = guest address: to its code, by the cache of indirect jumps. */
-static void jump_by_cache(struct translation *t, bool call)
+/* A jump to the guest address in EAX through the cache of indirect jumps. A misaligned address is
+ * never in the cache; the interpreter makes it trap. Does what must be done before with `rd`. */
+static void jump_by_cache(struct translation *t, const struct insn *i)
 {
     struct emitter *e = t->e;
-    const struct jump *table = jit_jumps(t->jit, t->block);
-    emit_mov(e, RCX, RAX);
-    emit_shift_imm(e, SHIFT_LEFT, RCX, 2); /* 4 bytes an instruction, 16 an entry */
-    emit_alu_imm(e, ALU_AND, RCX, (JUMP_CACHE - 1) * (int)sizeof *table);
-    emit_mov_imm64(e, RDX, (uintptr_t)table);
-    emit_rr64(e, 0x03, RDX, RCX); /* add */
-    emit_rm64(e, 0x3b, RAX, RDX, 0);
-    uint32_t miss = emit_jcc(e, CC_NOT_EQUAL);
-    emit_rm(e, 0xff, call ? 2 : 4, RDX, 8); /* call or jmp [rdx + 8] */
+    bool call = is_link(i->rd);
+    uint32_t known = t->is_known;
+    uint32_t miss = jit_probe(e, t->jit, t->block);
+    put_constant(t, i->rd, t->pc + 4);
+    emit_jump_entry(e, call, (int32_t)(uintptr_t)jit_jumps(t->jit, t->block));
     if (call)
         land(t);
     emit_target(e, miss, e->at);
+    t->is_known = known;
+    emit8(e, 0xa8); /* test al, 2 */
+    emit8(e, 2);
+    uint32_t aligned = emit_jcc(e, CC_EQUAL);
+    leave_to_interpreter(t, i);
+    t->is_known = known;
+    emit_target(e, aligned, e->at);
+    emit_alu_imm(e, ALU_AND, RAX, -2);
+    put_constant(t, i->rd, t->pc + 4);
     emit_mov_imm(e, RCX, EXIT_INDIRECT);
     emit_jmp_to(e, t->jit->leave);
 }
@@ -435,28 +438,17 @@ static void gen_jalr(struct translation *t, const struct insn *i)
     struct emitter *e = t->e;
     bool is_return = i->rd == 0 && is_link(i->rs1) && i->imm == 0;
     t->done = true;
-    if (is_return) {
-        unsigned to = in(t, i->rs1, RAX);
-        emit_rm(e, 0x39, to, RSP, 8); /* the pair's second word */
-        uint32_t other = emit_jcc(e, CC_NOT_EQUAL);
-        emit8(e, 0xc3);
-        emit_target(e, other, e->at);
-    }
     get(t, RAX, i->rs1);
     if (i->imm)
         emit_alu_imm(e, ALU_ADD, RAX, i->imm);
-    emit_alu_imm(e, ALU_AND, RAX, -2);
-    emit8(e, 0xa8); /* test al, 2: a misaligned target traps */
-    emit8(e, 2);
-    uint32_t aligned = emit_jcc(e, CC_EQUAL);
-    uint32_t known = t->is_known;
-    leave_to_interpreter(t, i);
-    t->is_known = known;
-    emit_target(e, aligned, e->at);
-    put_constant(t, i->rd, t->pc + 4);
-    if (is_link(i->rd))
-        push_return(t);
-    jump_by_cache(t, is_link(i->rd));
+    if (is_return) {
+        emit8(e, 0xa8); /* test al, 3 */
+        emit8(e, 3);
+        uint32_t odd = emit_jcc(e, CC_NOT_EQUAL);
+        emit8(e, 0xc3);
+        emit_target(e, odd, e->at);
+    }
+    jump_by_cache(t, i);
 }
 
 /* ---- loads and stores --------------------------------------------------------------------- */

@@ -232,6 +232,25 @@ static inline void emit_setcc(struct emitter *e, enum condition cc, unsigned to)
     emit8(e, 0xc0 | (to & 7) << 3 | (to & 7));
 }
 
+/* cmp rax, [index * 4 + table]; `table` is below 2 GiB. */
+static inline void emit_compare_entry(struct emitter *e, unsigned index, int32_t table)
+{
+    emit_rex(e, true, RAX, index, 0, false);
+    emit8(e, 0x3b);
+    emit8(e, 0x04);
+    emit8(e, 0x80 | (index & 7) << 3 | 5);
+    emit32(e, (uint32_t)table);
+}
+
+/* jmp or call [rcx * 4 + table + 8] */
+static inline void emit_jump_entry(struct emitter *e, bool call, int32_t table)
+{
+    emit8(e, 0xff);
+    emit8(e, call ? 0x14 : 0x24);
+    emit8(e, 0x80 | RCX << 3 | 5);
+    emit32(e, (uint32_t)table + 8);
+}
+
 /* ---- jumps: each returns where its 32-bit displacement is --------------------------------- */
 
 static inline uint32_t emit_jcc(struct emitter *e, enum condition cc)

@@ -7,7 +7,7 @@
  */
 #include "cpu/jit/jit.h"
 
-/* In order of preference: see jit_remap() in run.c. */
+/* What C functions must leave as it was. */
 static const uint8_t saved[] = {RBX, RBP, R12, R13, R14, R15};
 
 static void move_registers(struct jit *jit, unsigned opcode)
@@ -63,8 +63,8 @@ static void make_enter(struct jit *jit)
     emit_rr(e, 0xff, 4, RAX); /* jmp rax */
 }
 
-/* EAX = value, ECX = kind. Behind `stored` the registers are in memory already. Returns a
- * struct jit_exit in RAX and RDX. */
+/* EAX = value, ECX = kind. Returns a struct jit_exit in RAX and RDX. The result is where
+ * to come in when the registers are in memory already. */
 static uint32_t make_leave(struct jit *jit)
 {
     struct emitter *e = &jit->emit;
@@ -135,11 +135,34 @@ static void make_slow(struct jit *jit, uint32_t leave_stored)
     emit_jmp_to(e, leave_stored);
 }
 
+/* A return that lands where the guest does not want to go, or that has no call: EAX is where it
+ * does. The last entry of the return stack leads here, too, and must stay. */
+static void make_lost(struct jit *jit, uint32_t *bottom)
+{
+    struct emitter *e = &jit->emit;
+    *bottom = e->at;
+    emit_rr64(e, 0x83, ALU_SUB, RSP);
+    emit8(e, 8);
+    jit->lost = e->at;
+    emit_mov_imm(e, RCX, EXIT_INDIRECT);
+    emit_jmp_to(e, jit->leave);
+}
+
+uint32_t jit_probe(struct emitter *e, const struct jit *jit, const struct block *b)
+{
+    _Static_assert(sizeof(struct jump) == 16, "4 bytes an instruction, times 4");
+    emit_mov(e, RCX, RAX);
+    emit_alu_imm(e, ALU_AND, RCX, (JUMP_CACHE - 1) * 4);
+    emit_compare_entry(e, RCX, (int32_t)(uintptr_t)jit_jumps(jit, b));
+    return emit_jcc(e, CC_NOT_EQUAL);
+}
+
 void jit_make_glue(struct jit *jit)
 {
     make_enter(jit);
     uint32_t stored = make_leave(jit);
     make_slow(jit, stored);
+    make_lost(jit, &jit->bottom);
     jit->glue_end = jit->emit.at;
 }
 
@@ -147,9 +170,8 @@ struct jit_exit jit_enter(struct jit *jit, uint32_t code, uint32_t budget)
 {
     typedef struct jit_exit (*enter_fn)(struct machine *, const uint8_t *, uint32_t, uint64_t *);
     uint64_t *top = (uint64_t *)(jit->stack + RETURN_STACK) - 4;
+    top[0] = (uintptr_t)jit->run + jit->bottom;
     enter_fn enter = (enter_fn)(uintptr_t)(jit->run + jit->enter);
-    top[0] = 0;
-    top[1] = 1; /* no guest address is odd: nothing returns from here */
     jit->stale = false;
     return enter(jit->machine, jit->run + code, budget, top);
 }

@@ -13,7 +13,7 @@
  *
  *   RBP           the machine (its first bytes are hart.x[])
  *   R15           instructions that may still be executed, less those of blocks begun
- *   RSP           the return stack: pairs of host return address and guest return address
+ *   RSP           the return stack: where the guest's calls were made from
  *   GS base       the window of the current address space
  *   RAX RCX RDX   scratch
  *   the others    ten guest registers; which ones, jit->host_of says
@@ -34,7 +34,7 @@ enum {
     BLOCKS = 1 << 16,
     LINKS = 1 << 18,
     SITES = 1 << 18,
-    BLOCK_INSNS = 64,        /* guest instructions in a block at most */
+    BLOCK_INSNS = 120,       /* guest instructions in a block at most; fits in a byte */
     BLOCK_CODE = 1 << 14,    /* host bytes in a block at most */
     BLOCK_HASH = 1 << 14,
     JUMP_CACHE = 1 << 10,    /* entries for indirect jumps */
@@ -42,7 +42,7 @@ enum {
     HEAT = 1 << 14,          /* counters of how often cold code was come to */
     HOT = 6,                 /* then it is translated */
     QUANTUM = 1 << 16,       /* instructions in one entry at most: bounds the return stack */
-    RETURN_STACK = QUANTUM * 16 + (256 << 10), /* each call pushes 16 bytes; the rest is for signals */
+    RETURN_STACK = QUANTUM * 8 + (256 << 10), /* each call pushes 8 bytes; the rest is for signals */
     MAPPED_REGISTERS = 10,
 };
 
@@ -112,7 +112,7 @@ struct jit {
     uint8_t *write, *run;   /* two mappings of the code: one writable, one executable */
     struct emitter emit;
     uint32_t glue_end;      /* where blocks begin */
-    uint32_t enter, leave, slow; /* in the glue */
+    uint32_t enter, leave, slow, lost, bottom; /* in the glue */
 
     struct block *block;
     struct link *link;
@@ -122,7 +122,7 @@ struct jit {
     uint32_t *page;         /* by page of memory: newest block + 1 */
     uint8_t *unstable;      /* by page of memory: how often code in it was overwritten */
     uint8_t *heat;
-    struct jump *jumps;     /* JUMP_TABLES * JUMP_CACHE */
+    struct jump *jumps;     /* JUMP_TABLES * JUMP_CACHE, below 2 GiB so that code can name it */
 
     uint8_t host_of[32];    /* host register of a guest register, NO_REGISTER: in memory */
     uint32_t weight[32];    /* register uses seen where the budget ended */
@@ -141,6 +141,10 @@ struct jit {
 
 /* Writes the code around the blocks, for the current register mapping. */
 void jit_make_glue(struct jit *jit);
+
+/* Looks EAX up among the indirect jumps of such blocks: ECX * 4 = offset in the table. Returns the
+ * jump that is taken when it is not there. */
+uint32_t jit_probe(struct emitter *e, const struct jit *jit, const struct block *b);
 
 struct jit_exit {
     uint64_t kind_and_value; /* kind << 32 | value */

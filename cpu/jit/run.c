@@ -53,12 +53,15 @@ static bool map_code(struct jit *jit)
     return jit->write && jit->run;
 }
 
-static void *map_zeroed(size_t size)
+static void *map_with(size_t size, int flags)
 {
     void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
     return at == MAP_FAILED ? NULL : at;
 }
+
+static void *map_zeroed(size_t size) { return map_with(size, 0); }
+static void *map_low(size_t size) { return map_with(size, MAP_32BIT); }
 
 static void unmap(void *at, size_t size)
 {
@@ -93,7 +96,7 @@ static bool allocate(struct jit *jit, uint32_t pages)
     jit->block = map_zeroed(BLOCKS * sizeof *jit->block);
     jit->link = map_zeroed(LINKS * sizeof *jit->link);
     jit->site = map_zeroed(SITES * sizeof *jit->site);
-    jit->jumps = map_zeroed((size_t)JUMP_TABLES * JUMP_CACHE * sizeof *jit->jumps);
+    jit->jumps = map_low((size_t)JUMP_TABLES * JUMP_CACHE * sizeof *jit->jumps);
     jit->stack = map_zeroed(RETURN_STACK);
     jit->hash = calloc(BLOCK_HASH, sizeof *jit->hash);
     jit->page = calloc(pages, sizeof *jit->page);
