@@ -71,8 +71,8 @@ EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/f
 
 # make bench: figures beside a peer's, in one run.
 bench: all
-	@$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/bench/bench.sh
-EXTRA_DIST += %D%/bench/bench.sh
+	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
+EXTRA_DIST += %D%/bench/bench.py %D%/bench/floors.json %D%/bench/README.md
 
 # make torture TORTURE_SECONDS=3600: random programs, bare against virtual, without end.
 if HAVE_CHECK
