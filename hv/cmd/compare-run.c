@@ -170,6 +170,7 @@ static void exec_native(const struct row *row, uint64_t rounds, int output)
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     snprintf(argument, sizeof argument, "%" PRIu64, rounds);
     setrlimit(RLIMIT_CPU, &(struct rlimit){NATIVE_SECONDS, NATIVE_SECONDS + 1});
+    signal(SIGPIPE, SIG_DFL); /* we ignore it */
     dup2(nothing, STDIN_FILENO);
     dup2(output, STDOUT_FILENO);
     dup2(nothing, STDERR_FILENO);
