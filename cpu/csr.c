@@ -251,6 +251,13 @@ static uint32_t *word_of(const struct hart *h, const struct accessor *a)
     return (uint32_t *)((char *)h + a->field);
 }
 
+int csr_plain_word(unsigned number)
+{
+    const struct accessor *a = &accessors[number & 0xfff];
+    bool plain = isa_csr(number) && a->is_field && !a->read && !a->write && !a->effects;
+    return plain ? a->field : -1;
+}
+
 /* ---- who may ------------------------------------------------------------------------------ */
 
 /* The counters: S needs mcounteren's bit, U also scounteren's (section 3.1.11 and 4.1.5). */

@@ -74,6 +74,8 @@ static void take(struct machine *m, uint32_t cause, uint32_t tval)
     }
     enum mode to = trap_take(h, cause, tval);
     machine_publish(m, EVENT_TRAP, cause, tval, from, to);
+    if (m->monitored) /* the monitor changes the mode again before anything runs */
+        return;
     machine_mode_changed(m);
     if (m->firmware && to == MODE_M) {
         m->stuck = "a trap to M mode, which the built-in firmware does not handle";

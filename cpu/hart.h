@@ -73,6 +73,10 @@ enum csr_result csr_check(const struct hart *hart, unsigned number, bool write);
 uint32_t csr_peek(const struct hart *hart, unsigned number);
 void csr_poke(struct hart *hart, unsigned number, uint32_t value, unsigned *effects);
 
+/* Offset in struct hart of a CSR that is nothing but a word: reading has no effect, writing changes
+ * the bits of its mask and nothing else. -1: it is more than that, or there is none. */
+int csr_plain_word(unsigned number);
+
 /* What one of the six CSR instructions did. */
 struct csr_access {
     uint16_t number;

@@ -482,10 +482,9 @@ static bool one_inspected(struct machine *m, struct decoder *decoder)
     return true;
 }
 
-static struct decoder *decoder_of(struct machine *m)
+bool interp_init(struct machine *m)
 {
-    if (!m->decoder)
-        m->decoder = calloc(1, sizeof *m->decoder);
+    m->decoder = calloc(1, sizeof *m->decoder);
     return m->decoder;
 }
 
@@ -499,13 +498,8 @@ void interp_free(struct machine *m)
 static void interp_run(struct machine *m, uint64_t budget)
 {
     struct hart *h = &m->hart;
-    struct decoder *decoder = decoder_of(m);
+    struct decoder *decoder = m->decoder;
     uint64_t target = budget < UINT64_MAX - h->executed ? h->executed + budget : UINT64_MAX;
-    if (!decoder) {
-        m->stuck = "the host has no memory left";
-        m->stop = STOP_STUCK;
-        return;
-    }
     while (h->executed < target && machine_poll(m)) {
         uint64_t limit = target < h->clock.deadline ? target : h->clock.deadline;
         if (m->inspected) {
@@ -531,10 +525,7 @@ static void heed_code(struct machine *m)
 
 void interp_execute(struct machine *m, uint32_t word)
 {
-    struct decoder *decoder = decoder_of(m);
-    if (!decoder)
-        return;
-    const struct decoded *d = decode(decoder, word);
+    const struct decoded *d = decode(m->decoder, word);
     m->insn = word;
     if (d->exec(m, &d->insn))
         m->hart.executed++;
@@ -544,10 +535,13 @@ void interp_execute(struct machine *m, uint32_t word)
 
 void interp_step(struct machine *m)
 {
-    struct decoder *decoder = decoder_of(m);
     heed_code(m);
-    if (decoder)
-        one(m, decoder);
+    one(m, m->decoder);
+}
+
+const struct insn *interp_decode(struct machine *m, uint32_t word)
+{
+    return &decode(m->decoder, word)->insn;
 }
 
 const struct engine engine_interp = {

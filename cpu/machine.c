@@ -174,7 +174,7 @@ struct machine *machine_new(const struct machine_config *config, char *why)
     m->debug.skip = UINT64_MAX;
     if (init_memory(m, why) || open_disk(m, why))
         goto fail;
-    if (!config->no_devices && plug_devices(m)) {
+    if (!interp_init(m) || (!config->no_devices && plug_devices(m))) {
         snprintf(why, MACHINE_ERROR, "the host has no memory left");
         goto fail;
     }

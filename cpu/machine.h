@@ -76,6 +76,7 @@ struct machine_config {
     void *console_context;
 };
 
+struct insn;
 struct symbols;
 struct uart;
 struct plic;
@@ -226,6 +227,10 @@ static inline void machine_invalidate(struct machine *m)
         m->engine->invalidate(m);
 }
 
+/* What the interpreter keeps for a machine. false: the host has no memory left. */
+bool interp_init(struct machine *machine);
+/* isa_decode(), remembered. Valid until the next call for this machine. */
+const struct insn *interp_decode(struct machine *machine, uint32_t word);
 /* This instruction word, which is the one at pc, by the interpreter: as interp_step(), but for the
  * fetch. */
 void interp_execute(struct machine *machine, uint32_t word);

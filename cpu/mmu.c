@@ -40,10 +40,15 @@ struct tlb_context mmu_context(const struct machine *m, enum access access)
 void mmu_context_changed(struct machine *m)
 {
     struct tlb_context data = mmu_context(m, ACCESS_READ);
-    tlb_context(&m->tlb, data);
-    m->context[ACCESS_FETCH] = tlb_context(&m->tlb, mmu_context(m, ACCESS_FETCH));
-    /* Again, because entering the second may have dropped the first. */
-    m->context[ACCESS_READ] = m->context[ACCESS_WRITE] = tlb_context(&m->tlb, data);
+    struct tlb_context fetch = mmu_context(m, ACCESS_FETCH);
+    uint32_t number = tlb_context(&m->tlb, data);
+    m->context[ACCESS_FETCH] = number;
+    if (data.mode != fetch.mode || data.satp != fetch.satp || data.sum || data.mxr) {
+        m->context[ACCESS_FETCH] = tlb_context(&m->tlb, fetch);
+        /* Again, because entering the second may have dropped the first. */
+        number = tlb_context(&m->tlb, data);
+    }
+    m->context[ACCESS_READ] = m->context[ACCESS_WRITE] = number;
     m->tlb.changes++;
     m->window.size = 0;
 }

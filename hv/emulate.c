@@ -127,11 +127,11 @@ static const struct {
 
 enum emulated emulate_sensitive(struct vm *vm, uint32_t word, enum exit_reason *reason)
 {
-    struct insn insn = isa_decode(word);
-    if (!table[insn.op].emulate)
+    const struct insn *insn = interp_decode(vm->machine, word);
+    if (!table[insn->op].emulate)
         return NO_SUCH_INSN;
-    *reason = table[insn.op].reason;
-    return table[insn.op].emulate(vm, &insn);
+    *reason = table[insn->op].reason;
+    return table[insn->op].emulate(vm, insn);
 }
 
 /* ---- memory ------------------------------------------------------------------------------- */

@@ -42,6 +42,8 @@ static void run(struct hw *hw, struct hw_registers *r, uint64_t budget, struct h
 
 static void set_root(struct hw *hw, uint32_t satp)
 {
+    if (hw->machine->hart.satp == satp)
+        return;
     hw->machine->hart.satp = satp;
     mmu_context_changed(hw->machine);
 }

@@ -574,6 +574,80 @@ static void gen_sw(struct translation *t, const struct insn *i)
     store(t, i, STORE_WORD, false, 4);
 }
 
+/* ---- CSRs --------------------------------------------------------------------------------- */
+
+/* Only those that are a word, and sstatus; the block's mode, which is known, allows them. */
+static bool csr_is_simple(const struct translation *t, const struct insn *i, bool writes)
+{
+    const struct machine *m = t->jit->machine;
+    unsigned number = (unsigned)i->imm;
+    bool swaps = i->op == OP_csrrw || i->op == OP_csrrwi;
+    return (swaps || !writes) && csr_check(&m->hart, number, writes) == CSR_OK &&
+           csr_privilege(number) != MODE_U && !events_wanted(&m->events, EVENT_CSR);
+}
+
+static void get_csr_operand(struct translation *t, const struct insn *i)
+{
+    if (isa_rows[i->op].format == FORMAT_CSRI)
+        emit_mov_imm(t->e, RAX, i->rs1);
+    else
+        get(t, RAX, i->rs1);
+}
+
+static void plain_csr(struct translation *t, const struct insn *i, int32_t field, bool writes)
+{
+    uint32_t mask = isa_csr((unsigned)i->imm)->mask;
+    emit_rm(t->e, 0x8b, RCX, RBP, field);
+    if (writes) {
+        get_csr_operand(t, i);
+        emit_alu_imm(t->e, ALU_AND, RAX, (int32_t)mask);
+        emit_rm(t->e, 0x89, RAX, RBP, field);
+    }
+    if (i->rd)
+        put(t, i->rd, RCX);
+}
+
+/* A trap handler puts back the sstatus that it found: most often nothing changes that anything
+ * depends on before the next sret. If it does, the interpreter sees to it. */
+static void write_sstatus(struct translation *t, const struct insn *i)
+{
+    const uint32_t matters = MSTATUS_SIE | MSTATUS_SUM | MSTATUS_MXR;
+    int32_t mstatus = (int32_t)offsetof(struct machine, hart.mstatus);
+    struct site *s = jit_site(t, i);
+    if (!s)
+        return;
+    get_csr_operand(t, i);
+    emit_alu_load(t->e, ALU_XOR, RAX, RBP, mstatus);
+    emit_rr(t->e, 0xf7, 0, RAX); /* test eax, imm32 */
+    emit32(t->e, matters);
+    s->fault = emit_jcc(t->e, CC_NOT_EQUAL);
+    emit_alu_imm(t->e, ALU_AND, RAX, (int32_t)SSTATUS_MASK);
+    emit_rm(t->e, 0x31, RAX, RBP, mstatus); /* xor [mstatus], eax */
+    s->resume = t->e->at;
+}
+
+static void read_sstatus(struct translation *t, const struct insn *i)
+{
+    emit_rm(t->e, 0x8b, RCX, RBP, (int32_t)offsetof(struct machine, hart.mstatus));
+    emit_alu_imm(t->e, ALU_AND, RCX, (int32_t)SSTATUS_MASK);
+    put(t, i->rd, RCX);
+}
+
+static void gen_csr(struct translation *t, const struct insn *i)
+{
+    bool writes = i->op == OP_csrrw || i->op == OP_csrrwi || i->rs1;
+    int field = csr_plain_word((unsigned)i->imm);
+    bool simple = csr_is_simple(t, i, writes);
+    if (simple && field >= 0)
+        plain_csr(t, i, field, writes);
+    else if (simple && i->imm == CSR_SSTATUS && writes && i->rd == 0)
+        write_sstatus(t, i);
+    else if (simple && i->imm == CSR_SSTATUS && !writes && i->rd)
+        read_sstatus(t, i);
+    else
+        leave_to_interpreter(t, i);
+}
+
 /* ---- the table ---------------------------------------------------------------------------- */
 
 #define ROW(name) [OP_##name] = gen_##name
@@ -585,6 +659,8 @@ static const gen_fn generators[OP_COUNT + 1] = {
     ROW(slli), ROW(srli), ROW(srai),
     ROW(add), ROW(sub), ROW(sll), ROW(slt), ROW(sltu), ROW(xor), ROW(srl), ROW(sra),
     ROW(or), ROW(and), ROW(fence),
+    [OP_csrrw] = gen_csr, [OP_csrrs] = gen_csr, [OP_csrrc] = gen_csr,
+    [OP_csrrwi] = gen_csr, [OP_csrrsi] = gen_csr, [OP_csrrci] = gen_csr,
     ROW(mul), ROW(mulh), ROW(mulhsu), ROW(mulhu), ROW(div), ROW(divu), ROW(rem), ROW(remu),
 };
 

@@ -99,16 +99,14 @@ static uint64_t interpret(struct jit *jit, uint32_t number, uint32_t remaining)
     uint32_t changes = m->tlb.changes;
     h->executed = jit->end - remaining - s->undo;
     h->pc = s->pc;
-    struct insn i = {0};
-    if (s->length)
-        i = isa_decode(s->word);
-    uint32_t va = h->x[i.rs1] + (uint32_t)i.imm;
+    const struct insn *i = interp_decode(m, s->word);
+    uint32_t va = h->x[i->rs1] + (uint32_t)i->imm;
+    bool stores = isa_rows[i->op].format == FORMAT_S;
     interp_execute(m, s->word);
     if (h->attention || h->pc != s->pc + 4 || m->tlb.changes != changes || jit->stale)
         return 0;
     if (s->length)
-        jit_window_missed(jit, s, va,
-                          isa_rows[i.op].format == FORMAT_S ? ACCESS_WRITE : ACCESS_READ);
+        jit_window_missed(jit, s, va, stores ? ACCESS_WRITE : ACCESS_READ);
     return (uintptr_t)jit->run + s->resume;
 }
 

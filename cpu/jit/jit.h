@@ -134,7 +134,6 @@ struct jit {
 
     uint8_t *stack;         /* the return stack */
     struct space space[TLB_CONTEXTS];
-    uint64_t gs;            /* what the GS base is now */
 };
 
 /* ---- glue.c ------------------------------------------------------------------------------- */

@@ -141,14 +141,6 @@ static void jit_fence(struct machine *m, uint32_t va)
 
 /* ---- which guest registers live in the host's --------------------------------------------- */
 
-/* Where the budget ends is a sample of what runs most: its registers weigh. */
-static void sample(struct jit *jit, const struct block *b)
-{
-    for (int g = 1; g < 32; g++)
-        jit->weight[g] += b->uses[g] * 64u / b->insns;
-    jit->samples++;
-}
-
 /* Takes the registers with the greatest weights. If that is worth it, everything is translated anew
  * with them. */
 static void remap(struct jit *jit)
@@ -175,6 +167,22 @@ static void remap(struct jit *jit)
     for (int g = 0; g < 32; g++)
         jit->weight[g] /= 2;
     jit->samples = SAMPLES / 2;
+}
+
+/* Where the budget ends is a sample of what runs most: its registers weigh. */
+static void sample(struct jit *jit, bool fast)
+{
+    struct machine *m = jit->machine;
+    const struct tlb_entry *e = tlb_slot(&m->tlb, m->hart.pc);
+    if (e->tag[ACCESS_FETCH] != tlb_tag(m->hart.pc, m->context[ACCESS_FETCH]))
+        return;
+    uint32_t page = (uint32_t)((size_t)(e->host - m->ram.mapping) / RAM_PAGE);
+    const struct block *b =
+        jit_find(jit, m->hart.pc, page, m->context[ACCESS_FETCH] >> 2, fast);
+    for (int g = 1; b && g < 32; g++)
+        jit->weight[g] += b->uses[g] * 64u / b->insns;
+    if (b && ++jit->samples >= SAMPLES)
+        remap(jit);
 }
 
 /* ---- finding code ------------------------------------------------------------------------- */
@@ -244,12 +252,13 @@ static struct block *block_at_pc(struct jit *jit, uint64_t limit, bool fast)
 
 /* ---- the loop ----------------------------------------------------------------------------- */
 
-static void set_gs(struct jit *jit, const struct space *space)
+static void set_gs(const struct space *space)
 {
+    static _Thread_local uint64_t now; /* nobody else in this program uses it */
     uint64_t base = space ? (uintptr_t)space->base : 0;
-    if (base == jit->gs || !space)
+    if (base == now || !space)
         return;
-    jit->gs = base;
+    now = base;
     if (getauxval(AT_HWCAP2) & 2) /* the kernel lets programs do it themselves */
         __asm__ volatile("wrgsbase %0" : : "r"(base));
     else
@@ -262,14 +271,14 @@ static void remember_jump(struct jit *jit, const struct block *b)
     *jump = (struct jump){b->pc, (uintptr_t)jit->run + b->gate};
 }
 
-/* Enters at the block and takes down how it came back. Returns the link to chain, if any. */
-static struct link *enter(struct jit *jit, struct block *b, uint64_t limit, enum exit_kind *kind)
+/* Enters at `code` and takes down how it came back. Returns the link to chain, if any. */
+static struct link *enter(struct jit *jit, uint32_t code, uint64_t limit, enum exit_kind *kind)
 {
     struct hart *h = &jit->machine->hart;
     uint64_t left = limit - h->executed;
     uint32_t budget = left < QUANTUM ? (uint32_t)left : QUANTUM;
     jit->end = h->executed + budget;
-    struct jit_exit exit = jit_enter(jit, b->entry, budget);
+    struct jit_exit exit = jit_enter(jit, code, budget);
     *kind = (enum exit_kind)(exit.kind_and_value >> 32);
     uint32_t value = (uint32_t)exit.kind_and_value;
     if (*kind == EXIT_DONE)
@@ -280,40 +289,53 @@ static struct link *enter(struct jit *jit, struct block *b, uint64_t limit, enum
     return link;
 }
 
+/* Looks the block at pc up, or has it made, and chains the way that led to it. Returns its entry, or
+ * 0: something else was executed instead. */
+static uint32_t look_up(struct jit *jit, uint64_t limit, bool fast, struct link *from)
+{
+    struct hart *h = &jit->machine->hart;
+    uint32_t blocks = jit->blocks;
+    const struct block *b = block_at_pc(jit, limit, fast);
+    if (!b)
+        return 0;
+    if (from && jit->blocks >= blocks) /* else all was forgotten, the link too */
+        jit_connect(jit, from, b);
+    remember_jump(jit, b);
+    if (b->insns <= limit - h->executed)
+        return b->entry;
+    interp_step(jit->machine);
+    return 0;
+}
+
+/* The gate of the block at pc, if indirect jumps know it; else 0. */
+static uint32_t known_gate(const struct jit *jit, bool fast)
+{
+    const struct machine *m = jit->machine;
+    struct block key = {.context = (uint8_t)(m->context[ACCESS_FETCH] >> 2), .fast = fast};
+    const struct jump *jump = &jit_jumps(jit, &key)[(m->hart.pc >> 2) % JUMP_CACHE];
+    return jump->pc == m->hart.pc ? (uint32_t)(jump->code - (uintptr_t)jit->run) : 0;
+}
+
 static void run_translated(struct jit *jit, uint64_t limit)
 {
-    struct machine *m = jit->machine;
-    struct hart *h = &m->hart;
-    struct link *from = NULL;
+    struct hart *h = &jit->machine->hart;
     enum exit_kind kind = EXIT_DONE;
+    struct link *from = NULL;
     uint64_t before = h->executed;
     while (h->executed < limit && !h->attention) {
         struct space *space = jit_window(jit, h->executed - before);
-        uint32_t blocks = jit->blocks;
         before = h->executed;
-        struct block *b = block_at_pc(jit, limit, space);
-        if (jit->blocks < blocks) /* all was forgotten */
-            from = NULL;
-        if (b && from)
-            jit_connect(jit, from, b);
-        if (b && kind == EXIT_INDIRECT)
-            remember_jump(jit, b);
-        if (b && kind == EXIT_NO_BUDGET)
-            sample(jit, b);
+        uint32_t code = kind == EXIT_DONE ? known_gate(jit, space) : 0;
+        if (!code)
+            code = look_up(jit, limit, space, from);
         from = NULL;
         kind = EXIT_DONE;
-        if (!b)
+        if (!code)
             continue;
-        if (b->insns > limit - h->executed) {
-            interp_step(m);
-            continue;
-        }
-        set_gs(jit, space);
-        from = enter(jit, b, limit, &kind);
-        if (jit->samples >= SAMPLES) {
-            remap(jit);
-            from = NULL;
-        }
+        set_gs(space);
+        from = enter(jit, code, limit, &kind);
+        if (kind == EXIT_NO_BUDGET)
+            sample(jit, space);
     }
 }
 
@@ -329,7 +351,6 @@ static void jit_run(struct machine *m, uint64_t budget)
         engine_interp.run(m, budget);
         return;
     }
-    jit->gs = 0; /* another thread may have run it last */
     jit_catch_faults(jit);
     while (h->executed < target && machine_poll(m)) {
         uint64_t limit = target < h->clock.deadline ? target : h->clock.deadline;
