@@ -16,22 +16,26 @@
 
 /* ---- which engines there are -------------------------------------------------------------- */
 
+/* From the simplest to the fastest. */
 static const struct engine *const engines[] = {
     &engine_interp,
 #ifdef HAVE_JIT
     &engine_jit,
 #endif
 };
+enum { ENGINES = sizeof engines / sizeof engines[0] };
 
 const struct engine *engine_at(unsigned index)
 {
-    return index < sizeof engines / sizeof engines[0] ? engines[index] : NULL;
+    return index < ENGINES ? engines[index] : NULL;
 }
 
 const struct engine *engine_find(const char *name)
 {
     if (!name)
-        return engines[0];
+        return &engine_interp;
+    if (!strcmp(name, "auto"))
+        return engines[ENGINES - 1];
     for (unsigned i = 0; engine_at(i); i++)
         if (!strcmp(engine_at(i)->name, name))
             return engine_at(i);

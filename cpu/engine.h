@@ -35,7 +35,8 @@ extern const struct engine engine_interp;
 extern const struct engine engine_jit;
 #endif
 
-/* By name, or NULL. NULL asks for the default. */
+/* By name, or NULL. "auto" is the fastest that this host can run; NULL asks for the specification,
+ * interp. */
 const struct engine *engine_find(const char *name);
 /* All of them: index 0.., NULL after the last. */
 const struct engine *engine_at(unsigned index);

@@ -19,7 +19,8 @@
 #include "hv/session_priv.h"
 
 enum {
-    SLICE = 100000,       /* instructions: about half a millisecond */
+    SLICE = 100000,       /* instructions: about half a millisecond of the interpreter */
+    SLICE_FAST = 1000000, /* the same of the other engines */
     SLICE_WATCHED = 8192, /* while every instruction is an event: fits the ring */
     SLICE_IDLE = 2000,    /* while a paced guest sleeps most of the time */
     PACE_MAX_MS = 50,     /* longest nap of a paced session: input and pause wake it anyway */
@@ -191,7 +192,10 @@ static uint64_t slice_budget(const struct session *s, bool sleepy)
     uint64_t budget = s->goal.target - executed;
     if (s->config.max_instructions && s->config.max_instructions - executed < budget)
         budget = s->config.max_instructions - executed;
-    uint64_t slice = s->events_mask & EVENTS_OF_EVERY_INSN ? SLICE_WATCHED : SLICE;
+    bool fast = (s->computer ? s->computer : s->guest)->engine != &engine_interp;
+    uint64_t slice = fast ? SLICE_FAST : SLICE;
+    if (s->events_mask & EVENTS_OF_EVERY_INSN)
+        slice = SLICE_WATCHED;
     if (sleepy)
         slice = SLICE_IDLE;
     return budget < slice ? budget : slice;

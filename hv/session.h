@@ -45,7 +45,7 @@ struct session_config {
     bool disk_readonly;
     const char *kernel_args; /* /chosen/bootargs of the device tree, NULL: none */
     enum session_under under;
-    const char *engine; /* "interp"; NULL: the default */
+    const char *engine; /* "interp", "jit", "auto" ...; NULL: interp */
     uint32_t memory;    /* guest memory in bytes, a multiple of 4 MiB from 4 MiB to 1 GiB */
     uint64_t max_instructions; /* stop there; 0: no limit */
     bool host_clock;      /* mtime follows the host's clock instead of counting instructions */

@@ -88,7 +88,7 @@ static const char *set_under(void *field, const char *value)
 static const char *set_engine(void *field, const char *value)
 {
     *(const char **)field = value;
-    return engine_find(value) ? NULL : "an engine: interp, threaded, or jit where the host can";
+    return engine_find(value) ? NULL : "interp, threaded, jit (where the host can) or auto";
 }
 
 static const char *set_clock(void *field, const char *value)
@@ -172,7 +172,7 @@ static const struct option_row ROWS[] = {
     {"under", "bare|hv", CMD_GUEST, AT(config.under), set_under,
      "on the bare computer, or in a virtual machine (default: hv)"},
     {"engine", "NAME", CMD_GUEST, AT(config.engine), set_engine,
-     "how instructions are run: interp"},
+     "how instructions are run: interp, threaded, jit or auto"},
     {"memory", "SIZE", CMD_GUEST | CMD_COMPARE, AT(config.memory), set_memory,
      "guest memory (default: 64M)"},
     {"disk", "FILE", CMD_GUEST, AT(config.disk), set_text, "raw image for the virtio disk"},

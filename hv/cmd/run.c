@@ -196,6 +196,8 @@ static struct session *open_session(struct run *run, const char *image)
     struct session_config config = run->options->config;
     char why[SESSION_ERROR];
     config.image = image;
+    if (!config.engine) /* what looks at each step wants the one that takes each step */
+        config.engine = run->options->trace || run->options->gdb ? "interp" : "auto";
     config.paced = !run->options->input && isatty(STDIN_FILENO);
     config.output = on_output;
     config.stopped = on_stopped;
