@@ -39,4 +39,4 @@ AM_CPPFLAGS += -DHAVE_JIT
 	%D%/jit/block.c %D%/jit/codegen.c %D%/jit/emit.h %D%/jit/glue.c %D%/jit/jit.h \
 	%D%/jit/run.c %D%/jit/translate.c %D%/jit/window.c
 endif
-EXTRA_DIST += %D%/README.md
+EXTRA_DIST += %D%/README.md %D%/jit/README.md
