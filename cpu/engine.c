@@ -139,7 +139,7 @@ bool machine_poll(struct machine *m)
 void machine_fence(struct machine *m, const uint32_t *va, const uint32_t *asid)
 {
     tlb_fence(&m->tlb, va, asid);
-    m->window.size = 0;
+    mmu_context_changed(m);
     if (va && m->engine->fence)
         m->engine->fence(m, *va);
     hart_unreserve(&m->hart);

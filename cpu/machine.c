@@ -47,6 +47,8 @@ static const struct state_field machine_fields[] = {
     STATE_NOT(struct machine, window, "a cache"),
     STATE_NOT(struct machine, code_epoch, "of a cache"),
     STATE_NOT(struct machine, context, "follows from the hart"),
+    STATE_NOT(struct machine, fetch_context, "follows from the hart"),
+    STATE_NOT(struct machine, data_context, "follows from the hart"),
     STATE_NOT(struct machine, bus, "wiring"),
     STATE_NOT(struct machine, events, "observers"),
     STATE_NOT(struct machine, debug, "debugging"),

@@ -119,7 +119,8 @@ struct machine {
     } window;                   /* where instructions are fetched from, until the translation may
                                  * have changed: whatever changes it closes the window */
     uint32_t code_epoch;        /* ram.code->epoch that the TLB takes account of */
-    uint32_t context[3];        /* the TLB context's tag bits, by enum access */
+    uint32_t context[3];        /* the TLB context's number, as in tags, by enum access */
+    unsigned fetch_context, data_context; /* their indices in tlb.context */
     struct bus bus;
     struct events events;
     struct machine_debug debug;

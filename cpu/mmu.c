@@ -41,14 +41,14 @@ void mmu_context_changed(struct machine *m)
 {
     struct tlb_context data = mmu_context(m, ACCESS_READ);
     struct tlb_context fetch = mmu_context(m, ACCESS_FETCH);
-    uint32_t number = tlb_context(&m->tlb, data);
-    m->context[ACCESS_FETCH] = number;
+    m->data_context = m->fetch_context = tlb_context(&m->tlb, data);
     if (data.mode != fetch.mode || data.satp != fetch.satp || data.sum || data.mxr) {
-        m->context[ACCESS_FETCH] = tlb_context(&m->tlb, fetch);
+        m->fetch_context = tlb_context(&m->tlb, fetch);
         /* Again, because entering the second may have dropped the first. */
-        number = tlb_context(&m->tlb, data);
+        m->data_context = tlb_context(&m->tlb, data);
     }
-    m->context[ACCESS_READ] = m->context[ACCESS_WRITE] = number;
+    m->context[ACCESS_FETCH] = m->tlb.number[m->fetch_context];
+    m->context[ACCESS_READ] = m->context[ACCESS_WRITE] = m->tlb.number[m->data_context];
     m->tlb.changes++;
     m->window.size = 0;
 }

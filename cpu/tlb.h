@@ -2,10 +2,14 @@
  * The TLB: translations that the walk has found, kept until the guest says sfence.vma.
  *
  * Direct-mapped by virtual page number. An entry answers for one kind of access at a time by
- * comparing one 32-bit tag, which holds the virtual page and the number of a *context*: everything
- * besides the address that a translation depends on (address space, effective privilege, SUM,
- * MXR). There are 15 contexts, so that going back and forth between kernel and user, or between
- * address spaces, forgets nothing; when a sixteenth is needed the oldest is dropped.
+ * comparing one 32-bit tag, which holds the virtual page and a number for everything else that a
+ * translation depends on: address space, effective privilege, SUM, MXR. That is a *context*. There
+ * are 15, so that going back and forth between kernel and user, or between address spaces, forgets
+ * nothing; when a sixteenth is needed the oldest is dropped.
+ *
+ * To forget all translations of a context it is given another number, which no entry has yet. Only
+ * when the numbers are used up are all entries cleared. So a fence costs the same whatever the size
+ * of the TLB.
  *
  * `host` is where the page's bytes are in the host's memory: a hit is one compare and one host
  * access. Pages of devices, pages that a PMP region covers in part and pages that a debugger
@@ -33,7 +37,7 @@ struct tlb_context {
 };
 
 struct tlb_entry {
-    uint32_t tag[3]; /* by enum access: virtual page | context number << 2; 0: does not answer */
+    uint32_t tag[3]; /* by enum access: virtual page | context's number << 2; 0: does not answer */
     uint32_t pa;     /* of the page */
     uint8_t *host;   /* the page's bytes */
     uint32_t pte;    /* leaf's permission bits, for the viewer */
@@ -42,41 +46,43 @@ struct tlb_entry {
 struct tlb {
     struct tlb_entry entry[TLB_ENTRIES];
     struct tlb_context context[TLB_CONTEXTS]; /* [0] is never used */
+    uint32_t number[TLB_CONTEXTS];            /* of each, << 2: as it is in tags; never 0 */
     uint8_t contexts;                         /* in use, 1 .. TLB_CONTEXTS */
     uint8_t next;                             /* to be dropped next */
+    uint32_t next_number;
+    uint64_t misses;
     /* For who remembers translations elsewhere: another value whenever translations of the context
      * may have become invalid; and the same, but for fences of a single address. */
     uint32_t generation[TLB_CONTEXTS], upheaval[TLB_CONTEXTS];
     uint32_t changes; /* counts all of them, and changes of context */
-    uint64_t misses;
 };
 
 void tlb_reset(struct tlb *tlb);
 
-/* A context's bits of a tag (its number << 2), entering it if it is new. The lowest two bits stay
- * clear, so that comparing a tag with an address finds misaligned accesses, too. */
-uint32_t tlb_context(struct tlb *tlb, struct tlb_context wanted);
+/* The index of a context, entering it if it is new. */
+unsigned tlb_context(struct tlb *tlb, struct tlb_context wanted);
 
 static inline struct tlb_entry *tlb_slot(struct tlb *tlb, uint32_t va)
 {
     return &tlb->entry[(va >> PAGE_SHIFT) % TLB_ENTRIES];
 }
 
-static inline uint32_t tlb_tag(uint32_t va, uint32_t context)
+/* `number` as in tlb.number. The lowest two bits of a tag are clear, so that comparing it with an
+ * address finds misaligned accesses, too. */
+static inline uint32_t tlb_tag(uint32_t va, uint32_t number)
 {
-    return (va & ~PAGE_MASK) | context;
+    return (va & ~PAGE_MASK) | number;
 }
 
-static inline const struct tlb_context *tlb_context_of(const struct tlb *tlb, uint32_t tag)
-{
-    return &tlb->context[(tag & PAGE_MASK) >> 2];
-}
+/* The context of a tag; NULL: the entry answers nobody (any longer). */
+const struct tlb_context *tlb_context_of(const struct tlb *tlb, uint32_t tag);
 
 void tlb_flush(struct tlb *tlb);
 /* Forgets permissions to write to the page at `host`. */
 void tlb_protect(struct tlb *tlb, const uint8_t *host);
 /* sfence.vma: `va` NULL: all addresses; `asid` NULL: all address spaces. Global pages are dropped
- * too, which the specification allows. Translations of bare mode stay. */
+ * too, which the specification allows. Translations of bare mode stay. Numbers of contexts may have
+ * changed afterwards. */
 void tlb_fence(struct tlb *tlb, const uint32_t *va, const uint32_t *asid);
 
 #endif

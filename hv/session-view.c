@@ -507,6 +507,8 @@ void session_view_tlb(struct session *s, struct view_tlb *out)
             if (!e->tag[a] || same_as_before || out->count == VIEW_TLB)
                 continue;
             const struct tlb_context *context = tlb_context_of(tlb, e->tag[a]);
+            if (!context)
+                continue;
             out->entry[out->count++] = (struct view_tlb_entry){
                 .va = e->tag[a] & ~PAGE_MASK,
                 .pa = e->pa,

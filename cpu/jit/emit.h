@@ -198,6 +198,16 @@ static inline void emit_alu_mem_imm(struct emitter *e, enum alu op, unsigned bas
         emit32(e, (uint32_t)value);
 }
 
+/* mov to, [address]; `address` is below 2 GiB. */
+static inline void emit_load_absolute(struct emitter *e, unsigned to, int32_t address)
+{
+    emit_rex(e, false, to, 0, 0, false);
+    emit8(e, 0x8b);
+    emit8(e, 0x04 | (to & 7) << 3);
+    emit8(e, 0x25);
+    emit32(e, (uint32_t)address);
+}
+
 static inline void emit_shift_imm(struct emitter *e, enum shift op, unsigned to, unsigned count)
 {
     emit_rr(e, 0xc1, op, to);

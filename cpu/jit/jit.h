@@ -74,6 +74,7 @@ struct site {
 };
 
 struct block {
+    uint32_t generation; /* of the fetch context, when the page was last found to be where it was */
     uint32_t pc;
     uint32_t page;       /* of the memory's mapping, that it was made from */
     uint32_t gate;       /* entry that first compares the fetch generation */
@@ -114,7 +115,7 @@ struct jit {
     uint32_t glue_end;      /* where blocks begin */
     uint32_t enter, leave, slow, lost, bottom; /* in the glue */
 
-    struct block *block;
+    struct block *block;    /* below 2 GiB, so that gates can name it */
     struct link *link;
     struct site *site;
     uint32_t blocks, links, sites;
@@ -211,8 +212,6 @@ void jit_flush(struct jit *jit);
 void jit_page_changed(void *jit, uint32_t page);
 /* Leads the link to the block, from now on. */
 void jit_connect(struct jit *jit, struct link *link, const struct block *block);
-/* The block's page has been found to be where it was: its gate opens for this generation. */
-void jit_open_gate(struct jit *jit, const struct block *block, uint32_t generation);
 
 /* ---- window.c ----------------------------------------------------------------------------- */
 

@@ -93,7 +93,7 @@ static void jit_release(struct machine *m)
 
 static bool allocate(struct jit *jit, uint32_t pages)
 {
-    jit->block = map_zeroed(BLOCKS * sizeof *jit->block);
+    jit->block = map_low(BLOCKS * sizeof *jit->block);
     jit->link = map_zeroed(LINKS * sizeof *jit->link);
     jit->site = map_zeroed(SITES * sizeof *jit->site);
     jit->jumps = map_low((size_t)JUMP_TABLES * JUMP_CACHE * sizeof *jit->jumps);
@@ -178,7 +178,7 @@ static void sample(struct jit *jit, bool fast)
         return;
     uint32_t page = (uint32_t)((size_t)(e->host - m->ram.mapping) / RAM_PAGE);
     const struct block *b =
-        jit_find(jit, m->hart.pc, page, m->context[ACCESS_FETCH] >> 2, fast);
+        jit_find(jit, m->hart.pc, page, m->fetch_context, fast);
     for (int g = 1; b && g < 32; g++)
         jit->weight[g] += b->uses[g] * 64u / b->insns;
     if (b && ++jit->samples >= SAMPLES)
@@ -235,7 +235,7 @@ static struct block *block_at_pc(struct jit *jit, uint64_t limit, bool fast)
     if (!host)
         return NULL;
     uint32_t page = (uint32_t)((size_t)(host - m->ram.mapping) / RAM_PAGE);
-    unsigned context = m->context[ACCESS_FETCH] >> 2;
+    unsigned context = m->fetch_context;
     struct block *b = jit_find(jit, m->hart.pc, page, context, fast);
     if (!b && is_hot(jit, m->hart.pc, page)) {
         if (jit->full)
@@ -244,7 +244,7 @@ static struct block *block_at_pc(struct jit *jit, uint64_t limit, bool fast)
         jit->full = !b;
     }
     if (b)
-        jit_open_gate(jit, b, m->tlb.generation[context]);
+        b->generation = m->tlb.generation[context];
     else
         interpret_block(m, limit);
     return b;
@@ -311,7 +311,7 @@ static uint32_t look_up(struct jit *jit, uint64_t limit, bool fast, struct link 
 static uint32_t known_gate(const struct jit *jit, bool fast)
 {
     const struct machine *m = jit->machine;
-    struct block key = {.context = (uint8_t)(m->context[ACCESS_FETCH] >> 2), .fast = fast};
+    struct block key = {.context = (uint8_t)m->fetch_context, .fast = fast};
     const struct jump *jump = &jit_jumps(jit, &key)[(m->hart.pc >> 2) % JUMP_CACHE];
     return jump->pc == m->hart.pc ? (uint32_t)(jump->code - (uintptr_t)jit->run) : 0;
 }

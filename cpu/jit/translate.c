@@ -6,7 +6,8 @@
  * one entry and several exits. It never leaves the page that it begins in, because what the next
  * page is can change without a word of the block changing. Its layout:
  *
- *     gate:   cmp  [generation of the fetch context], the generation when last looked up
+ *     gate:   mov  ecx, generation of the fetch context when the block was last looked up
+ *             cmp  ecx, [what it is now]
  *             jne  again
  *     entry:  sub  r15d, instructions of the whole block
  *             js   no_budget
@@ -21,7 +22,7 @@
  */
 #include "cpu/jit/jit.h"
 
-enum { GATE_GENERATION = 6, BUDGET_COUNT = 3 }; /* where in the instruction the operand is */
+enum { BUDGET_COUNT = 3 }; /* where in the instruction the operand is */
 
 /* ---- what code generators ask for --------------------------------------------------------- */
 
@@ -74,8 +75,8 @@ static void open_block(struct translation *t, uint32_t *to_again, uint32_t *to_n
     struct block *b = t->block;
     size_t generation = offsetof(struct machine, tlb.generation) + 4u * b->context;
     b->gate = e->at;
-    emit_rm(e, 0x81, ALU_CMP, RBP, (int32_t)generation);
-    emit32(e, t->jit->machine->tlb.generation[b->context]);
+    emit_load_absolute(e, RCX, (int32_t)(uintptr_t)&b->generation);
+    emit_alu_load(e, ALU_CMP, RCX, RBP, (int32_t)generation);
     *to_again = emit_jcc(e, CC_NOT_EQUAL);
     b->entry = e->at;
     emit_alu_imm(e, ALU_SUB, R15, 1);
@@ -177,7 +178,7 @@ struct block *jit_translate(struct jit *jit, const uint8_t *host, bool fast)
     *t.block = (struct block){
         .pc = t.pc,
         .page = (uint32_t)((size_t)(host - m->ram.code->base) / PAGE_SIZE),
-        .context = (uint8_t)(m->context[ACCESS_FETCH] >> 2),
+        .context = (uint8_t)m->fetch_context,
         .fast = fast,
     };
     uint32_t watched = m->ram.code->epoch;
@@ -195,9 +196,4 @@ struct block *jit_translate(struct jit *jit, const uint8_t *host, bool fast)
     jit->blocks++;
     jit_add(jit, t.block);
     return t.block;
-}
-
-void jit_open_gate(struct jit *jit, const struct block *b, uint32_t generation)
-{
-    memcpy(jit->write + b->gate + GATE_GENERATION, &generation, sizeof generation);
 }

@@ -87,7 +87,7 @@ static bool allowed(const struct jit *jit)
 struct space *jit_window(struct jit *jit, uint64_t executed)
 {
     const struct machine *m = jit->machine;
-    unsigned number = m->context[ACCESS_READ] >> 2;
+    unsigned number = m->data_context;
     struct space *s = &jit->space[number];
     if (s->upheaval != m->tlb.upheaval[number]) {
         drop(s);
@@ -176,7 +176,7 @@ static void give_up(struct jit *jit, const struct site *site)
 void jit_window_missed(struct jit *jit, struct site *site, uint32_t va, enum access access)
 {
     struct machine *m = jit->machine;
-    struct space *s = &jit->space[m->context[ACCESS_READ] >> 2];
+    struct space *s = &jit->space[m->data_context];
     const struct tlb_entry *e = tlb_slot(&m->tlb, va);
     bool writable = e->tag[ACCESS_WRITE] == tlb_tag(va, m->context[ACCESS_WRITE]);
     bool readable = e->tag[ACCESS_READ] == tlb_tag(va, m->context[ACCESS_READ]);
