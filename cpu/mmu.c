@@ -259,6 +259,7 @@ static void fill_tlb(struct machine *m, uint32_t va, const struct walk *w, uint8
     /* Writes to a page that holds code of the engine must come to mmu_store(). */
     if (w->access != ACCESS_WRITE || !ram_is_derived(&m->ram, host))
         e->tag[w->access] = tlb_tag(va, m->context[w->access]);
+    tlb_filled(&m->tlb, va, w->access, w->level);
     machine_publish(m, EVENT_TLB, va & ~PAGE_MASK, e->pa, w->pte, w->context.satp);
 }
 
@@ -321,6 +322,13 @@ static uint32_t get(const uint8_t *at, unsigned size)
 static void put(uint8_t *at, unsigned size, uint32_t value)
 {
     memcpy(at, &value, size);
+}
+
+bool mmu_fill(struct machine *m, uint32_t va, unsigned size, enum access access)
+{
+    struct place p;
+    return translate_slowly(m, va, size, access, &p) &&
+           tlb_slot(&m->tlb, va)->tag[access] == tlb_tag(va, m->context[access]);
 }
 
 bool mmu_fetch(struct machine *m, uint32_t va, uint32_t *word)

@@ -25,6 +25,7 @@ static void clear_entries(struct tlb *tlb)
 static void renumber_all(struct tlb *tlb)
 {
     clear_entries(tlb);
+    memset(tlb->superpages, 0, sizeof tlb->superpages);
     for (unsigned n = 0; n < TLB_CONTEXTS; n++)
         tlb->number[n] = n << 2;
     tlb->next_number = TLB_CONTEXTS;
@@ -99,24 +100,49 @@ static bool is_fenced(const struct tlb_context *context, const uint32_t *asid)
     return context && context->satp && (!asid || SATP_ASID(context->satp) == *asid);
 }
 
+/* Drops what an entry knows of the page (or with another mask: the 4 MiB) at va. */
+static void fence_slot(struct tlb *tlb, struct tlb_entry *e, uint32_t va, uint32_t mask,
+                       const uint32_t *asid)
+{
+    for (int a = 0; a < 3; a++)
+        if (((e->tag[a] ^ va) & mask) == 0 && is_fenced(tlb_context_of(tlb, e->tag[a]), asid))
+            e->tag[a] = 0;
+}
+
+static bool bit(const uint64_t *bits, unsigned n) { return bits[n / 64] >> n % 64 & 1; }
+static void set_bit(uint64_t *bits, unsigned n) { bits[n / 64] |= 1ull << n % 64; }
+
+void tlb_filled(struct tlb *tlb, uint32_t va, enum access access, unsigned level)
+{
+    if (access == ACCESS_FETCH)
+        set_bit(tlb->fetched, (va >> PAGE_SHIFT) % 1024);
+    if (level)
+        set_bit(tlb->superpages, va / SUPERPAGE_SIZE);
+}
+
+/* A 4 MiB page is in the TLB in parts of 4 KiB: all of them go. */
 static void fence_address(struct tlb *tlb, uint32_t va, const uint32_t *asid)
 {
-    struct tlb_entry *e = tlb_slot(tlb, va);
-    for (int a = 0; a < 3; a++)
-        if (((e->tag[a] ^ va) & ~PAGE_MASK) == 0 && is_fenced(tlb_context_of(tlb, e->tag[a]), asid))
-            e->tag[a] = 0;
+    bool parts = bit(tlb->superpages, va / SUPERPAGE_SIZE);
+    if (parts)
+        for (int i = 0; i < TLB_ENTRIES; i++)
+            fence_slot(tlb, &tlb->entry[i], va, ~(SUPERPAGE_SIZE - 1), asid);
+    else
+        fence_slot(tlb, tlb_slot(tlb, va), va, ~PAGE_MASK, asid);
+    if (!parts && !bit(tlb->fetched, (va >> PAGE_SHIFT) % 1024))
+        return;
+    for (unsigned n = 1; n < tlb->contexts; n++)
+        if (is_fenced(&tlb->context[n], asid))
+            outdate(tlb, n, false);
 }
 
 void tlb_fence(struct tlb *tlb, const uint32_t *va, const uint32_t *asid)
 {
-    if (va)
+    if (va) {
         fence_address(tlb, *va, asid);
-    for (unsigned n = 1; n < tlb->contexts; n++) {
-        if (!is_fenced(&tlb->context[n], asid))
-            continue;
-        if (va)
-            outdate(tlb, n, false);
-        else
-            renumber(tlb, n);
+        return;
     }
+    for (unsigned n = 1; n < tlb->contexts; n++)
+        if (is_fenced(&tlb->context[n], asid))
+            renumber(tlb, n);
 }

@@ -51,8 +51,11 @@ struct tlb {
     uint8_t next;                             /* to be dropped next */
     uint32_t next_number;
     uint64_t misses;
-    /* For who remembers translations elsewhere: another value whenever translations of the context
-     * may have become invalid; and the same, but for fences of a single address. */
+    /* Addresses that instructions were fetched from (by page, modulo) and parts of 4 MiB pages that
+     * were entered, since all was cleared: a fence of one address elsewhere concerns less. */
+    uint64_t fetched[1024 / 64], superpages[1024 / 64];
+    /* For who remembers translations elsewhere: another value whenever translations for fetching in
+     * this context may have become invalid; and whenever all of its translations may. */
     uint32_t generation[TLB_CONTEXTS], upheaval[TLB_CONTEXTS];
     uint32_t changes; /* counts all of them, and changes of context */
 };
@@ -76,6 +79,9 @@ static inline uint32_t tlb_tag(uint32_t va, uint32_t number)
 
 /* The context of a tag; NULL: the entry answers nobody (any longer). */
 const struct tlb_context *tlb_context_of(const struct tlb *tlb, uint32_t tag);
+
+/* To be told of each entry that is filled: what for, and from a leaf of which level. */
+void tlb_filled(struct tlb *tlb, uint32_t va, enum access access, unsigned level);
 
 void tlb_flush(struct tlb *tlb);
 /* Forgets permissions to write to the page at `host`. */

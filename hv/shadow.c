@@ -84,13 +84,14 @@ static bool same_key(const struct tlb_context *a, const struct tlb_context *b)
 static void set_clear(struct shadow *s, struct shadow_set *set)
 {
     uint32_t *root = table_at(s, set->root);
-    for (unsigned i = 0; i < 1024 && set->tables; i++) {
-        if (!(root[i] & PTE_V))
-            continue;
-        table_release(s, frame_of(root[i]));
-        root[i] = 0;
-        set->tables--;
-        s->work++;
+    for (unsigned word = 0; word < 1024 / 64 && set->tables; word++) {
+        for (; set->pointers[word]; set->pointers[word] &= set->pointers[word] - 1) {
+            unsigned i = 64 * word + (unsigned)__builtin_ctzll(set->pointers[word]);
+            table_release(s, frame_of(root[i]));
+            root[i] = 0;
+            set->tables--;
+            s->work++;
+        }
     }
     set->entries = 0;
 }
@@ -208,6 +209,7 @@ static void fill(struct shadow *s, uint32_t va, uint32_t hpa, uint32_t flags)
     if (!leaf) {
         uint32_t table = table_make(s, set);
         table_at(s, set->root)[VPN(va, 1)] = pointer_to(table);
+        set->pointers[VPN(va, 1) / 64] |= 1ull << VPN(va, 1) % 64;
         set->tables++;
         s->work++;
         leaf = table_at(s, table);
@@ -220,7 +222,8 @@ static void fill(struct shadow *s, uint32_t va, uint32_t hpa, uint32_t flags)
     s->work++;
     note(s, old & PTE_V ? SHADOW_UPGRADED : SHADOW_FILLED, reason_for(old, new), va & ~PAGE_MASK,
          old, new);
-    s->hw->ops->flush(s->hw, &va);
+    if (old & PTE_V) /* an entry that was not valid is remembered by no hardware of ours */
+        s->hw->ops->flush(s->hw, &va);
 }
 
 enum shadow_outcome shadow_fault(struct shadow *s, uint32_t va, enum access access,

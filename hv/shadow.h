@@ -28,6 +28,7 @@ struct shadow_set {
     uint32_t tables;        /* leaf tables below the root */
     uint32_t entries;       /* leaf entries filled */
     uint64_t used;          /* when it was last entered, for choosing a victim */
+    uint64_t pointers[1024 / 64]; /* a bit for each entry of the root that is in use */
 };
 
 /* The newest change, for the exit log and the drawing. */

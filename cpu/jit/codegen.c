@@ -504,6 +504,7 @@ static struct site *look_up(struct translation *t, const struct insn *i, enum ac
     get(t, RAX, i->rs1);
     if (i->imm)
         emit_alu_imm(e, ALU_ADD, RAX, i->imm);
+    s->retry = e->at;
     emit_mov(e, RCX, RAX);
     emit_shift_imm(e, SHIFT_RIGHT, RCX, PAGE_SHIFT - 5);
     emit_alu_imm(e, ALU_AND, RCX, (TLB_ENTRIES - 1) << 5);

@@ -110,6 +110,50 @@ static uint64_t interpret(struct jit *jit, uint32_t number, uint32_t remaining)
     return (uintptr_t)jit->run + s->resume;
 }
 
+/* The TLB has missed at va. Returns where to go on: to look again, or to the interpreter. A site that
+ * cannot be helped this way a few times asks the interpreter at once from then on. */
+static uint64_t fill(struct jit *jit, uint32_t number, uint32_t va, uint32_t remaining)
+{
+    enum { REFUSALS = 3 };
+    struct site *s = &jit->site[number];
+    struct machine *m = jit->machine;
+    enum access access =
+        isa_rows[interp_decode(m, s->word)->op].format == FORMAT_S ? ACCESS_WRITE : ACCESS_READ;
+    unsigned size = 1u << (s->word >> 12 & 3); /* funct3 of loads and stores */
+    m->hart.executed = jit->end - remaining - s->undo;
+    m->hart.pc = s->pc;
+    if (va % size == 0 && mmu_fill(m, va, size, access))
+        return (uintptr_t)jit->run + s->retry;
+    if (++s->faults > REFUSALS)
+        emit_patch(jit->write, s->fault, s->stub);
+    return (uintptr_t)jit->run + s->stub;
+}
+
+/* EDX = number of the site, EAX = address. Keeps only what a C function may change. */
+static void make_fill(struct jit *jit)
+{
+    static const uint8_t lost_in_calls[] = {RSI, RDI, R8, R9, R10, R11};
+    struct emitter *e = &jit->emit;
+    jit->fill = e->at;
+    for (unsigned i = 0; i < sizeof lost_in_calls; i++)
+        push(e, lost_in_calls[i]);
+    push(e, RAX);
+    store_field(jit, RSP, RCX, &jit->ras);
+    load_field(jit, RSP, RCX, &jit->host_sp);
+    emit_mov(e, RSI, RDX);
+    emit_mov(e, RDX, RAX);
+    emit_mov(e, RCX, R15);
+    emit_mov_imm64(e, RDI, (uintptr_t)jit);
+    emit_mov_imm64(e, RAX, (uintptr_t)fill);
+    emit_rr(e, 0xff, 2, RAX); /* call rax */
+    emit_rr64(e, 0x8b, RCX, RAX);
+    load_field(jit, RSP, RDX, &jit->ras);
+    pop(e, RAX);
+    for (unsigned i = sizeof lost_in_calls; i-- > 0;)
+        pop(e, lost_in_calls[i]);
+    emit_rr(e, 0xff, 4, RCX); /* jmp rcx */
+}
+
 /* EDX = number of the site. */
 static void make_slow(struct jit *jit, uint32_t leave_stored)
 {
@@ -160,6 +204,7 @@ void jit_make_glue(struct jit *jit)
     make_enter(jit);
     uint32_t stored = make_leave(jit);
     make_slow(jit, stored);
+    make_fill(jit);
     make_lost(jit, &jit->bottom);
     jit->glue_end = jit->emit.at;
 }

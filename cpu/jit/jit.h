@@ -68,6 +68,7 @@ struct site {
     uint32_t fault;   /* host instruction that may fault, or that jumps to the stub */
     uint32_t stub;    /* the call of the interpreter, where a fault goes on */
     uint32_t resume;  /* behind the instruction */
+    uint32_t retry;   /* where it looks into the TLB; 0: it does not */
     uint16_t undo;    /* instructions of the block from this one on */
     uint8_t faults;   /* how often the host's MMU has refused, up to 255 */
     uint8_t length;   /* of the host's access: 0 if it is none */
@@ -113,7 +114,7 @@ struct jit {
     uint8_t *write, *run;   /* two mappings of the code: one writable, one executable */
     struct emitter emit;
     uint32_t glue_end;      /* where blocks begin */
-    uint32_t enter, leave, slow, lost, bottom; /* in the glue */
+    uint32_t enter, leave, slow, fill, lost, bottom; /* in the glue */
 
     struct block *block;    /* below 2 GiB, so that gates can name it */
     struct link *link;

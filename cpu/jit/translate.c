@@ -147,8 +147,15 @@ static void site_stubs(struct translation *t)
         if (s->stub)
             continue;
         jit_call_interpreter(t, s);
-        if (!s->length) /* the TLB's miss is a jump to here */
-            emit_target(t->e, s->fault, s->stub);
+        if (s->length)
+            continue;
+        /* The jump of the TLB's miss leads to where the TLB is filled, if it can be. */
+        emit_target(t->e, s->fault, s->retry ? t->e->at : s->stub);
+        if (s->retry) {
+            emit8(t->e, 0xb8 | RDX);
+            emit32(t->e, n);
+            emit_jmp_to(t->e, t->jit->fill);
+        }
     }
 }
 
