@@ -4,6 +4,8 @@
 # shellcheck source=tests/e2e/lib.sh
 . "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/e2e/lib.sh"
 [ -n "$RISCV_CC" ] || skip_all "no RISC-V compiler"
+[ -e "$top_srcdir/samples/bench/kernels.def" ] || [ -e "$samples/bench/kernels.def" ] ||
+    skip_all "no list of kernels"
 
 says() { grep -q -- "$1" "$out"; }
 complains() { grep -q -- "$1" "$err"; }
