@@ -104,6 +104,7 @@ void vitrine_drawing_view_refresh(VitrineDrawingView *view)
         for (int i = 0; i < 3; i++)
             session_view_table(view->session, (enum view_table_kind)i, &view->table[i]);
         break;
+    case DRAWING_CHART: break; /* not a view of a session */
     }
     describe(view);
     gtk_widget_queue_draw(view->area);
