@@ -37,7 +37,8 @@ EXTRA_DIST += %D%/README.md $(SAMPLES_SUPPORT) \
 	$(SAMPLES_FIRMWARE) $(SAMPLES_KERNEL) $(SAMPLES_KERNEL_H) $(SAMPLES_FILES) \
 	$(SAMPLES_USER_COMMON) $(SAMPLES_USER:%=%D%/minios/user/%.c) %D%/minios/user/user.h \
 	%D%/minios/README.md %D%/minios/minios.ld %D%/minios/mkfs.c \
-	%D%/minios/session.expect %D%/minios/session-nodisk.expect
+	%D%/minios/session.expect %D%/minios/session-nodisk.expect \
+	%D%/linux/build.sh %D%/linux/config %D%/linux/initramfs.list %D%/linux/init.c
 CLEANFILES += $(SAMPLES_MAIN) $(SAMPLES_OTHER) $(SAMPLES_BETWEEN)
 
 if HAVE_RISCV_CC

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Builds a Linux kernel that runs as a guest: samples/linux/build.sh [--install] [OUTDIR]
 #
-# From Debian's source package, with Debian's cross compiler, for RV32IMA with Sv32. The kernel holds
-# its own root file system, in which init.c is the only program; so the result is one file. In OUTDIR
-# (default: build/samples/linux):
+# From Debian's source package, with Debian's cross compiler, for RV32IMA with Sv32. The kernel
+# holds its own root file system, in which init.c is the only program; so the result is one file. In
+# OUTDIR (default: build/samples/linux):
 #
 #   Image      the kernel as a flat image
 #   linux.elf  the same with its symbols, placed where it is loaded

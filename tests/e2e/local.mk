@@ -6,6 +6,7 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/compare.sh \
 	%D%/debug.sh \
 	%D%/gdb.sh \
+	%D%/linux.sh \
 	%D%/minios.sh \
 	%D%/options.sh \
 	%D%/report.sh \
