@@ -97,11 +97,14 @@ struct jump {
 /* What is known of one data context (number in the TLB) and its window. */
 struct space {
     uint8_t *base;          /* 4 GiB of addresses, or NULL */
-    uint8_t *region;        /* by 4 MiB: is anything mapped there? */
+    struct window_page *page; /* by page of memory: where it is mapped */
+    uint64_t *mapped_bits;  /* by guest page: a bit if it is mapped */
+    uint8_t *region;        /* by 4 MiB: REGION_ flags */
     uint32_t upheaval;      /* of the TLB context, when last looked at */
     uint32_t mapped;        /* mappings made */
     uint64_t steady;        /* instructions executed since the last change */
     uint64_t patience;      /* how many there must be before the window is used */
+    uint32_t misses;        /* since then */
     bool used;
 };
 
@@ -224,8 +227,8 @@ struct space *jit_window(struct jit *jit, uint64_t executed);
 void jit_window_missed(struct jit *jit, struct site *site, uint32_t va, enum access access);
 /* sfence.vma of one address. */
 void jit_window_fence(struct jit *jit, uint32_t va);
-/* Forgets all mappings of all windows. */
-void jit_windows_drop(struct jit *jit);
+/* Code was translated from this page of memory: no window may write to it. */
+void jit_window_protect(struct jit *jit, uint32_t page);
 
 /* SIGSEGV: while set, faults of this translator's code go to their sites. Thread-local. */
 void jit_catch_faults(struct jit *jit);

@@ -192,7 +192,7 @@ struct block *jit_translate(struct jit *jit, const uint8_t *host, bool fast)
     open_block(&t, &to_again, &to_no_budget);
     body(&t, host);
     if (m->ram.code->epoch != watched) /* the page may be mapped for writing */
-        jit_windows_drop(jit);
+        jit_window_protect(jit, t.block->page);
     t.block->insns = (uint16_t)t.index;
     side_exits(&t);
     close_block(&t, to_again, to_no_budget);

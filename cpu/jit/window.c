@@ -32,17 +32,55 @@ enum {
     NEIGHBOURS = 256,          /* pages looked at on either side of one that is mapped */
     REFUSALS = 3,              /* a site that faults so often in vain calls the interpreter at once */
     REGIONS = 1 << 10,         /* of 4 MiB */
+    PAGES = 1 << 20,
+    MISSES_FREE = 64,          /* misses allowed however short the window's use was */
+    MISS_COST = 1 << 14,       /* instructions that a miss must be worth */
+};
+enum { REGION_MAPPED = 1, REGION_SUPERPAGE = 2 };
+
+/* Where a page of memory is mapped in a window. If in several places, the window is dropped when one
+ * must be found. */
+struct window_page {
+    uint32_t va;
+    bool used, several;
 };
 
 /* ---- mapping ------------------------------------------------------------------------------ */
 
-static bool reserve(struct space *s)
+static void *map_zeroed(size_t size)
+{
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+static void forget_space(struct space *s, const struct machine *m)
+{
+    if (s->base)
+        munmap(s->base, WINDOW_SIZE + GUARD);
+    if (s->mapped_bits)
+        munmap(s->mapped_bits, PAGES / 8);
+    if (s->page)
+        munmap(s->page, m->ram.size / RAM_PAGE * sizeof *s->page);
+    free(s->region);
+    s->base = NULL;
+    s->mapped_bits = NULL;
+    s->page = NULL;
+    s->region = NULL;
+}
+
+static bool reserve(struct space *s, const struct machine *m)
 {
     void *at = mmap(NULL, WINDOW_SIZE + GUARD, PROT_NONE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     s->base = at == MAP_FAILED ? NULL : at;
-    s->region = s->base ? calloc(REGIONS, sizeof *s->region) : NULL;
-    return s->region;
+    s->mapped_bits = map_zeroed(PAGES / 8);
+    s->page = map_zeroed(m->ram.size / RAM_PAGE * sizeof *s->page);
+    s->region = calloc(REGIONS, sizeof *s->region);
+    if (s->base && s->mapped_bits && s->page && s->region)
+        return true;
+    forget_space(s, m);
+    return false;
 }
 
 static void unmap(struct space *s, uint32_t va, uint64_t size)
@@ -51,28 +89,29 @@ static void unmap(struct space *s, uint32_t va, uint64_t size)
          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
-static void drop(struct space *s)
+static void clear_region(struct space *s, unsigned region)
+{
+    if (s->region[region])
+        memset(&s->mapped_bits[region * (SUPERPAGE_SIZE / RAM_PAGE / 64)], 0,
+               SUPERPAGE_SIZE / RAM_PAGE / 8);
+    s->region[region] = 0;
+}
+
+static void drop(struct space *s, const struct machine *m)
 {
     if (s->mapped) {
         unmap(s, 0, WINDOW_SIZE);
-        memset(s->region, 0, REGIONS * sizeof *s->region);
+        for (unsigned region = 0; region < REGIONS; region++)
+            clear_region(s, region);
+        memset(s->page, 0, m->ram.size / RAM_PAGE * sizeof *s->page);
     }
     s->mapped = 0;
 }
 
-void jit_windows_drop(struct jit *jit)
-{
-    for (int n = 0; n < TLB_CONTEXTS; n++)
-        drop(&jit->space[n]);
-}
-
 void jit_windows_free(struct jit *jit)
 {
-    for (int n = 0; n < TLB_CONTEXTS; n++) {
-        if (jit->space[n].base)
-            munmap(jit->space[n].base, WINDOW_SIZE + GUARD);
-        free(jit->space[n].region);
-    }
+    for (int n = 0; n < TLB_CONTEXTS; n++)
+        forget_space(&jit->space[n], jit->machine);
 }
 
 /* ---- when a window is used ---------------------------------------------------------------- */
@@ -84,24 +123,35 @@ static bool allowed(const struct jit *jit)
     return m->ram.fd >= 0 && !m->config.misaligned_trap && !m->debug.count && !data_events;
 }
 
+/* Back to the table, and a longer wait before the next try. */
+static void stop_using(struct space *s, const struct machine *m)
+{
+    drop(s, m);
+    if (s->used && s->patience < PATIENCE_LIMIT)
+        s->patience *= 2;
+    s->used = false;
+    s->steady = 0;
+    s->misses = 0;
+}
+
 struct space *jit_window(struct jit *jit, uint64_t executed)
 {
     const struct machine *m = jit->machine;
     unsigned number = m->data_context;
     struct space *s = &jit->space[number];
     if (s->upheaval != m->tlb.upheaval[number]) {
-        drop(s);
-        if (s->used && s->patience < PATIENCE_LIMIT)
-            s->patience *= 2;
         s->upheaval = m->tlb.upheaval[number];
-        s->used = false;
-        s->steady = 0;
+        stop_using(s, m);
     }
     s->steady += executed;
+    if (s->used && s->misses > MISSES_FREE + s->steady / MISS_COST)
+        stop_using(s, m);
     if (!s->patience)
         s->patience = PATIENCE;
-    if (!s->used && s->steady > s->patience && allowed(jit))
-        s->used = s->base || reserve(s);
+    if (!s->used && s->steady > s->patience && allowed(jit)) {
+        s->used = s->base || reserve(s, m);
+        s->steady = 0;
+    }
     return s->used ? s : NULL;
 }
 
@@ -137,10 +187,22 @@ static uint32_t neighbours(struct machine *m, uint32_t va, uint32_t pa, bool wri
     return n;
 }
 
-static void note_regions(struct space *s, uint32_t va, uint64_t size)
+static void note_page(struct space *s, uint32_t page, uint32_t va, unsigned level)
 {
-    for (uint64_t at = va & ~(SUPERPAGE_SIZE - 1); at < va + size; at += SUPERPAGE_SIZE)
-        s->region[at / SUPERPAGE_SIZE] = 1;
+    struct window_page *p = &s->page[page];
+    p->several = p->used && (p->several || p->va != va);
+    p->va = va;
+    p->used = true;
+    s->mapped_bits[va / RAM_PAGE / 64] |= 1ull << va / RAM_PAGE % 64;
+    s->region[va / SUPERPAGE_SIZE] |= level ? REGION_MAPPED | REGION_SUPERPAGE : REGION_MAPPED;
+}
+
+/* The level of the leaf that maps va. */
+static unsigned leaf_level(struct machine *m, uint32_t va)
+{
+    struct walk w = {.context = mmu_context(m, ACCESS_READ), .access = ACCESS_READ,
+                     .look_only = true};
+    return mmu_walk(m, va, &w) ? w.level : 1;
 }
 
 static bool map_page(struct jit *jit, struct space *s, uint32_t va, const struct tlb_entry *e,
@@ -150,17 +212,21 @@ static bool map_page(struct jit *jit, struct space *s, uint32_t va, const struct
     uint32_t page = va & ~PAGE_MASK;
     uint32_t before = neighbours(m, page, e->pa, writable, -1);
     uint32_t after = neighbours(m, page, e->pa, writable, 1);
-    uint32_t first = page - before * RAM_PAGE;
-    uint64_t size = (uint64_t)(before + 1 + after) * RAM_PAGE;
+    uint32_t count = before + 1 + after, first = page - before * RAM_PAGE;
     off_t offset = (e->host - m->ram.mapping) - (off_t)before * RAM_PAGE;
     int rights = writable ? PROT_READ | PROT_WRITE : PROT_READ;
     if (s->mapped == MAPPINGS)
-        drop(s);
-    void *at = mmap(s->base + first, size, rights, MAP_SHARED | MAP_FIXED, m->ram.fd, offset);
+        drop(s, m);
+    void *at = mmap(s->base + first, (size_t)count * RAM_PAGE, rights, MAP_SHARED | MAP_FIXED,
+                    m->ram.fd, offset);
     if (at == MAP_FAILED)
         return false;
     s->mapped++;
-    note_regions(s, first, size);
+    for (uint32_t n = 0; n < count; n++) {
+        uint32_t at_va = first + n * RAM_PAGE;
+        bool begins = n == 0 || at_va % SUPERPAGE_SIZE == 0;
+        note_page(s, (uint32_t)(offset / RAM_PAGE) + n, at_va, begins ? leaf_level(m, at_va) : 0);
+    }
     return true;
 }
 
@@ -182,6 +248,7 @@ void jit_window_missed(struct jit *jit, struct site *site, uint32_t va, enum acc
     bool readable = e->tag[ACCESS_READ] == tlb_tag(va, m->context[ACCESS_READ]);
     if (!s->used || site->faults > REFUSALS)
         return;
+    s->misses++;
     if ((access == ACCESS_WRITE ? writable : readable || writable) &&
         map_page(jit, s, va, e, writable))
         return;
@@ -191,14 +258,45 @@ void jit_window_missed(struct jit *jit, struct site *site, uint32_t va, enum acc
 
 /* ---- forgetting --------------------------------------------------------------------------- */
 
+static void unmap_page(struct space *s, uint32_t va)
+{
+    unmap(s, va & ~PAGE_MASK, RAM_PAGE);
+    s->mapped_bits[va / RAM_PAGE / 64] &= ~(1ull << va / RAM_PAGE % 64);
+    s->mapped++; /* it may have cut a mapping in two */
+}
+
+static bool is_mapped(const struct space *s, uint32_t va)
+{
+    return s->mapped_bits[va / RAM_PAGE / 64] >> va / RAM_PAGE % 64 & 1;
+}
+
+/* The fence of an address in a 4 MiB page concerns all of that page. */
 void jit_window_fence(struct jit *jit, uint32_t va)
 {
     for (int n = 0; n < TLB_CONTEXTS; n++) {
         struct space *s = &jit->space[n];
-        if (!s->mapped || !s->region[va / SUPERPAGE_SIZE])
+        if (!s->mapped)
             continue;
-        unmap(s, va & ~(SUPERPAGE_SIZE - 1), SUPERPAGE_SIZE);
-        s->region[va / SUPERPAGE_SIZE] = 0;
+        if (s->region[va / SUPERPAGE_SIZE] & REGION_SUPERPAGE) {
+            unmap(s, va & ~(SUPERPAGE_SIZE - 1), SUPERPAGE_SIZE);
+            clear_region(s, va / SUPERPAGE_SIZE);
+        } else if (is_mapped(s, va)) {
+            unmap_page(s, va);
+        }
+    }
+}
+
+void jit_window_protect(struct jit *jit, uint32_t page)
+{
+    for (int n = 0; n < TLB_CONTEXTS; n++) {
+        struct space *s = &jit->space[n];
+        if (!s->mapped || !s->page[page].used)
+            continue;
+        if (s->page[page].several)
+            drop(s, jit->machine);
+        else
+            unmap_page(s, s->page[page].va);
+        s->page[page] = (struct window_page){0};
     }
 }
 
