@@ -124,7 +124,9 @@ bool machine_poll(struct machine *m)
     struct hart *h = &m->hart;
     if (m->stop != STOP_NONE)
         return false;
-    hart_update_timers(h);
+    /* Whoever changes a comparator updates the timers; else they change at the deadline only. */
+    if (h->executed >= h->clock.deadline || h->clock.host)
+        hart_update_timers(h);
     h->attention = false;
     if (h->waiting && !sleep_until_interrupt(m))
         return false;
