@@ -267,7 +267,8 @@ static void fill_tlb(struct machine *m, uint32_t va, const struct walk *w, uint8
 static bool translate_slowly(struct machine *m, uint32_t va, unsigned size, enum access access,
                              struct place *place)
 {
-    struct walk w = {.context = mmu_context(m, access), .access = access};
+    unsigned context = access == ACCESS_FETCH ? m->fetch_context : m->data_context;
+    struct walk w = {.context = m->tlb.context[context], .access = access};
     m->tlb.misses++;
     if (!mmu_walk(m, va, &w))
         return machine_raise(m, w.cause, va);

@@ -43,24 +43,9 @@ static bool entry_allows(uint8_t config, unsigned mode, enum access access)
     return config & needed[access];
 }
 
-/* Most kernels open everything by entry 0, which ends the search: 4 GiB of NAPOT or TOR, RWX. */
-static bool is_open(const struct pmp *pmp)
-{
-    const uint8_t all = PMP_R | PMP_W | PMP_X;
-    const uint32_t napot_4g = 0x1fffffff, tor_4g = 0x40000000;
-    uint8_t config = pmp->config[0];
-    if ((config & all) != all)
-        return false;
-    if ((config & PMP_A) == PMP_NAPOT)
-        return (pmp->address[0] & napot_4g) == napot_4g;
-    return (config & PMP_A) == PMP_TOR && pmp->address[0] >= tor_4g;
-}
-
-bool pmp_allows(const struct pmp *pmp, unsigned mode, enum access access, uint32_t pa,
+bool pmp_search(const struct pmp *pmp, unsigned mode, enum access access, uint32_t pa,
                 unsigned size)
 {
-    if (is_open(pmp))
-        return true;
     for (int n = 0; n < PMP_ENTRIES; n++) {
         struct range r = entry_range(pmp, n);
         if (r.size == 0 || pa + (uint64_t)size <= r.first || pa >= r.first + r.size)
@@ -75,7 +60,7 @@ bool pmp_allows(const struct pmp *pmp, unsigned mode, enum access access, uint32
 
 bool pmp_page_is_uniform(const struct pmp *pmp, uint32_t pa)
 {
-    if (is_open(pmp))
+    if (pmp_is_open(pmp))
         return true;
     uint64_t first = pa & ~PAGE_MASK, end = first + PAGE_SIZE;
     for (int n = 0; n < PMP_ENTRIES; n++) {

@@ -26,9 +26,28 @@ struct pmp {
     uint32_t address[PMP_ENTRIES]; /* bits 33..2 of the address */
 };
 
+/* Most kernels open everything by entry 0, which ends the search: 4 GiB of NAPOT or TOR, RWX. */
+static inline bool pmp_is_open(const struct pmp *pmp)
+{
+    const uint8_t all = PMP_R | PMP_W | PMP_X;
+    const uint32_t napot_4g = 0x1fffffff, tor_4g = 0x40000000;
+    uint8_t config = pmp->config[0];
+    if ((config & all) != all)
+        return false;
+    if ((config & PMP_A) == PMP_NAPOT)
+        return (pmp->address[0] & napot_4g) == napot_4g;
+    return (config & PMP_A) == PMP_TOR && pmp->address[0] >= tor_4g;
+}
+
 /* May `mode` do this access to all of pa .. pa + size - 1? */
-bool pmp_allows(const struct pmp *pmp, unsigned mode, enum access access, uint32_t pa,
+bool pmp_search(const struct pmp *pmp, unsigned mode, enum access access, uint32_t pa,
                 unsigned size);
+static inline bool pmp_allows(const struct pmp *pmp, unsigned mode, enum access access,
+                              uint32_t pa, unsigned size)
+{
+    return pmp_is_open(pmp) || pmp_search(pmp, mode, access, pa, size);
+}
+
 /* Does every byte of the 4 KiB page at pa have the same rights? If not, it cannot be cached. */
 bool pmp_page_is_uniform(const struct pmp *pmp, uint32_t pa);
 

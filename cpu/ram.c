@@ -94,13 +94,10 @@ void ram_clear(struct ram *ram)
     memset(ram->page, 0, ram->size / PAGE_SIZE * sizeof *ram->page);
 }
 
-uint8_t *ram_page(struct ram *ram, uint32_t pa)
+uint8_t *ram_touch(struct ram *ram, uint32_t pa)
 {
-    if (!ram_has(ram, pa))
-        return NULL;
     uint32_t index = (pa - ram->base) >> PAGE_SHIFT;
-    if (!ram->page[index])
-        ram->page[index] = ram->allot(ram->context, index);
+    ram->page[index] = ram->allot(ram->context, index);
     return ram->page[index];
 }
 

@@ -78,7 +78,9 @@ void ram_underive(struct ram *ram);
 
 /* Host address of the page that holds physical address `pa`, which need not be page-aligned.
  * NULL: not RAM, or no memory left. */
-uint8_t *ram_page(struct ram *ram, uint32_t pa);
+static inline uint8_t *ram_page(struct ram *ram, uint32_t pa);
+/* Its slow half: the page was not touched yet. */
+uint8_t *ram_touch(struct ram *ram, uint32_t pa);
 
 /* For readers that must not change anything: NULL also for a page never touched. */
 const uint8_t *ram_peek(const struct ram *ram, uint32_t pa);
@@ -86,6 +88,15 @@ const uint8_t *ram_peek(const struct ram *ram, uint32_t pa);
 /* Copies across pages. false (and nothing copied) if the range is not wholly RAM. */
 bool ram_read(const struct ram *ram, uint32_t pa, void *bytes, size_t count);
 bool ram_write(struct ram *ram, uint32_t pa, const void *bytes, size_t count);
+
+static inline uint8_t *ram_page(struct ram *ram, uint32_t pa)
+{
+    uint32_t at = pa - ram->base;
+    if (at >= ram->size)
+        return NULL;
+    uint8_t *page = ram->page[at / RAM_PAGE];
+    return page ? page : ram_touch(ram, pa);
+}
 
 /* The slow half of ram_changed(). */
 void ram_code_changed(struct ram_code *code, const uint8_t *host, size_t size);

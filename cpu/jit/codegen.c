@@ -505,6 +505,8 @@ static struct site *look_up(struct translation *t, const struct insn *i, enum ac
     if (i->imm)
         emit_alu_imm(e, ALU_ADD, RAX, i->imm);
     s->retry = e->at;
+    s->access = (uint8_t)access;
+    s->size = (uint8_t)size;
     emit_mov(e, RCX, RAX);
     emit_shift_imm(e, SHIFT_RIGHT, RCX, PAGE_SHIFT - 5);
     emit_alu_imm(e, ALU_AND, RCX, (TLB_ENTRIES - 1) << 5);

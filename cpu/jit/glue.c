@@ -117,12 +117,9 @@ static uint64_t fill(struct jit *jit, uint32_t number, uint32_t va, uint32_t rem
     enum { REFUSALS = 3 };
     struct site *s = &jit->site[number];
     struct machine *m = jit->machine;
-    enum access access =
-        isa_rows[interp_decode(m, s->word)->op].format == FORMAT_S ? ACCESS_WRITE : ACCESS_READ;
-    unsigned size = 1u << (s->word >> 12 & 3); /* funct3 of loads and stores */
     m->hart.executed = jit->end - remaining - s->undo;
     m->hart.pc = s->pc;
-    if (va % size == 0 && mmu_fill(m, va, size, access))
+    if (va % s->size == 0 && mmu_fill(m, va, s->size, s->access))
         return (uintptr_t)jit->run + s->retry;
     if (++s->faults > REFUSALS)
         emit_patch(jit->write, s->fault, s->stub);

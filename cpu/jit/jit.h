@@ -72,6 +72,8 @@ struct site {
     uint16_t undo;    /* instructions of the block from this one on */
     uint8_t faults;   /* how often the host's MMU has refused, up to 255 */
     uint8_t length;   /* of the host's access: 0 if it is none */
+    uint8_t access;   /* enum access, if it looks into the TLB */
+    uint8_t size;     /* the same: bytes */
 };
 
 struct block {
