@@ -130,6 +130,7 @@ struct jit {
     uint8_t *unstable;      /* by page of memory: how often code in it was overwritten */
     uint8_t *heat;
     struct jump *jumps;     /* JUMP_TABLES * JUMP_CACHE, below 2 GiB so that code can name it */
+    uint32_t *known;        /* by jump: number of the block */
 
     uint8_t host_of[32];    /* host register of a guest register, NO_REGISTER: in memory */
     uint32_t weight[32];    /* register uses seen where the budget ended */

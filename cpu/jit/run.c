@@ -81,6 +81,7 @@ static void jit_release(struct machine *m)
     unmap(jit->link, LINKS * sizeof *jit->link);
     unmap(jit->site, SITES * sizeof *jit->site);
     unmap(jit->jumps, (size_t)JUMP_TABLES * JUMP_CACHE * sizeof *jit->jumps);
+    unmap(jit->known, (size_t)JUMP_TABLES * JUMP_CACHE * sizeof *jit->known);
     unmap(jit->stack, RETURN_STACK);
     free(jit->hash);
     free(jit->page);
@@ -98,11 +99,12 @@ static bool allocate(struct jit *jit, uint32_t pages)
     jit->site = map_zeroed(SITES * sizeof *jit->site);
     jit->jumps = map_low((size_t)JUMP_TABLES * JUMP_CACHE * sizeof *jit->jumps);
     jit->stack = map_zeroed(RETURN_STACK);
+    jit->known = map_zeroed((size_t)JUMP_TABLES * JUMP_CACHE * sizeof *jit->known);
     jit->hash = calloc(BLOCK_HASH, sizeof *jit->hash);
     jit->page = calloc(pages, sizeof *jit->page);
     jit->unstable = calloc(pages, sizeof *jit->unstable);
     jit->heat = calloc(HEAT, sizeof *jit->heat);
-    return jit->block && jit->link && jit->site && jit->jumps && jit->stack && jit->hash &&
+    return jit->block && jit->link && jit->site && jit->jumps && jit->known && jit->stack && jit->hash &&
            jit->page && jit->unstable && jit->heat;
 }
 
@@ -269,6 +271,7 @@ static void remember_jump(struct jit *jit, const struct block *b)
 {
     struct jump *jump = &jit_jumps(jit, b)[(b->pc >> 2) % JUMP_CACHE];
     *jump = (struct jump){b->pc, (uintptr_t)jit->run + b->gate};
+    jit->known[jump - jit->jumps] = (uint32_t)(b - jit->block);
 }
 
 /* Enters at `code` and takes down how it came back. Returns the link to chain, if any. */
@@ -307,13 +310,16 @@ static uint32_t look_up(struct jit *jit, uint64_t limit, bool fast, struct link 
     return 0;
 }
 
-/* The gate of the block at pc, if indirect jumps know it; else 0. */
-static uint32_t known_gate(const struct jit *jit, bool fast)
+/* The entry of the block at pc, if indirect jumps know it and its gate is open; else 0. */
+static uint32_t known_entry(const struct jit *jit, bool fast)
 {
     const struct machine *m = jit->machine;
     struct block key = {.context = (uint8_t)m->fetch_context, .fast = fast};
     const struct jump *jump = &jit_jumps(jit, &key)[(m->hart.pc >> 2) % JUMP_CACHE];
-    return jump->pc == m->hart.pc ? (uint32_t)(jump->code - (uintptr_t)jit->run) : 0;
+    if (jump->pc != m->hart.pc)
+        return 0;
+    const struct block *b = &jit->block[jit->known[jump - jit->jumps]];
+    return b->generation == m->tlb.generation[m->fetch_context] ? b->entry : 0;
 }
 
 static void run_translated(struct jit *jit, uint64_t limit)
@@ -325,7 +331,7 @@ static void run_translated(struct jit *jit, uint64_t limit)
     while (h->executed < limit && !h->attention) {
         struct space *space = jit_window(jit, h->executed - before);
         before = h->executed;
-        uint32_t code = kind == EXIT_DONE ? known_gate(jit, space) : 0;
+        uint32_t code = kind == EXIT_DONE ? known_entry(jit, space) : 0;
         if (!code)
             code = look_up(jit, limit, space, from);
         from = NULL;
