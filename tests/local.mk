@@ -38,7 +38,7 @@ if HAVE_CHECK
 %C%_test_virtio_LDADD = $(%C%_unit_libs)
 # Bare and virtual, instruction by instruction.
 %C%_unit_tests += %D%/test-equivalence
-%C%_test_equivalence_SOURCES = %D%/test-equivalence.c %D%/lockstep.c %D%/lockstep.h \
+%C%_test_equivalence_SOURCES = %D%/test-equivalence.c %D%/tap.h %D%/lockstep.c %D%/lockstep.h \
 	%D%/random-program.c %D%/random-program.h
 %C%_test_equivalence_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Tables of state against the structs' debug information; saving and loading.

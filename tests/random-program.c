@@ -28,12 +28,24 @@ uint32_t random_below(uint64_t *state, uint32_t bound)
 #define AT_LOTTERY 0x80000c00u /* words that the trap handlers draw from */
 #define AT_CODE    0x80010000u
 #define AT_DATA    0x80020000u /* 16 pages */
+#define AT_FUNC    0x80030000u /* functions: the same places in four pages, other code */
+#define AT_CALLED  0x80038000u /* where they are called: one of the four, by address space; bare: a
+                                * fifth page of functions */
 #define AT_ROOT    0x80080000u /* three root tables */
 #define AT_LEAF    0x80083000u /* a leaf table for each */
 #define ALIAS      0x40000000u /* data again, at another virtual address */
 #define SUPER      0xc0000000u /* all RAM as one 4 MiB page */
 
-enum { ROOTS = 3 };
+enum {
+    ROOTS = 3,       /* the ASID of each is its number */
+    FUNC_PAGES = 4,
+    FUNCS = 16,      /* in a page */
+    FUNC_INSNS = 64, /* between two functions */
+    LEAF_CALLED = (AT_CALLED >> 12) & 0x3ff, /* entry of the leaf tables */
+    LEAF_FUNC = (AT_FUNC >> 12) & 0x3ff,
+    LOOP_COUNTER = 27, /* written by loops only */
+    REGISTERS = 27,    /* 0.. are anybody's; 28.. are the handlers' and scratch */
+};
 
 /* ---- assembling --------------------------------------------------------------------------- */
 
@@ -73,7 +85,9 @@ static uint32_t row(enum insn_op op)
 }
 
 struct writer {
-    uint32_t *at;
+    uint32_t *at, *start;
+    uint16_t *soft; /* indices of instructions that other ones may overwrite; or NULL */
+    unsigned softs, options;
 };
 
 static void emit(struct writer *w, uint32_t word)
@@ -95,41 +109,75 @@ static void emit_csr(struct writer *w, enum insn_op op, unsigned rd, unsigned cs
 
 /* ---- trap handlers ------------------------------------------------------------------------ */
 
-/*
- * x28..x31 belong to the handlers. A trap at a fetch goes on at a random place of the code, any
- * other behind the instruction (interrupts: at it). Then bits of a random number are put into
- * xstatus, so that xRET ends in a random mode with random SUM, MXR, MPRV ...
- */
-static void make_handler(uint32_t *to, uint32_t at, bool is_m)
+/* A timer interrupt is answered by another one soon: the comparator = time + 8 .. 135 ticks. */
+static void make_timer_answer(struct writer *w, bool is_m)
 {
-    struct writer w = {to};
-    unsigned cause = is_m ? CSR_MCAUSE : CSR_SCAUSE, epc = is_m ? CSR_MEPC : CSR_SEPC;
+    emit(w, i_type(row(OP_andi), 28, 30, 127));
+    emit_csr(w, OP_csrrs, 29, CSR_TIME, 0);
+    emit(w, r_type(row(OP_add), 28, 28, 29));
+    emit(w, i_type(row(OP_addi), 28, 28, 8));
+    if (is_m) {
+        emit_li(w, 29, VIRT_CLINT + 0x4000);
+        emit(w, s_type(row(OP_sw), 29, 28, 0));
+        emit(w, s_type(row(OP_sw), 29, 0, 4));
+    } else {
+        emit_csr(w, OP_csrrw, 0, CSR_STIMECMP, 28);
+        emit_csr(w, OP_csrrw, 0, CSR_STIMECMPH, 0);
+    }
+    emit_csr(w, OP_csrrci, 0, CSR_SIP, MIP_SSIP);
+}
+
+/* Bits of a random number go into xstatus, so that xRET ends in a random mode. */
+static void make_return(struct writer *w, bool is_m)
+{
     unsigned status = is_m ? CSR_MSTATUS : CSR_SSTATUS;
     uint32_t bits = is_m ? MSTATUS_MPP | MSTATUS_MPIE | MSTATUS_SUM | MSTATUS_MXR | MSTATUS_SPP |
                                MSTATUS_SPIE
                          : MSTATUS_SPP | MSTATUS_SPIE | MSTATUS_SUM | MSTATUS_MXR;
+    emit_li(w, 28, bits);
+    emit_csr(w, OP_csrrc, 0, status, 28);
+    emit(w, r_type(row(OP_and), 28, 28, 30));
+    emit_csr(w, OP_csrrs, 0, status, 28);
+    emit(w, row(is_m ? OP_mret : OP_sret));
+}
 
-    emit_li(&w, 31, AT_LOTTERY);
-    emit(&w, i_type(row(OP_lw), 30, 31, 0));
-    emit(&w, i_type(row(OP_slli), 29, 30, 13)); /* xorshift32 */
-    emit(&w, r_type(row(OP_xor), 30, 30, 29));
-    emit(&w, i_type(row(OP_srli), 29, 30, 17));
-    emit(&w, r_type(row(OP_xor), 30, 30, 29));
-    emit(&w, i_type(row(OP_slli), 29, 30, 5));
-    emit(&w, r_type(row(OP_xor), 30, 30, 29));
-    emit(&w, s_type(row(OP_sw), 31, 30, 0));
+static void make_lot(struct writer *w) /* xorshift32, in x30 */
+{
+    emit_li(w, 31, AT_LOTTERY);
+    emit(w, i_type(row(OP_lw), 30, 31, 0));
+    emit(w, i_type(row(OP_slli), 29, 30, 13));
+    emit(w, r_type(row(OP_xor), 30, 30, 29));
+    emit(w, i_type(row(OP_srli), 29, 30, 17));
+    emit(w, r_type(row(OP_xor), 30, 30, 29));
+    emit(w, i_type(row(OP_slli), 29, 30, 5));
+    emit(w, r_type(row(OP_xor), 30, 30, 29));
+    emit(w, s_type(row(OP_sw), 31, 30, 0));
+}
 
+/*
+ * x28..x31 belong to the handlers. A trap at a fetch goes on at a random place of the code, any
+ * other behind the instruction (interrupts: at it). After an interrupt and an illegal instruction
+ * everything is fenced: see fence_for().
+ */
+static void make_handler(uint32_t *to, bool is_m, unsigned options)
+{
+    struct writer w = {.at = to};
+    unsigned cause = is_m ? CSR_MCAUSE : CSR_SCAUSE, epc = is_m ? CSR_MEPC : CSR_SEPC;
+
+    make_lot(&w);
     emit_csr(&w, OP_csrrs, 29, cause, 0);
     emit(&w, i_type(row(OP_slti), 28, 29, 0)); /* interrupt? */
-    uint32_t *skip_interrupt = w.at++;
+    uint32_t *to_interrupt = w.at++;
     emit(&w, i_type(row(OP_sltiu), 28, 29, 2)); /* causes 0 and 1 */
     uint32_t *to_fetch = w.at++;
-    emit(&w, i_type(row(OP_addi), 29, 29, -12)); /* cause 12 */
+    emit(&w, i_type(row(OP_addi), 28, 29, -CAUSE_FETCH_PAGE));
     uint32_t *to_fetch_too = w.at++;
-    emit_csr(&w, OP_csrrs, 29, epc, 0);
-    emit(&w, i_type(row(OP_addi), 29, 29, 4));
-    emit_csr(&w, OP_csrrw, 0, epc, 29);
-    uint32_t *to_end = w.at++;
+    emit_csr(&w, OP_csrrs, 28, epc, 0);
+    emit(&w, i_type(row(OP_addi), 28, 28, 4));
+    emit_csr(&w, OP_csrrw, 0, epc, 28);
+    emit(&w, i_type(row(OP_addi), 28, 29, -CAUSE_ILLEGAL));
+    uint32_t *to_fence = w.at++;
+    make_return(&w, is_m);
 
     uint32_t *fetch = w.at;
     emit_li(&w, 28, (PROGRAM_INSNS - 1) * 4);
@@ -137,20 +185,19 @@ static void make_handler(uint32_t *to, uint32_t at, bool is_m)
     emit_li(&w, 29, AT_CODE);
     emit(&w, r_type(row(OP_add), 28, 28, 29));
     emit_csr(&w, OP_csrrw, 0, epc, 28);
+    make_return(&w, is_m);
 
-    uint32_t *end = w.at;
-    emit_li(&w, 28, bits);
-    emit_csr(&w, OP_csrrc, 0, status, 28);
-    emit(&w, r_type(row(OP_and), 28, 28, 30));
-    emit_csr(&w, OP_csrrs, 0, status, 28);
-    emit(&w, row(OP_sfence_vma)); /* see put_pte() */
-    emit(&w, row(is_m ? OP_mret : OP_sret));
+    uint32_t *interrupt = w.at;
+    if (!(options & PROGRAM_UNTIMED))
+        make_timer_answer(&w, is_m);
+    uint32_t *fence = w.at;
+    emit(&w, row(OP_sfence_vma));
+    make_return(&w, is_m);
 
-    *skip_interrupt = b_type(row(OP_bne), 28, 0, (int32_t)((end - skip_interrupt) * 4));
+    *to_interrupt = b_type(row(OP_bne), 28, 0, (int32_t)((interrupt - to_interrupt) * 4));
     *to_fetch = b_type(row(OP_bne), 28, 0, (int32_t)((fetch - to_fetch) * 4));
-    *to_fetch_too = b_type(row(OP_beq), 29, 0, (int32_t)((fetch - to_fetch_too) * 4));
-    *to_end = j_type(0, (int32_t)((end - to_end) * 4));
-    (void)at;
+    *to_fetch_too = b_type(row(OP_beq), 28, 0, (int32_t)((fetch - to_fetch_too) * 4));
+    *to_fence = b_type(row(OP_beq), 28, 0, (int32_t)((fence - to_fence) * 4));
 }
 
 /* ---- page tables -------------------------------------------------------------------------- */
@@ -176,6 +223,17 @@ static uint32_t leaf_for(uint64_t *r, uint32_t pa)
     return pa >> 12 << 10 | random_flags(r);
 }
 
+/* What the page of called functions is mapped to. */
+static uint32_t called_leaf(uint64_t *r)
+{
+    uint32_t pa = AT_FUNC + random_below(r, FUNC_PAGES) * PAGE_SIZE;
+    uint32_t flags = PTE_R | PTE_X | PTE_V;
+    flags |= random_below(r, 2) ? PTE_U : 0;
+    flags |= random_below(r, 2) ? PTE_W : 0;
+    flags |= random_below(r, 2) ? PTE_A | PTE_D : 0;
+    return pa >> 12 << 10 | flags;
+}
+
 struct tables {
     uint32_t root[ROOTS][1024], leaf[ROOTS][1024];
 };
@@ -195,6 +253,10 @@ static void make_tables(struct tables *t, uint64_t *r)
         for (uint32_t page = 0; page < PROGRAM_INSNS * 4 / PAGE_SIZE; page++)
             t->leaf[n][16 + page] = (AT_CODE + page * PAGE_SIZE) >> 12 << 10 | all |
                                     (random_below(r, 2) ? PTE_U : 0);
+        for (uint32_t page = 0; page < FUNC_PAGES; page++)
+            t->leaf[n][LEAF_FUNC + page] = (AT_FUNC + page * PAGE_SIZE) >> 12 << 10 | all |
+                                           (random_below(r, 2) ? PTE_U : 0);
+        t->leaf[n][LEAF_CALLED] = called_leaf(r);
         for (uint32_t page = 0; page < 16; page++)
             t->leaf[n][32 + page] = leaf_for(r, AT_DATA + page * PAGE_SIZE);
     }
@@ -204,7 +266,7 @@ static void make_tables(struct tables *t, uint64_t *r)
 
 static unsigned any_register(uint64_t *r)
 {
-    return random_below(r, 28);
+    return random_below(r, REGISTERS);
 }
 
 static int32_t small(uint64_t *r)
@@ -220,6 +282,8 @@ static enum insn_op pick(uint64_t *r, enum insn_op first, enum insn_op last)
 static void put_compute(struct writer *w, uint64_t *r)
 {
     unsigned rd = any_register(r), a = any_register(r), b = any_register(r);
+    if (w->soft && w->softs < PROGRAM_INSNS)
+        w->soft[w->softs++] = (uint16_t)(w->at - w->start);
     switch (random_below(r, 4)) {
     case 0: emit(w, i_type(row(pick(r, OP_addi, OP_andi)), rd, a, small(r))); break;
     case 1: emit(w, i_type(row(pick(r, OP_slli, OP_srai)), rd, a, (int32_t)random_below(r, 32))); break;
@@ -317,15 +381,66 @@ static void put_fence(struct writer *w, uint64_t *r)
     emit(w, r_type(row(OP_sfence_vma), 0, va, random_below(r, 3) ? 0 : any_register(r)));
 }
 
-/* Changes an entry, where translation is off, and fences as the architecture demands. If the mode
- * may do the first but not the second, or an interrupt comes between, a trap handler does it. */
+/*
+ * The fence that the architecture demands after a change of root n's entries for two addresses: of
+ * everything, of the address space, or of both addresses. Nothing may come between a change and its
+ * fence, else what a program sees depends on what a TLB happens to keep. If the mode may do the
+ * change but not the fence (illegal instruction), or an interrupt comes between, the trap handler
+ * fences everything.
+ */
+static void fence_for(struct writer *w, uint64_t *r, uint32_t n, uint32_t va, uint32_t other_va)
+{
+    unsigned way = random_below(r, 5), asid = way == 1 || way == 3 ? 29 : 0;
+    if (asid)
+        emit_li(w, 29, n);
+    if (way < 2) {
+        emit(w, r_type(row(OP_sfence_vma), 0, 0, asid));
+        return;
+    }
+    emit_li(w, 28, va);
+    emit(w, r_type(row(OP_sfence_vma), 0, 28, asid));
+    emit_li(w, 28, other_va);
+    emit(w, r_type(row(OP_sfence_vma), 0, 28, asid));
+}
+
+/* Stores `value` into an entry of the tables, by its physical address or through the superpage. */
+static void store_entry(struct writer *w, uint64_t *r, uint32_t pa, uint32_t value)
+{
+    emit_li(w, 28, random_below(r, 2) ? pa : pa - AT_ENTRY + SUPER);
+    emit_li(w, 29, value);
+    emit(w, s_type(row(OP_sw), 28, 29, 0));
+}
+
+static uint32_t leaf_entry(uint32_t n, uint32_t index)
+{
+    return AT_LEAF + n * PAGE_SIZE + index * 4;
+}
+
+/* The entry of a data page. */
 static void put_pte(struct writer *w, uint64_t *r)
 {
     uint32_t n = random_below(r, ROOTS), page = random_below(r, 16);
-    emit_li(w, 28, AT_LEAF + n * PAGE_SIZE + (32 + page) * 4);
-    emit_li(w, 29, leaf_for(r, AT_DATA + random_below(r, 16) * PAGE_SIZE));
-    emit(w, s_type(row(OP_sw), 28, 29, 0));
-    emit(w, r_type(row(OP_sfence_vma), 0, 0, 0));
+    store_entry(w, r, leaf_entry(n, 32 + page),
+                leaf_for(r, AT_DATA + random_below(r, 16) * PAGE_SIZE));
+    uint32_t offset = page * PAGE_SIZE + random_below(r, PAGE_SIZE);
+    fence_for(w, r, n, AT_DATA + offset, ALIAS + 0x20000 + offset);
+}
+
+/* The entry of the page of called functions: other code at the same address. */
+static void put_remap(struct writer *w, uint64_t *r)
+{
+    uint32_t n = random_below(r, ROOTS);
+    store_entry(w, r, leaf_entry(n, LEAF_CALLED), called_leaf(r));
+    fence_for(w, r, n, AT_CALLED, AT_CALLED - AT_ENTRY + ALIAS);
+}
+
+/* The entry of the superpage: any address in it stands for all of them. */
+static void put_superpage(struct writer *w, uint64_t *r)
+{
+    uint32_t n = random_below(r, ROOTS);
+    store_entry(w, r, AT_ROOT + n * PAGE_SIZE + VPN(SUPER, 1) * 4, leaf_for(r, AT_ENTRY));
+    uint32_t va = SUPER + random_below(r, 1024) * PAGE_SIZE;
+    fence_for(w, r, n, va, va);
 }
 
 /* A timer interrupt soon: mtimecmp or stimecmp = time + a little. */
@@ -341,6 +456,59 @@ static void put_timer(struct writer *w, uint64_t *r)
         emit_csr(w, OP_csrrw, 0, CSR_STIMECMP, 28);
         emit_csr(w, OP_csrrw, 0, CSR_STIMECMPH, 0);
     }
+}
+
+static void put_counter(struct writer *w, uint64_t *r)
+{
+    static const uint16_t number[] = {CSR_CYCLE, CSR_TIME, CSR_INSTRET, CSR_MCYCLE, CSR_MINSTRET};
+    emit_csr(w, OP_csrrs, any_register(r), number[random_below(r, 5)], 0);
+}
+
+/* Across the end of a page, or at any odd address. */
+static void put_misaligned(struct writer *w, uint64_t *r)
+{
+    static const uint32_t base[] = {AT_DATA, ALIAS + 0x20000, SUPER + 0x20000, AT_DATA};
+    uint32_t at = base[random_below(r, 4)] + (1 + random_below(r, 15)) * PAGE_SIZE;
+    at = random_below(r, 3) ? at - 1 - random_below(r, 3) : at + 1 + random_below(r, 2000) * 2;
+    static const uint16_t op[] = {OP_lw, OP_lh, OP_lhu, OP_sw, OP_sh, OP_sw};
+    unsigned which = random_below(r, 6);
+    emit_li(w, 28, at);
+    if (which < 3)
+        emit(w, i_type(row(op[which]), any_register(r), 28, 0));
+    else
+        emit(w, s_type(row(op[which]), 28, any_register(r), 0));
+}
+
+/* LR and SC on one word, perhaps with something between them that ends the reservation or not. */
+static void put_reservation(struct writer *w, uint64_t *r)
+{
+    uint32_t at = (random_below(r, 2) ? AT_DATA : ALIAS + 0x20000) + random_below(r, 0x4000) * 4;
+    emit_li(w, 26, at);
+    emit(w, r_type(row(OP_lr_w), 10 + random_below(r, 8), 26, 0));
+    if (!(w->options & PROGRAM_UNTIMED)) {
+        static const uint16_t between[] = {OP_ecall, OP_fence, OP_sfence_vma, OP_addi};
+        if (random_below(r, 2))
+            emit(w, row(between[random_below(r, 4)]));
+        if (random_below(r, 4) == 0)
+            emit(w, s_type(row(OP_sw), 26, any_register(r), 0));
+    }
+    emit(w, r_type(row(OP_sc_w), 10 + random_below(r, 8), 26, any_register(r)));
+}
+
+/* M mode accesses memory as another mode would. */
+static void put_mprv(struct writer *w, uint64_t *r)
+{
+    emit_li(w, 28, MSTATUS_MPRV | MSTATUS_MPP);
+    emit_csr(w, OP_csrrc, 0, CSR_MSTATUS, 28);
+    emit_li(w, 28, MSTATUS_MPRV | random_below(r, 2) << MSTATUS_MPP_SHIFT |
+                       (random_below(r, 2) ? MSTATUS_SUM : 0) |
+                       (random_below(r, 2) ? MSTATUS_MXR : 0));
+    emit_csr(w, OP_csrrs, 0, CSR_MSTATUS, 28);
+    put_base(w, r);
+    for (unsigned n = 1 + random_below(r, 3); n; n--)
+        put_memory(w, r);
+    emit_li(w, 28, MSTATUS_MPRV);
+    emit_csr(w, OP_csrrc, 0, CSR_MSTATUS, 28);
 }
 
 static void put_system(struct writer *w, uint64_t *r)
@@ -373,41 +541,174 @@ static void put_rubbish(struct writer *w, uint64_t *r)
 
 static void put_jalr(struct writer *w, uint64_t *r)
 {
-    emit_li(w, 28, AT_CODE + random_below(r, PROGRAM_INSNS) * 4 + (random_below(r, 64) ? 0 : 2));
+    uint32_t to = AT_CODE + random_below(r, PROGRAM_INSNS) * 4;
+    if (random_below(r, 4) == 0)
+        to = to - AT_ENTRY + ALIAS; /* the same code at another address */
+    emit_li(w, 28, to + (random_below(r, 64) ? 0 : 2));
     emit(w, i_type(row(OP_jalr), any_register(r), 28, 0));
 }
 
+/* A function where all address spaces have one, each its own. */
+static void put_call(struct writer *w, uint64_t *r)
+{
+    uint32_t to = AT_CALLED + random_below(r, FUNCS) * FUNC_INSNS * 4;
+    emit_li(w, 28, random_below(r, 4) ? to : to - AT_ENTRY + ALIAS);
+    emit(w, i_type(row(OP_jalr), 1, 28, 0));
+}
+
+/* ---- self-modifying code ------------------------------------------------------------------ */
+
+/* A word to overwrite an instruction with: always another instruction that does no harm. */
+static uint32_t new_word(uint64_t *r)
+{
+    uint32_t room[4];
+    struct writer w = {.at = room};
+    switch (random_below(r, 8)) {
+    case 0: return row(OP_ecall);
+    case 1: return b_type(row(OP_bne), any_register(r), any_register(r), 8);
+    case 2: return i_type(row(OP_lw), any_register(r), 8, (int32_t)random_below(r, 100) * 4);
+    default: put_compute(&w, r); return room[0];
+    }
+}
+
+/* Overwrites the instruction at `to`: whole, or one half of its immediate. */
+static void put_overwrite(struct writer *w, uint64_t *r, uint32_t to)
+{
+    static const uint32_t base[] = {AT_ENTRY, AT_ENTRY, ALIAS, SUPER};
+    emit_li(w, 28, to - AT_ENTRY + base[random_below(r, 4)]);
+    if (random_below(r, 4)) {
+        emit_li(w, 29, new_word(r));
+        emit(w, s_type(row(OP_sw), 28, 29, 0));
+    } else if (random_below(r, 2)) { /* counts its immediate up */
+        emit(w, i_type(row(OP_lw), 29, 28, 0));
+        emit_li(w, 26, 1 << 20);
+        emit(w, r_type(row(OP_add), 29, 29, 26));
+        emit(w, s_type(row(OP_sw), 28, 29, 0));
+    } else {
+        emit(w, s_type(row(OP_sb), 28, any_register(r), 3));
+    }
+    if (random_below(r, 2) || w->options & PROGRAM_UNTIMED)
+        emit(w, row(OP_fence_i));
+}
+
+/* The instruction that is overwritten comes soon, was there before, or is in a function. */
+static void put_self_modify(struct writer *w, uint64_t *r)
+{
+    unsigned way = random_below(r, 3);
+    if (way == 0 && w->softs) {
+        put_overwrite(w, r, AT_CODE + w->soft[random_below(r, w->softs)] * 4u);
+    } else if (way == 1) {
+        uint32_t page = random_below(r, FUNC_PAGES) * PAGE_SIZE;
+        uint32_t insn = random_below(r, FUNCS) * FUNC_INSNS + random_below(r, 4);
+        put_overwrite(w, r, AT_FUNC + page + insn * 4);
+    } else {
+        struct writer before = *w;
+        uint64_t lots = *r;
+        unsigned gap = random_below(r, 6);
+        put_overwrite(w, r, AT_CODE); /* once to see how long it is */
+        uint32_t to = AT_CODE + (uint32_t)(w->at - w->start + gap) * 4;
+        *w = before;
+        random_below(&lots, 6);
+        *r = lots;
+        put_overwrite(w, r, to);
+        for (unsigned i = 0; i <= gap; i++)
+            put_compute(w, r);
+    }
+}
+
+/* ---- which, and how often ----------------------------------------------------------------- */
+
+static void put_loop(struct writer *w, uint64_t *r);
+
+enum { EVERYWHERE, NOT_NESTED, CHANGES_TABLES, TIMED };
+
 static const struct {
     void (*put)(struct writer *w, uint64_t *r);
-    unsigned weight;
+    uint8_t weight, where;
 } kinds[] = {
-    {put_compute, 30}, {put_upper, 3}, {put_branch, 12}, {put_base, 8}, {put_memory, 30},
-    {put_atomic, 5}, {put_csr, 10}, {put_satp, 2}, {put_fence, 2}, {put_pte, 3}, {put_timer, 2},
-    {put_system, 4}, {put_pmp, 1}, {put_wfi, 1}, {put_rubbish, 1}, {put_jalr, 2},
+    {put_compute, 60, EVERYWHERE}, {put_upper, 6, EVERYWHERE}, {put_branch, 20, EVERYWHERE},
+    {put_base, 16, EVERYWHERE}, {put_memory, 60, EVERYWHERE}, {put_atomic, 8, EVERYWHERE},
+    {put_reservation, 3, EVERYWHERE}, {put_misaligned, 6, EVERYWHERE}, {put_csr, 18, EVERYWHERE},
+    {put_counter, 6, TIMED}, {put_satp, 5, EVERYWHERE}, {put_fence, 4, EVERYWHERE},
+    {put_pte, 5, CHANGES_TABLES}, {put_remap, 5, CHANGES_TABLES},
+    {put_superpage, 2, CHANGES_TABLES}, {put_timer, 4, TIMED}, {put_system, 8, EVERYWHERE},
+    {put_mprv, 2, EVERYWHERE}, {put_pmp, 1, TIMED}, {put_wfi, 1, TIMED},
+    {put_rubbish, 2, TIMED}, {put_jalr, 3, NOT_NESTED}, {put_call, 10, EVERYWHERE},
+    {put_self_modify, 6, EVERYWHERE}, {put_loop, 8, NOT_NESTED},
 };
+enum { KINDS = sizeof kinds / sizeof kinds[0], BEHIND_DATA_STORES = 160 };
 
-static void put_any(struct writer *w, uint64_t *r)
+/* Stores with AT_CODE as base may hit the first instructions: no fence may stand there. */
+static bool allowed(const struct writer *w, unsigned kind, bool nested)
 {
-    unsigned total = 0;
-    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+    switch (kinds[kind].where) {
+    case NOT_NESTED: return !nested;
+    case CHANGES_TABLES: return w->at - w->start > BEHIND_DATA_STORES;
+    case TIMED: return !(w->options & PROGRAM_UNTIMED);
+    default: return true;
+    }
+}
+
+static void put_any(struct writer *w, uint64_t *r, bool nested)
+{
+    unsigned total = 0, kind = 0;
+    for (unsigned i = 0; i < KINDS; i++)
         total += kinds[i].weight;
-    unsigned lot = random_below(r, total), i = 0;
-    while (lot >= kinds[i].weight)
-        lot -= kinds[i++].weight;
-    kinds[i].put(w, r);
+    do {
+        unsigned lot = random_below(r, total);
+        for (kind = 0; lot >= kinds[kind].weight; kind++)
+            lot -= kinds[kind].weight;
+    } while (!allowed(w, kind, nested));
+    kinds[kind].put(w, r);
+}
+
+/* A loop that runs often enough for a translator to take it up. In long programs, some run for so
+ * long and do so little besides computing and memory that address spaces count as steady. */
+static void put_loop(struct writer *w, uint64_t *r)
+{
+    bool is_long = w->options & PROGRAM_LONG && random_below(r, 2);
+    uint32_t rounds = is_long ? 20000 + random_below(r, 100000) : 20 + random_below(r, 80);
+    bool quiet = is_long || random_below(r, 2);
+    put_base(w, r);
+    emit_li(w, LOOP_COUNTER, rounds);
+    uint32_t *top = w->at;
+    for (unsigned n = 3 + random_below(r, 9); n; n--) {
+        static void (*const quietly[])(struct writer *, uint64_t *) = {
+            put_compute, put_compute, put_memory, put_memory, put_misaligned, put_call, put_base};
+        if (quiet)
+            quietly[random_below(r, 7)](w, r);
+        else
+            put_any(w, r, true);
+    }
+    emit(w, i_type(row(OP_addi), LOOP_COUNTER, LOOP_COUNTER, -1));
+    emit(w, b_type(row(OP_blt), 0, LOOP_COUNTER, (int32_t)(top - w->at) * 4));
+}
+
+void random_program_make_as(struct random_program *program, uint64_t seed, unsigned options)
+{
+    enum { LONGEST = 600 }; /* of what one put_ function writes, loops included */
+    uint64_t r = seed;
+    uint32_t room[PROGRAM_INSNS + LONGEST];
+    uint16_t soft[PROGRAM_INSNS];
+    struct writer w = {.at = room, .start = room, .soft = soft, .options = options};
+    while (w.at < room + PROGRAM_INSNS - 1) {
+        uint32_t *before = w.at;
+        put_any(&w, &r, false);
+        if (w.at < room + PROGRAM_INSNS)
+            continue;
+        for (w.at = before; w.at < room + PROGRAM_INSNS - 1;) /* not half of it */
+            emit(&w, row(OP_addi));
+    }
+    memcpy(program->code, room, sizeof program->code);
+    program->code[PROGRAM_INSNS - 1] = j_type(0, -(PROGRAM_INSNS - 1) * 4);
+    program->seed = seed;
+    program->options = options;
+    program->lottery = random_next(&r);
 }
 
 void random_program_make(struct random_program *program, uint64_t seed)
 {
-    uint64_t r = seed;
-    uint32_t room[PROGRAM_INSNS + 16];
-    struct writer w = {room};
-    while (w.at < room + PROGRAM_INSNS - 1)
-        put_any(&w, &r);
-    memcpy(program->code, room, sizeof program->code);
-    program->code[PROGRAM_INSNS - 1] = j_type(0, -(PROGRAM_INSNS - 1) * 4);
-    program->seed = seed;
-    program->lottery = random_next(&r);
+    random_program_make_as(program, seed, 0);
 }
 
 /* ---- the whole image ---------------------------------------------------------------------- */
@@ -415,7 +716,7 @@ void random_program_make(struct random_program *program, uint64_t seed)
 /* M mode sets up what the random code lives on, and jumps into it. */
 static void make_entry(uint32_t *to)
 {
-    struct writer w = {to};
+    struct writer w = {.at = to};
     static const struct {
         uint16_t csr;
         uint32_t value;
@@ -435,14 +736,30 @@ static void make_entry(uint32_t *to)
     emit(&w, i_type(row(OP_jalr), 0, 28, 0));
 }
 
+/* One page of functions: each computes, touches memory and returns. */
+static void make_functions(uint32_t *page, uint64_t *r)
+{
+    for (unsigned f = 0; f < FUNCS; f++) {
+        struct writer w = {.at = page + f * FUNC_INSNS};
+        for (unsigned n = 4 + random_below(r, 20); n; n--) {
+            unsigned rd = 10 + random_below(r, 16);
+            if (random_below(r, 4) == 0)
+                emit(&w, i_type(row(OP_lw), rd, 8 + random_below(r, 2), offset_for(r, 4)));
+            else
+                emit(&w, i_type(row(pick(r, OP_addi, OP_andi)), rd, any_register(r), small(r)));
+        }
+        emit(&w, i_type(row(OP_jalr), 0, 1, 0));
+    }
+}
+
 void random_program_load(const struct random_program *program, struct machine *m)
 {
     uint32_t page[PAGE_SIZE / 4] = {0};
     struct tables tables = {0};
     uint64_t r = program->seed ^ 0x5eed;
     make_entry(page);
-    make_handler(page + (AT_M_TRAP - AT_ENTRY) / 4, AT_M_TRAP, true);
-    make_handler(page + (AT_S_TRAP - AT_ENTRY) / 4, AT_S_TRAP, false);
+    make_handler(page + (AT_M_TRAP - AT_ENTRY) / 4, true, program->options);
+    make_handler(page + (AT_S_TRAP - AT_ENTRY) / 4, false, program->options);
     page[(AT_LOTTERY - AT_ENTRY) / 4] = (uint32_t)program->lottery | 1;
     make_tables(&tables, &r);
 
@@ -450,6 +767,10 @@ void random_program_load(const struct random_program *program, struct machine *m
     ram_write(&m->ram, AT_CODE, program->code, sizeof program->code);
     ram_write(&m->ram, AT_ROOT, tables.root, sizeof tables.root);
     ram_write(&m->ram, AT_LEAF, tables.leaf, sizeof tables.leaf);
+    for (unsigned n = 0; n <= FUNC_PAGES; n++) {
+        make_functions(page, &r);
+        ram_write(&m->ram, n < FUNC_PAGES ? AT_FUNC + n * PAGE_SIZE : AT_CALLED, page, sizeof page);
+    }
     for (uint32_t at = AT_DATA; at < AT_DATA + 0x10000; at += 8) {
         uint64_t word = random_next(&r);
         ram_write(&m->ram, at, &word, sizeof word);
