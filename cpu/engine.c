@@ -19,6 +19,7 @@
 /* From the simplest to the fastest. */
 static const struct engine *const engines[] = {
     &engine_interp,
+    &engine_threaded,
 #ifdef HAVE_JIT
     &engine_jit,
 #endif

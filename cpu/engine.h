@@ -31,6 +31,7 @@ struct engine {
 };
 
 extern const struct engine engine_interp;
+extern const struct engine engine_threaded;
 #ifdef HAVE_JIT
 extern const struct engine engine_jit;
 #endif
