@@ -369,8 +369,8 @@ static void put_csr(struct writer *w, uint64_t *r)
 
 static void put_satp(struct writer *w, uint64_t *r)
 {
-    uint32_t root = AT_ROOT + random_below(r, ROOTS) * PAGE_SIZE;
-    uint32_t satp = random_below(r, 5) ? SATP_SV32 | random_below(r, 3) << 22 | root >> 12 : 0;
+    uint32_t n = random_below(r, ROOTS), root = AT_ROOT + n * PAGE_SIZE;
+    uint32_t satp = random_below(r, 5) ? SATP_SV32 | n << 22 | root >> 12 : 0;
     emit_li(w, 28, satp);
     emit_csr(w, OP_csrrw, any_register(r), CSR_SATP, 28);
 }
