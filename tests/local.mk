@@ -41,6 +41,11 @@ if HAVE_CHECK
 %C%_test_equivalence_SOURCES = %D%/test-equivalence.c %D%/tap.h %D%/lockstep.c %D%/lockstep.h \
 	%D%/random-program.c %D%/random-program.h
 %C%_test_equivalence_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Samples in every engine, engines swapped, and what the random programs do.
+%C%_unit_tests += %D%/test-engines
+%C%_test_engines_SOURCES = %D%/test-engines.c %D%/tap.h %D%/lockstep.c %D%/lockstep.h \
+	%D%/random-program.c %D%/random-program.h
+%C%_test_engines_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Tables of state against the structs' debug information; saving and loading.
 %C%_unit_tests += %D%/test-state
 %C%_test_state_SOURCES = %D%/test-state.c %D%/tap.h %D%/random-program.c %D%/random-program.h
@@ -74,7 +79,7 @@ bench: all
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
 EXTRA_DIST += %D%/bench/bench.py %D%/bench/floors.json %D%/bench/README.md
 
-# make torture TORTURE_SECONDS=3600: random programs, bare against virtual, without end.
+# make torture TORTURE_SECONDS=3600: random programs, in pairs of ways to run them, without end.
 if HAVE_CHECK
 EXTRA_PROGRAMS += %D%/torture
 %C%_torture_SOURCES = %D%/torture.c %D%/lockstep.c %D%/lockstep.h \

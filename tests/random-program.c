@@ -301,7 +301,7 @@ static void put_upper(struct writer *w, uint64_t *r)
 static void put_branch(struct writer *w, uint64_t *r)
 {
     int32_t offset = ((int32_t)random_below(r, 40) - 12) * 4;
-    if (random_below(r, 100) == 0)
+    if (random_below(r, 30) == 0)
         offset += 2; /* misaligned target */
     if (random_below(r, 4) == 0)
         emit(w, j_type(any_register(r), offset));
@@ -426,12 +426,27 @@ static void put_pte(struct writer *w, uint64_t *r)
     fence_for(w, r, n, AT_DATA + offset, ALIAS + 0x20000 + offset);
 }
 
+static void call_function(struct writer *w, uint64_t *r, unsigned function)
+{
+    uint32_t to = AT_CALLED + function * FUNC_INSNS * 4;
+    emit_li(w, 28, random_below(r, 4) ? to : to - AT_ENTRY + ALIAS);
+    emit(w, i_type(row(OP_jalr), 1, 28, 0));
+}
+
+/* A function where all address spaces have one, each its own. */
+static void put_call(struct writer *w, uint64_t *r)
+{
+    call_function(w, r, random_below(r, FUNCS));
+}
+
 /* The entry of the page of called functions: other code at the same address. */
 static void put_remap(struct writer *w, uint64_t *r)
 {
-    uint32_t n = random_below(r, ROOTS);
+    uint32_t n = random_below(r, ROOTS), function = random_below(r, FUNCS);
+    call_function(w, r, function);
     store_entry(w, r, leaf_entry(n, LEAF_CALLED), called_leaf(r));
     fence_for(w, r, n, AT_CALLED, AT_CALLED - AT_ENTRY + ALIAS);
+    call_function(w, r, function);
 }
 
 /* The entry of the superpage: any address in it stands for all of them. */
@@ -548,14 +563,6 @@ static void put_jalr(struct writer *w, uint64_t *r)
     emit(w, i_type(row(OP_jalr), any_register(r), 28, 0));
 }
 
-/* A function where all address spaces have one, each its own. */
-static void put_call(struct writer *w, uint64_t *r)
-{
-    uint32_t to = AT_CALLED + random_below(r, FUNCS) * FUNC_INSNS * 4;
-    emit_li(w, 28, random_below(r, 4) ? to : to - AT_ENTRY + ALIAS);
-    emit(w, i_type(row(OP_jalr), 1, 28, 0));
-}
-
 /* ---- self-modifying code ------------------------------------------------------------------ */
 
 /* A word to overwrite an instruction with: always another instruction that does no harm. */
@@ -629,11 +636,11 @@ static const struct {
     {put_compute, 60, EVERYWHERE}, {put_upper, 6, EVERYWHERE}, {put_branch, 20, EVERYWHERE},
     {put_base, 16, EVERYWHERE}, {put_memory, 60, EVERYWHERE}, {put_atomic, 8, EVERYWHERE},
     {put_reservation, 3, EVERYWHERE}, {put_misaligned, 6, EVERYWHERE}, {put_csr, 18, EVERYWHERE},
-    {put_counter, 6, TIMED}, {put_satp, 5, EVERYWHERE}, {put_fence, 4, EVERYWHERE},
-    {put_pte, 5, CHANGES_TABLES}, {put_remap, 5, CHANGES_TABLES},
+    {put_counter, 6, TIMED}, {put_satp, 7, EVERYWHERE}, {put_fence, 4, EVERYWHERE},
+    {put_pte, 5, CHANGES_TABLES}, {put_remap, 8, CHANGES_TABLES},
     {put_superpage, 2, CHANGES_TABLES}, {put_timer, 4, TIMED}, {put_system, 8, EVERYWHERE},
-    {put_mprv, 2, EVERYWHERE}, {put_pmp, 1, TIMED}, {put_wfi, 1, TIMED},
-    {put_rubbish, 2, TIMED}, {put_jalr, 3, NOT_NESTED}, {put_call, 10, EVERYWHERE},
+    {put_mprv, 5, EVERYWHERE}, {put_pmp, 1, TIMED}, {put_wfi, 1, TIMED},
+    {put_rubbish, 2, TIMED}, {put_jalr, 3, NOT_NESTED}, {put_call, 12, EVERYWHERE},
     {put_self_modify, 6, EVERYWHERE}, {put_loop, 8, NOT_NESTED},
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0], BEHIND_DATA_STORES = 160 };
@@ -714,15 +721,17 @@ void random_program_make(struct random_program *program, uint64_t seed)
 /* ---- the whole image ---------------------------------------------------------------------- */
 
 /* M mode sets up what the random code lives on, and jumps into it. */
-static void make_entry(uint32_t *to)
+static void make_entry(uint32_t *to, uint64_t seed)
 {
+    /* Most programs stay out of M mode, some often come back to it. */
+    static const uint16_t delegated[] = {0xb1fd, 0xb1fd, 0xb100, 0};
     struct writer w = {.at = to};
-    static const struct {
+    const struct {
         uint16_t csr;
         uint32_t value;
     } start[] = {
-        {CSR_MTVEC, AT_M_TRAP}, {CSR_STVEC, AT_S_TRAP}, {CSR_MEDELEG, 0xb1fd},
-        {CSR_MIDELEG, MIP_S_ALL}, {CSR_MCOUNTEREN, 7}, {CSR_MENVCFGH, MENVCFGH_STCE},
+        {CSR_MTVEC, AT_M_TRAP}, {CSR_STVEC, AT_S_TRAP}, {CSR_MEDELEG, delegated[seed % 4]},
+        {CSR_MIDELEG, seed % 8 ? MIP_S_ALL : 0}, {CSR_MCOUNTEREN, 7}, {CSR_MENVCFGH, MENVCFGH_STCE},
         {CSR_PMPADDR0 + 15, UINT32_MAX}, {CSR_PMPCFG0 + 3, 0x1f000000},
         {CSR_MIE, MIP_ALL}, {CSR_SATP, SATP_SV32 | AT_ROOT >> 12},
     };
@@ -757,7 +766,7 @@ void random_program_load(const struct random_program *program, struct machine *m
     uint32_t page[PAGE_SIZE / 4] = {0};
     struct tables tables = {0};
     uint64_t r = program->seed ^ 0x5eed;
-    make_entry(page);
+    make_entry(page, program->seed);
     make_handler(page + (AT_M_TRAP - AT_ENTRY) / 4, true, program->options);
     make_handler(page + (AT_S_TRAP - AT_ENTRY) / 4, false, program->options);
     page[(AT_LOTTERY - AT_ENTRY) / 4] = (uint32_t)program->lottery | 1;
