@@ -1,0 +1,13 @@
+/* ecall from U to S and back, with all registers saved and a handler in C. */
+#include "bench.h"
+#include "paged.h"
+
+ROUNDS(1000000, 2000);
+
+uint32_t kernel(uint32_t rounds)
+{
+    uint32_t count = 0;
+    while (count < rounds)
+        count = call(CALL_ADD, count, 0);
+    return count * 2654435761u;
+}
