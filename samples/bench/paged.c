@@ -29,7 +29,7 @@ static char shared_page[2][SHARED_PAGES][PAGE] __attribute__((aligned(4096)));
 uint32_t other_space, other_space_asid, timer_frame[4];
 volatile uint32_t ticks;
 static unsigned tables;
-__attribute__((weak)) const uint32_t timer_interval = 0;
+__attribute__((weak)) uint32_t timer_interval = 0;
 
 /* ---- in S mode ---------------------------------------------------------------------------- */
 

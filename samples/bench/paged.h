@@ -30,7 +30,7 @@
 extern uint32_t other_space, other_space_asid;
 extern volatile uint32_t ticks;
 /* M mode's timer, armed for this many ticks of mtime from now on, again and again. 0: not. */
-extern const uint32_t timer_interval;
+extern uint32_t timer_interval;
 
 static inline uint32_t call(uint32_t number, uint32_t a, uint32_t b)
 {

@@ -3,7 +3,7 @@
 #include "paged.h"
 
 ROUNDS(300000, 500);
-const uint32_t timer_interval = 20; /* of mtime: 2 us */
+uint32_t timer_interval = 20; /* of mtime: 2 us */
 
 uint32_t kernel(uint32_t rounds)
 {
