@@ -23,9 +23,7 @@ static const struct kernel {
     const char *meaning;
 } KERNELS[] = {
 #define KERNEL(name, kind, meaning) {#name, KIND_##kind, meaning},
-#if __has_include("samples/bench/kernels.def")
 #include "samples/bench/kernels.def"
-#endif
 #undef KERNEL
 };
 
