@@ -269,6 +269,14 @@ static unsigned any_register(uint64_t *r)
     return random_below(r, REGISTERS);
 }
 
+/* One to write to. x8 and x9 are the bases of stores: only put_base() sets them, so that no store
+ * can hit a fence or what makes a table entry's address, see fence_for(). */
+static unsigned any_target(uint64_t *r)
+{
+    unsigned rd = any_register(r);
+    return rd == 8 || rd == 9 ? rd + 10 : rd;
+}
+
 static int32_t small(uint64_t *r)
 {
     return (int32_t)random_below(r, 4096) - 2048;
@@ -281,7 +289,7 @@ static enum insn_op pick(uint64_t *r, enum insn_op first, enum insn_op last)
 
 static void put_compute(struct writer *w, uint64_t *r)
 {
-    unsigned rd = any_register(r), a = any_register(r), b = any_register(r);
+    unsigned rd = any_target(r), a = any_register(r), b = any_register(r);
     if (w->soft && w->softs < PROGRAM_INSNS)
         w->soft[w->softs++] = (uint16_t)(w->at - w->start);
     switch (random_below(r, 4)) {
@@ -295,7 +303,7 @@ static void put_compute(struct writer *w, uint64_t *r)
 static void put_upper(struct writer *w, uint64_t *r)
 {
     uint32_t imm = (uint32_t)random_next(r) & 0xfffff000;
-    emit(w, row(random_below(r, 2) ? OP_lui : OP_auipc) | any_register(r) << 7 | imm);
+    emit(w, row(random_below(r, 2) ? OP_lui : OP_auipc) | any_target(r) << 7 | imm);
 }
 
 static void put_branch(struct writer *w, uint64_t *r)
@@ -304,7 +312,7 @@ static void put_branch(struct writer *w, uint64_t *r)
     if (random_below(r, 30) == 0)
         offset += 2; /* misaligned target */
     if (random_below(r, 4) == 0)
-        emit(w, j_type(any_register(r), offset));
+        emit(w, j_type(any_target(r), offset));
     else
         emit(w, b_type(row(pick(r, OP_beq, OP_bgeu)), any_register(r), any_register(r), offset));
 }
@@ -331,7 +339,8 @@ static void put_memory(struct writer *w, uint64_t *r)
     static const uint8_t load_size[] = {1, 2, 4, 1, 2}, store_size[] = {1, 2, 4};
     if (random_below(r, 2)) {
         enum insn_op op = pick(r, OP_lb, OP_lhu);
-        emit(w, i_type(row(op), any_register(r), base, offset_for(r, load_size[op - OP_lb])));
+        unsigned from = random_below(r, 16) ? base : any_register(r);
+        emit(w, i_type(row(op), any_target(r), from, offset_for(r, load_size[op - OP_lb])));
     } else {
         enum insn_op op = pick(r, OP_sb, OP_sw);
         emit(w, s_type(row(op), base, any_register(r), offset_for(r, store_size[op - OP_sb])));
@@ -342,9 +351,9 @@ static void put_atomic(struct writer *w, uint64_t *r)
 {
     unsigned base = 8 + random_below(r, 2);
     enum insn_op op = pick(r, OP_lr_w, OP_amomaxu_w);
-    emit(w, r_type(row(op), any_register(r), base, op == OP_lr_w ? 0 : any_register(r)));
+    emit(w, r_type(row(op), any_target(r), base, op == OP_lr_w ? 0 : any_register(r)));
     if (op == OP_lr_w)
-        emit(w, r_type(row(OP_sc_w), any_register(r), base, any_register(r)));
+        emit(w, r_type(row(OP_sc_w), any_target(r), base, any_register(r)));
 }
 
 static void put_csr(struct writer *w, uint64_t *r)
@@ -362,9 +371,9 @@ static void put_csr(struct writer *w, uint64_t *r)
     if (csr == CSR_SATP && (op == OP_csrrw || op == OP_csrrwi))
         op = OP_csrrs; /* put_satp() writes sensible ones */
     if (csr == CSR_SATP || random_below(r, 3) == 0)
-        emit_csr(w, OP_csrrs, any_register(r), csr, 0);
+        emit_csr(w, OP_csrrs, any_target(r), csr, 0);
     else
-        emit_csr(w, op, any_register(r), csr, random_below(r, 28));
+        emit_csr(w, op, any_target(r), csr, random_below(r, 28));
 }
 
 static void put_satp(struct writer *w, uint64_t *r)
@@ -372,7 +381,7 @@ static void put_satp(struct writer *w, uint64_t *r)
     uint32_t n = random_below(r, ROOTS), root = AT_ROOT + n * PAGE_SIZE;
     uint32_t satp = random_below(r, 5) ? SATP_SV32 | n << 22 | root >> 12 : 0;
     emit_li(w, 28, satp);
-    emit_csr(w, OP_csrrw, any_register(r), CSR_SATP, 28);
+    emit_csr(w, OP_csrrw, any_target(r), CSR_SATP, 28);
 }
 
 static void put_fence(struct writer *w, uint64_t *r)
@@ -476,7 +485,7 @@ static void put_timer(struct writer *w, uint64_t *r)
 static void put_counter(struct writer *w, uint64_t *r)
 {
     static const uint16_t number[] = {CSR_CYCLE, CSR_TIME, CSR_INSTRET, CSR_MCYCLE, CSR_MINSTRET};
-    emit_csr(w, OP_csrrs, any_register(r), number[random_below(r, 5)], 0);
+    emit_csr(w, OP_csrrs, any_target(r), number[random_below(r, 5)], 0);
 }
 
 /* Across the end of a page, or at any odd address. */
@@ -489,7 +498,7 @@ static void put_misaligned(struct writer *w, uint64_t *r)
     unsigned which = random_below(r, 6);
     emit_li(w, 28, at);
     if (which < 3)
-        emit(w, i_type(row(op[which]), any_register(r), 28, 0));
+        emit(w, i_type(row(op[which]), any_target(r), 28, 0));
     else
         emit(w, s_type(row(op[which]), 28, any_register(r), 0));
 }
@@ -560,7 +569,7 @@ static void put_jalr(struct writer *w, uint64_t *r)
     if (random_below(r, 4) == 0)
         to = to - AT_ENTRY + ALIAS; /* the same code at another address */
     emit_li(w, 28, to + (random_below(r, 64) ? 0 : 2));
-    emit(w, i_type(row(OP_jalr), any_register(r), 28, 0));
+    emit(w, i_type(row(OP_jalr), any_target(r), 28, 0));
 }
 
 /* ---- self-modifying code ------------------------------------------------------------------ */
@@ -573,7 +582,7 @@ static uint32_t new_word(uint64_t *r)
     switch (random_below(r, 8)) {
     case 0: return row(OP_ecall);
     case 1: return b_type(row(OP_bne), any_register(r), any_register(r), 8);
-    case 2: return i_type(row(OP_lw), any_register(r), 8, (int32_t)random_below(r, 100) * 4);
+    case 2: return i_type(row(OP_lw), any_target(r), 8, (int32_t)random_below(r, 100) * 4);
     default: put_compute(&w, r); return room[0];
     }
 }
