@@ -36,6 +36,7 @@ while [ $# -gt 0 ]; do
 done
 out=${out:-$here/../../build/samples/linux}
 jobs=${JOBS:-$(nproc)}
+epoch=1767225600 # the time of everything that is built: the beginning of 2026
 
 # ---- what is needed ------------------------------------------------------------------------------
 
@@ -77,14 +78,17 @@ fi
 
 ${cross}gcc -march=rv32ima -mabi=ilp32 -O1 -std=gnu17 -Wall -Wextra -ffreestanding -fno-builtin \
     -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables -nostdlib -static -no-pie \
-    -Wl,--build-id=none -Wl,-s -o init "$here/init.c"
+    -Wl,--build-id=none -Wl,-s -Wl,-Ttext=0x11000 -o init "$here/init.c"
+# The archive has this file's time in it. As make would now take it for old, the archive must go.
+touch -d "@$epoch" init
+rm -f build/usr/initramfs_data.cpio
 sed "s|@INIT@|$out/init|" "$here/initramfs.list" >initramfs.list
 
 # ---- configuration -------------------------------------------------------------------------------
 
 export ARCH=riscv CROSS_COMPILE=$cross
-export KBUILD_BUILD_TIMESTAMP='2026-01-01 00:00:00 UTC' KBUILD_BUILD_USER=vitrine \
-    KBUILD_BUILD_HOST=vitrine KBUILD_BUILD_VERSION=1 SOURCE_DATE_EPOCH=1767225600
+export KBUILD_BUILD_USER=vitrine KBUILD_BUILD_HOST=vitrine KBUILD_BUILD_VERSION=1
+export KBUILD_BUILD_TIMESTAMP='2026-01-01 00:00:00 UTC' SOURCE_DATE_EPOCH=$epoch
 
 kernel_make() {
     make -C source O="$out/build" -s "$@"

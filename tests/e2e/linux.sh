@@ -46,12 +46,46 @@ check "the console has the same bytes bare and in a virtual machine" \
     same_file "$work/console-bare" "$work/console-hv"
 check "bare and virtual end in the same state" same_file "$work/digest-bare" "$work/digest-hv"
 
-boot "interp" Image --under hv --engine interp --digest
-check "interp: the same bytes on the console" same_file "$work/console-bare" "$out"
-check "interp: the same state at the end" same_file "$work/digest-bare" "$err"
+for engine in interp threaded; do
+    boot "$engine" Image --under hv --engine $engine --digest
+    check "$engine: the same bytes on the console" same_file "$work/console-bare" "$out"
+    check "$engine: the same state at the end" same_file "$work/digest-bare" "$err"
+done
 
 boot "ELF" linux.elf --under hv
 boot "16 MiB of memory" Image --under hv --memory 16M
+
+# The first instruction of process 1, at 0x11000: not in the kernel's table, so the kernel gets a
+# fault and loads the page; then not in the shadow table, so the monitor fills that.
+cat >"$work/script" <<'END'
+break 0x11000
+run
+walk 0x11000 x
+run
+walk 0x11000 x
+step
+exits 1
+walk 0x11000 x
+END
+first_faults() {
+    sed -n -e 's/^  \(guest table\|shadow table\).* -> \([a-z]*\).*/\1: \2/p' \
+        -e 's/^exit.*: \(shadow fault\),.*/\1/p' "$out" >"$work/printed"
+    cat >"$work/expected" <<'END'
+guest table: instruction
+shadow table: instruction
+guest table: g
+shadow table: instruction
+shadow fault
+guest table: g
+shadow table: h
+END
+    same_file "$work/expected" "$work/printed"
+}
+typed=$work/script
+run debug "$linux/linux.elf"
+typed=
+check "process 1: a script of the debugger ends well" status_is 0
+check "process 1: one page fault for the kernel, one for the monitor" first_faults
 
 arguments_are_used() { tr -d '\r' <"$out" | grep -q 'command line: console=hvc0 loglevel=7$'; }
 boot "the firmware's console" Image --under hv --kernel-args 'console=hvc0 loglevel=7'
