@@ -18,7 +18,8 @@ noinst_LIBRARIES += %D%/libcpu.a
 	%D%/ram.c %D%/ram.h \
 	%D%/rv.h \
 	%D%/state.c %D%/state.h \
-	%D%/threaded.c %D%/threaded.h %D%/threaded-block.c %D%/threaded-execute.c \
+	%D%/threaded.c %D%/threaded.h %D%/threaded-block.c %D%/threaded-data.c \
+	%D%/threaded-execute.c \
 	%D%/threaded-ops.def %D%/threaded-ops.h %D%/threaded-pairs.def \
 	%D%/tlb.c %D%/tlb.h \
 	%D%/trap.c \

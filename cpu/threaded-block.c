@@ -161,8 +161,12 @@ static void make_branch(struct maker *k, unsigned id, struct insn *i)
 
 static void derive(struct maker *k, uint32_t end)
 {
-    if (end > k->fresh)
-        machine_derive(k->t->machine, k->block->host + (k->fresh & PAGE_MASK), end - k->fresh);
+    struct machine *m = k->t->machine;
+    if (end <= k->fresh)
+        return;
+    if (!ram_is_derived(&m->ram, k->block->host))
+        threaded_data_protect(k->t, k->block->host);
+    machine_derive(m, k->block->host + (k->fresh & PAGE_MASK), end - k->fresh);
 }
 
 /* Ends the block with a jump, which is no instruction of its own. */
@@ -387,6 +391,7 @@ void threaded_flush(struct threaded *t)
         t->jump[n] = t->nowhere;
     t->used = 0;
     t->flushes++;
+    threaded_data_flush(t);
     t->from = NULL;
     t->changes = m->tlb.changes - 1; /* the page must be looked up again */
 }

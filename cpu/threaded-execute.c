@@ -120,6 +120,17 @@ static const void *const *execute(struct threaded *t, struct block *block, int64
 #define CHAIN_LEAVES(first, second) TWO(chain, first, second, v, 3)
 #include "cpu/threaded-pairs.def"
 
+    /* Done again if it hits now, by itself or in its pair. */
+#define MISS(access, type)                                                                       \
+    miss_##access##_##type : if (threaded_data_fill(t, target, sizeof(type), access)) NEXT;      \
+    goto interpret;
+    MISS(ACCESS_READ, uint8_t)
+    MISS(ACCESS_READ, uint16_t)
+    MISS(ACCESS_READ, uint32_t)
+    MISS(ACCESS_WRITE, uint8_t)
+    MISS(ACCESS_WRITE, uint16_t)
+    MISS(ACCESS_WRITE, uint32_t)
+
 interpret:
     if (threaded_interpret(t, block, ip, remaining)) {
         ip++;
@@ -151,6 +162,7 @@ void threaded_execute(struct threaded *t, struct block *block, uint64_t budget)
         budget = most;
     t->end = t->machine->hart.executed + budget;
     t->from = NULL;
+    t->stale = false;
     execute(t, block, (int64_t)budget);
 }
 

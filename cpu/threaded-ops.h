@@ -47,17 +47,18 @@
 #define DO_rem(o, a, v)    COMPUTE(o, v, remainder_of(a, B_OF(o)))
 #define DO_remu(o, a, v)   COMPUTE(o, v, B_OF(o) ? (a) % B_OF(o) : (a))
 
-/* The TLB's fast path: `at` is where an aligned access of this type hits. The low bits of the
+/* The fast path: `at` is where an aligned access of this type hits. The low bits of the
  * address take part in the comparison, so that a misaligned one misses. */
 #define LOOK_UP(o, a, type, access)                                                              \
     uint32_t va = (a) + IMM(o);                                                                  \
-    const struct tlb_entry *e = tlb_slot(&m->tlb, va);                                           \
-    if (UNLIKELY(e->tag[access] !=                                                               \
+    const struct threaded_page *page = &t->data[(va >> PAGE_SHIFT) % DATA_PAGES];                \
+    if (UNLIKELY(page->tag[(access)-1] !=                                                        \
                  ((va & (~PAGE_MASK | (uint32_t)(sizeof(type) - 1))) | m->context[access]))) {   \
         ip = (o);                                                                                \
-        goto interpret;                                                                          \
+        target = va;                                                                             \
+        goto miss_##access##_##type;                                                             \
     }                                                                                            \
-    uint8_t *at = e->host + (va & PAGE_MASK)
+    uint8_t *at = (uint8_t *)(page->host + va)
 
 #define LOAD(o, a, v, type, extended)                                                            \
     do {                                                                                         \

@@ -79,6 +79,12 @@ static void threaded_invalidate(struct machine *m)
         threaded_flush(m->engine_data);
 }
 
+static void threaded_fence(struct machine *m, uint32_t va)
+{
+    if (m->engine_data)
+        threaded_data_fence(m->engine_data, va);
+}
+
 /* ---- by the interpreter ------------------------------------------------------------------- */
 
 bool threaded_interpret(struct threaded *t, const struct block *block, const union op *op,
@@ -91,7 +97,6 @@ bool threaded_interpret(struct threaded *t, const struct block *block, const uni
     memcpy(&word, block->host + offset, sizeof word);
     h->pc = pc;
     h->executed = t->end - (uint64_t)remaining - op->left;
-    t->stale = false;
     interp_execute(m, word);
     return h->pc == pc + 4 && !h->attention && !t->stale && m->tlb.changes == t->changes;
 }
@@ -122,6 +127,8 @@ static bool fetch(struct threaded *t)
         return true;
     const struct tlb_entry *e = tlb_slot(&m->tlb, pc);
     uint32_t tag = tlb_tag(pc, m->context[ACCESS_FETCH]);
+    if (t->changes != m->tlb.changes)
+        threaded_data_heed(t);
     t->changes = m->tlb.changes - 1;
     m->insn = 0;
     if (e->tag[ACCESS_FETCH] != tag) {
@@ -195,13 +202,20 @@ static void run_blocks(struct threaded *t, uint64_t limit)
     }
 }
 
-/* Breakpoints, and listeners to each instruction, are the interpreter's. */
+/* Breakpoints, and listeners to each instruction or each miss of the TLB, are the interpreter's. */
+static bool must_interpret(const struct machine *m)
+{
+    const uint32_t walks =
+        EVENT_BIT(EVENT_TLB) | EVENT_BIT(EVENT_PTE_READ) | EVENT_BIT(EVENT_PTE_UPDATE);
+    return m->inspected || m->events.mask & walks;
+}
+
 static void threaded_run(struct machine *m, uint64_t budget)
 {
     struct hart *h = &m->hart;
     struct threaded *t = threaded_of(m);
     uint64_t target = budget < UINT64_MAX - h->executed ? h->executed + budget : UINT64_MAX;
-    if (!t || m->inspected) {
+    if (!t || must_interpret(m)) {
         engine_interp.run(m, budget);
         return;
     }
@@ -216,5 +230,6 @@ const struct engine engine_threaded = {
     .about = "a fast interpreter in portable C: decodes once, runs block by block",
     .run = threaded_run,
     .invalidate = threaded_invalidate,
+    .fence = threaded_fence,
     .release = threaded_release,
 };

@@ -4,6 +4,7 @@
  *   threaded.c          the engine: which block runs next, and what happens between two blocks
  *   threaded-block.c    making, finding and forgetting blocks
  *   threaded-execute.c  executing them
+ *   threaded-data.c     where loads and stores go
  *   threaded-ops.h      what each operation does
  *   threaded-ops.def    all operations; threaded-pairs.def: which of them are done two at a time
  *
@@ -32,6 +33,7 @@ enum {
     ARENA_OPS = 1 << 18,  /* 16 bytes each: memory for blocks; when full, all are forgotten */
     BLOCK_HASH = 1 << 12,
     JUMP_CACHE = 1 << 12, /* entries for jumps whose target is not linked */
+    DATA_PAGES = 1 << 12, /* of the engine's own TLB */
     HEAT = 1 << 12,       /* counters of how often code without a block was come to */
     HOT = 3,              /* then a block is made */
     UNSTABLE = 64,        /* a page whose code is overwritten often is interpreted for a while */
@@ -83,6 +85,13 @@ struct block {
     union op op[];
 };
 
+/* An entry of the engine's own TLB, which is larger than the machine's: the compilers' loops that
+ * stride through memory would miss there all the time. Tags are as there (tlb.h), 0: none. */
+struct threaded_page {
+    uint32_t tag[2]; /* for reading and writing: by enum access - 1 */
+    uintptr_t host;  /* added to a virtual address of the page gives the host's */
+};
+
 struct threaded {
     struct machine *machine;
     const void *const *code; /* by enum threaded_op and pair: see threaded_code() */
@@ -92,6 +101,12 @@ struct threaded {
     uint32_t page;
     uint32_t changes; /* of the TLB, when it was found */
     const uint8_t *host;
+
+    /* Where data are: entered from the machine's TLB, and valid as long as what is there could be. */
+    struct threaded_page data[DATA_PAGES];
+    uint64_t superpages[1024 / 64];   /* 4 MiB pages that parts were entered of */
+    uint32_t next_number;             /* of the TLB, when last looked at */
+    uint32_t upheaval[TLB_CONTEXTS], number[TLB_CONTEXTS]; /* the same, when they were current */
 
     uint64_t end;     /* hart.executed when the budget of this entry is used up */
     bool stale;       /* code was overwritten: do not go on in the block */
@@ -135,6 +150,18 @@ void threaded_page_changed(void *threaded, uint32_t page);
 void threaded_execute(struct threaded *t, struct block *block, uint64_t budget);
 /* The operations' code, then the pairs' in the order of threaded_pairs. */
 const void *const *threaded_code(void);
+
+/* ---- threaded-data.c ---------------------------------------------------------------------- */
+
+/* The translation may have changed: drops what is no longer valid of the current context. */
+void threaded_data_heed(struct threaded *t);
+void threaded_data_flush(struct threaded *t);
+/* sfence.vma of one address. */
+void threaded_data_fence(struct threaded *t, uint32_t va);
+/* Nothing may write to the page at `host` unnoticed any longer. */
+void threaded_data_protect(struct threaded *t, const uint8_t *host);
+/* Enters the page of an access that has missed. false: the interpreter must do the access. */
+bool threaded_data_fill(struct threaded *t, uint32_t va, unsigned size, enum access access);
 
 /* ---- threaded.c --------------------------------------------------------------------------- */
 
