@@ -440,8 +440,9 @@ static const struct decoded *fetch_slowly(struct machine *m, struct decoder *dec
         memcpy(&word, at, 4);
     else if (!mmu_fetch(m, pc, &word))
         return NULL;
+    bool opened = open_window(m, decoder); /* before: what it decodes may fall together with word */
     const struct decoded *d = decode(decoder, word);
-    if (open_window(m, decoder))
+    if (opened)
         decoder->place[(pc & PAGE_MASK) / 4] = d;
     return d;
 }

@@ -243,6 +243,26 @@ START_TEST(test_rubbish_is_illegal)
 }
 END_TEST
 
+/* The first instruction of a page that nothing was fetched from before is as good as any other. */
+START_TEST(test_first_of_a_page)
+{
+    for (uint32_t rd = 1, pc = VIRT_RAM; rd < 32; rd++)
+        for (uint32_t i = 0; i < 2048; i++, pc += PAGE_SIZE) {
+            if (!ram_has(&m->ram, pc)) { /* pages run out: another machine */
+                tear_down();
+                set_up();
+                pc = VIRT_RAM;
+            }
+            uint32_t word = i << 20 | rd << 7 | 0x13; /* addi rd, x0, i */
+            ram_write(&m->ram, pc, &word, 4);
+            m->hart.pc = pc;
+            machine_run(m, 1);
+            ck_assert_uint_eq(m->hart.trapped, 0);
+            ck_assert_uint_eq(m->hart.x[rd], i);
+        }
+}
+END_TEST
+
 /* ---- Sv32 --------------------------------------------------------------------------------- */
 
 #define ROOT (VIRT_RAM + 0x100000u)
@@ -457,6 +477,7 @@ int main(void)
     tcase_add_test(tc, test_counters);
     tcase_add_loop_test(tc, test_privileged, 0, ROWS(privileged));
     tcase_add_test(tc, test_rubbish_is_illegal);
+    tcase_add_test(tc, test_first_of_a_page);
     tcase_add_loop_test(tc, test_walk, 0, ROWS(walks));
     tcase_add_test(tc, test_walk_without_marks);
     tcase_add_loop_test(tc, test_pmp, 0, ROWS(pmp_cases));
