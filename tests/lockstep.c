@@ -144,6 +144,8 @@ bool machines_equal(struct machine *a, struct machine *b, FILE *report)
         return true;
     objects_equal(a, b, 0, MACHINE_OBJECTS, report);
     memory_equal(a, b, report);
+    if (report)
+        fflush(report); /* a failing check ends the process */
     return false;
 }
 
