@@ -5,6 +5,10 @@
  * shadow tables; `struct gpa` is one virtual machine's map from guest-physical pages to frames. A
  * guest page gets its frame when it is first touched. Frames are promised when a virtual machine is
  * created, so that a guest can never find the memory that it was told of gone.
+ *
+ * Neighbours that are touched later get neighbouring frames where that is possible: at the first touch
+ * in a cluster of 64 pages a run of as many frames is set aside for it. Whoever maps such pages can
+ * then do it in one piece.
  */
 #ifndef VITRINE_HV_GPA_H
 #define VITRINE_HV_GPA_H
@@ -21,6 +25,7 @@ struct frames {
     uint32_t *free;      /* stack of frames given back */
     uint32_t free_count;
     uint32_t promised;   /* frames that virtual machines may still ask for */
+    uint32_t aside;      /* frames of runs that were not taken yet */
 };
 
 /* Leaves `reserve` bytes at the start of the hardware's memory alone. 0, -ENOMEM, -EINVAL. */
@@ -34,10 +39,23 @@ uint32_t frame_new(struct frames *frames);
 /* Gives it back; the promise for it stands again. */
 void frame_release(struct frames *frames, uint32_t pa);
 
+/* Sets `count` neighbouring frames aside: the address of the first, or 0 if there are none. */
+uint32_t frames_run(struct frames *frames, uint32_t count);
+/* As frame_new() and frame_release(), for a frame out of a run, which stays in its run. */
+void frame_take(struct frames *frames, uint32_t pa);
+void frame_put_back(struct frames *frames, uint32_t pa);
+/* Ends the run; none of its frames is taken. */
+void frames_end_run(struct frames *frames, uint32_t pa, uint32_t count);
+
+enum { GPA_CLUSTER = 64 }; /* pages */
+
+#define GPA_NO_RUN 1u
+
 struct gpa {
     struct frames *frames;
     uint32_t base, pages; /* the guest's RAM */
     uint32_t *frame;      /* hardware address by guest page, 0: not touched yet */
+    uint32_t *run;        /* by cluster: of its run, 0: none yet, GPA_NO_RUN: there was none */
 };
 
 int gpa_init(struct gpa *gpa, struct frames *frames, uint32_t base, uint32_t size); /* -ENOMEM */

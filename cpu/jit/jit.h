@@ -101,12 +101,14 @@ struct space {
     uint8_t *base;          /* 4 GiB of addresses, or NULL */
     struct window_page *page; /* by page of memory: where it is mapped */
     uint64_t *mapped_bits;  /* by guest page: a bit if it is mapped */
+    uint64_t *writable_bits; /* the same: for writing, too */
     uint8_t *region;        /* by 4 MiB: REGION_ flags */
     uint32_t upheaval;      /* of the TLB context, when last looked at */
     uint32_t mapped;        /* mappings made */
     uint64_t steady;        /* instructions executed since the last change */
     uint64_t patience;      /* how many there must be before the window is used */
     uint32_t misses;        /* since then */
+    uint32_t unmapped;      /* since then: pages that fences or new code have unmapped */
     bool used;
 };
 

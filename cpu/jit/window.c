@@ -34,7 +34,7 @@ enum {
     REGIONS = 1 << 10,         /* of 4 MiB */
     PAGES = 1 << 20,
     MISSES_FREE = 64,          /* misses allowed however short the window's use was */
-    MISS_COST = 1 << 14,       /* instructions that a miss must be worth */
+    MISS_COST = 1 << 14,       /* instructions that a miss must be worth, beyond these */
 };
 enum { REGION_MAPPED = 1, REGION_SUPERPAGE = 2 };
 
@@ -60,11 +60,13 @@ static void forget_space(struct space *s, const struct machine *m)
         munmap(s->base, WINDOW_SIZE + GUARD);
     if (s->mapped_bits)
         munmap(s->mapped_bits, PAGES / 8);
+    if (s->writable_bits)
+        munmap(s->writable_bits, PAGES / 8);
     if (s->page)
         munmap(s->page, m->ram.size / RAM_PAGE * sizeof *s->page);
     free(s->region);
     s->base = NULL;
-    s->mapped_bits = NULL;
+    s->mapped_bits = s->writable_bits = NULL;
     s->page = NULL;
     s->region = NULL;
 }
@@ -75,9 +77,10 @@ static bool reserve(struct space *s, const struct machine *m)
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     s->base = at == MAP_FAILED ? NULL : at;
     s->mapped_bits = map_zeroed(PAGES / 8);
+    s->writable_bits = map_zeroed(PAGES / 8);
     s->page = map_zeroed(m->ram.size / RAM_PAGE * sizeof *s->page);
     s->region = calloc(REGIONS, sizeof *s->region);
-    if (s->base && s->mapped_bits && s->page && s->region)
+    if (s->base && s->mapped_bits && s->writable_bits && s->page && s->region)
         return true;
     forget_space(s, m);
     return false;
@@ -91,9 +94,11 @@ static void unmap(struct space *s, uint32_t va, uint64_t size)
 
 static void clear_region(struct space *s, unsigned region)
 {
-    if (s->region[region])
-        memset(&s->mapped_bits[region * (SUPERPAGE_SIZE / RAM_PAGE / 64)], 0,
-               SUPERPAGE_SIZE / RAM_PAGE / 8);
+    enum { WORDS = SUPERPAGE_SIZE / RAM_PAGE / 64 };
+    if (s->region[region]) {
+        memset(&s->mapped_bits[region * WORDS], 0, WORDS * 8);
+        memset(&s->writable_bits[region * WORDS], 0, WORDS * 8);
+    }
     s->region[region] = 0;
 }
 
@@ -123,15 +128,15 @@ static bool allowed(const struct jit *jit)
     return m->ram.fd >= 0 && !m->config.misaligned_trap && !m->debug.count && !data_events;
 }
 
-/* Back to the table, and a longer wait before the next try. */
-static void stop_using(struct space *s, const struct machine *m)
+/* Back to the table. What is mapped stays for the next time. `lost`: what was mapped was of no use, so
+ * the wait for the next time is longer. */
+static void stop_using(struct space *s, bool lost)
 {
-    drop(s, m);
-    if (s->used && s->patience < PATIENCE_LIMIT)
+    if (s->used && lost && s->patience < PATIENCE_LIMIT)
         s->patience *= 2;
     s->used = false;
     s->steady = 0;
-    s->misses = 0;
+    s->misses = s->unmapped = 0;
 }
 
 struct space *jit_window(struct jit *jit, uint64_t executed)
@@ -141,11 +146,12 @@ struct space *jit_window(struct jit *jit, uint64_t executed)
     struct space *s = &jit->space[number];
     if (s->upheaval != m->tlb.upheaval[number]) {
         s->upheaval = m->tlb.upheaval[number];
-        stop_using(s, m);
+        drop(s, m);
+        stop_using(s, true);
     }
     s->steady += executed;
     if (s->used && s->misses > MISSES_FREE + s->steady / MISS_COST)
-        stop_using(s, m);
+        stop_using(s, s->unmapped > s->misses / 2);
     if (!s->patience)
         s->patience = PATIENCE;
     if (!s->used && s->steady > s->patience && allowed(jit)) {
@@ -173,27 +179,36 @@ static bool is_alike(struct machine *m, uint32_t va, uint32_t pa, bool writable)
     return host && !(writable && ram_is_derived(&m->ram, host));
 }
 
-/* How many pages from (va, pa) on, in steps of +1 or -1 page, are alike. */
-static uint32_t neighbours(struct machine *m, uint32_t va, uint32_t pa, bool writable, int step)
+static bool bit_of(const uint64_t *bits, uint32_t va)
 {
+    return bits[va / RAM_PAGE / 64] >> va / RAM_PAGE % 64 & 1;
+}
+
+/* How many pages from (va, pa) on, in steps of +1 or -1 page, are alike and not mapped so yet. */
+static uint32_t neighbours(struct machine *m, const struct space *s, uint32_t va, uint32_t pa,
+                           bool writable, int step)
+{
+    const uint64_t *mapped = writable ? s->writable_bits : s->mapped_bits;
     uint32_t n = 0, by = (uint32_t)step * RAM_PAGE;
     while (n < NEIGHBOURS) {
         uint32_t next = va + by * (n + 1);
         bool wraps = step > 0 ? next < va : next > va;
-        if (wraps || !is_alike(m, next, pa + by * (n + 1), writable))
+        if (wraps || bit_of(mapped, next) || !is_alike(m, next, pa + by * (n + 1), writable))
             return n;
         n++;
     }
     return n;
 }
 
-static void note_page(struct space *s, uint32_t page, uint32_t va, unsigned level)
+static void note_page(struct space *s, uint32_t page, uint32_t va, unsigned level, bool writable)
 {
+    uint64_t bit = 1ull << va / RAM_PAGE % 64, *writables = &s->writable_bits[va / RAM_PAGE / 64];
     struct window_page *p = &s->page[page];
     p->several = p->used && (p->several || p->va != va);
     p->va = va;
     p->used = true;
-    s->mapped_bits[va / RAM_PAGE / 64] |= 1ull << va / RAM_PAGE % 64;
+    s->mapped_bits[va / RAM_PAGE / 64] |= bit;
+    *writables = writable ? *writables | bit : *writables & ~bit;
     s->region[va / SUPERPAGE_SIZE] |= level ? REGION_MAPPED | REGION_SUPERPAGE : REGION_MAPPED;
 }
 
@@ -210,12 +225,12 @@ static bool map_page(struct jit *jit, struct space *s, uint32_t va, const struct
 {
     struct machine *m = jit->machine;
     uint32_t page = va & ~PAGE_MASK;
-    uint32_t before = neighbours(m, page, e->pa, writable, -1);
-    uint32_t after = neighbours(m, page, e->pa, writable, 1);
+    uint32_t before = neighbours(m, s, page, e->pa, writable, -1);
+    uint32_t after = neighbours(m, s, page, e->pa, writable, 1);
     uint32_t count = before + 1 + after, first = page - before * RAM_PAGE;
     off_t offset = (e->host - m->ram.mapping) - (off_t)before * RAM_PAGE;
     int rights = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-    if (s->mapped == MAPPINGS)
+    if (s->mapped >= MAPPINGS)
         drop(s, m);
     void *at = mmap(s->base + first, (size_t)count * RAM_PAGE, rights, MAP_SHARED | MAP_FIXED,
                     m->ram.fd, offset);
@@ -225,7 +240,8 @@ static bool map_page(struct jit *jit, struct space *s, uint32_t va, const struct
     for (uint32_t n = 0; n < count; n++) {
         uint32_t at_va = first + n * RAM_PAGE;
         bool begins = n == 0 || at_va % SUPERPAGE_SIZE == 0;
-        note_page(s, (uint32_t)(offset / RAM_PAGE) + n, at_va, begins ? leaf_level(m, at_va) : 0);
+        note_page(s, (uint32_t)(offset / RAM_PAGE) + n, at_va, begins ? leaf_level(m, at_va) : 0,
+                  writable);
     }
     return true;
 }
@@ -262,12 +278,9 @@ static void unmap_page(struct space *s, uint32_t va)
 {
     unmap(s, va & ~PAGE_MASK, RAM_PAGE);
     s->mapped_bits[va / RAM_PAGE / 64] &= ~(1ull << va / RAM_PAGE % 64);
+    s->writable_bits[va / RAM_PAGE / 64] &= ~(1ull << va / RAM_PAGE % 64);
     s->mapped++; /* it may have cut a mapping in two */
-}
-
-static bool is_mapped(const struct space *s, uint32_t va)
-{
-    return s->mapped_bits[va / RAM_PAGE / 64] >> va / RAM_PAGE % 64 & 1;
+    s->unmapped++;
 }
 
 /* The fence of an address in a 4 MiB page concerns all of that page. */
@@ -280,7 +293,8 @@ void jit_window_fence(struct jit *jit, uint32_t va)
         if (s->region[va / SUPERPAGE_SIZE] & REGION_SUPERPAGE) {
             unmap(s, va & ~(SUPERPAGE_SIZE - 1), SUPERPAGE_SIZE);
             clear_region(s, va / SUPERPAGE_SIZE);
-        } else if (is_mapped(s, va)) {
+            s->unmapped++;
+        } else if (bit_of(s->mapped_bits, va)) {
             unmap_page(s, va);
         }
     }
