@@ -47,9 +47,10 @@ def outer():
             skip(path + " was not built")
     with tempfile.TemporaryDirectory() as home:
         ready, tell = os.pipe()
+        # A server that resets when its last client goes turns away who comes at that moment.
         display = subprocess.Popen(["Xvfb", "-displayfd", str(tell), "-screen", "0",
-                                    "1280x720x24", "-nolisten", "tcp"], pass_fds=[tell],
-                                   stderr=subprocess.DEVNULL)
+                                    "1280x720x24", "-noreset", "-nolisten", "tcp"],
+                                   pass_fds=[tell], stderr=subprocess.DEVNULL)
         os.close(tell)
         with os.fdopen(ready) as answer:
             number = answer.readline().strip()
