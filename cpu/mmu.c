@@ -325,11 +325,13 @@ static void put(uint8_t *at, unsigned size, uint32_t value)
     memcpy(at, &value, size);
 }
 
-bool mmu_fill(struct machine *m, uint32_t va, unsigned size, enum access access)
+enum mmu_fill mmu_fill(struct machine *m, uint32_t va, unsigned size, enum access access)
 {
     struct place p;
-    return translate_slowly(m, va, size, access, &p) &&
-           tlb_slot(&m->tlb, va)->tag[access] == tlb_tag(va, m->context[access]);
+    if (!translate_slowly(m, va, size, access, &p))
+        return MMU_WOULD_TRAP;
+    bool there = tlb_slot(&m->tlb, va)->tag[access] == tlb_tag(va, m->context[access]);
+    return there ? MMU_FILLED : MMU_NOT_CACHED;
 }
 
 bool mmu_fetch(struct machine *m, uint32_t va, uint32_t *word)

@@ -81,9 +81,14 @@ void mmu_flush(struct machine *machine);
 bool mmu_fetch(struct machine *machine, uint32_t va, uint32_t *word);
 bool mmu_load(struct machine *machine, uint32_t va, unsigned size, uint32_t *value);
 bool mmu_store(struct machine *machine, uint32_t va, unsigned size, uint32_t value);
-/* Enters va's page in the TLB for an aligned access of `size` bytes, as that access would. false: it
- * would trap, or its page is not to be cached; nothing that the guest can see has happened. */
-bool mmu_fill(struct machine *machine, uint32_t va, unsigned size, enum access access);
+/* Enters va's page in the TLB for an aligned access of `size` bytes, as that access would. Nothing that
+ * the guest can see has happened if it is not there now. */
+enum mmu_fill {
+    MMU_FILLED,
+    MMU_WOULD_TRAP,
+    MMU_NOT_CACHED, /* a device, or mmu_page_is_special() */
+};
+enum mmu_fill mmu_fill(struct machine *machine, uint32_t va, unsigned size, enum access access);
 /* For LR, SC and AMO: the word at va, which must be aligned RAM, for reading (ACCESS_READ) or
  * reading and writing (ACCESS_WRITE: faults are store faults). `done` publishes the store. */
 uint32_t *mmu_atomic(struct machine *machine, uint32_t va, enum access access, uint32_t *pa);

@@ -67,7 +67,7 @@ bool threaded_data_fill(struct threaded *t, uint32_t va, unsigned size, enum acc
     uint32_t tag = tlb_tag(va, m->context[access]);
     if (va % size)
         return false;
-    if (e->tag[access] != tag && (!mmu_fill(m, va, size, access) || t->stale))
+    if (e->tag[access] != tag && (mmu_fill(m, va, size, access) != MMU_FILLED || t->stale))
         return false;
     struct threaded_page *p = slot(t, va);
     uintptr_t host = (uintptr_t)e->host - (va & ~PAGE_MASK);

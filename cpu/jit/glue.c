@@ -97,16 +97,19 @@ static uint64_t interpret(struct jit *jit, uint32_t number, uint32_t remaining)
     struct machine *m = jit->machine;
     struct hart *h = &m->hart;
     uint32_t changes = m->tlb.changes;
+    uint64_t trapped = h->trapped;
     h->executed = jit->end - remaining - s->undo;
     h->pc = s->pc;
     const struct insn *i = interp_decode(m, s->word);
     uint32_t va = h->x[i->rs1] + (uint32_t)i->imm;
     bool stores = isa_rows[i->op].format == FORMAT_S;
     interp_execute(m, s->word);
+    if (s->length && h->trapped != trapped)
+        jit_window_trapped(jit, s, va);
+    else if (s->length && m->tlb.changes == changes)
+        jit_window_missed(jit, s, va, stores ? ACCESS_WRITE : ACCESS_READ);
     if (h->attention || h->pc != s->pc + 4 || m->tlb.changes != changes || jit->stale)
         return 0;
-    if (s->length)
-        jit_window_missed(jit, s, va, stores ? ACCESS_WRITE : ACCESS_READ);
     return (uintptr_t)jit->run + s->resume;
 }
 
@@ -119,9 +122,10 @@ static uint64_t fill(struct jit *jit, uint32_t number, uint32_t va, uint32_t rem
     struct machine *m = jit->machine;
     m->hart.executed = jit->end - remaining - s->undo;
     m->hart.pc = s->pc;
-    if (va % s->size == 0 && mmu_fill(m, va, s->size, s->access))
+    enum mmu_fill found = va % s->size ? MMU_NOT_CACHED : mmu_fill(m, va, s->size, s->access);
+    if (found == MMU_FILLED)
         return (uintptr_t)jit->run + s->retry;
-    if (++s->faults > REFUSALS)
+    if (found == MMU_NOT_CACHED && ++s->faults > REFUSALS)
         emit_patch(jit->write, s->fault, s->stub);
     return (uintptr_t)jit->run + s->stub;
 }

@@ -70,6 +70,8 @@ struct site {
     uint32_t resume;  /* behind the instruction */
     uint32_t retry;   /* where it looks into the TLB; 0: it does not */
     uint16_t undo;    /* instructions of the block from this one on */
+    uint32_t trapped; /* page whose access through the window has trapped last */
+    uint8_t traps;    /* how often in a row */
     uint8_t faults;   /* how often the host's MMU has refused, up to 255 */
     uint8_t length;   /* of the host's access: 0 if it is none */
     uint8_t access;   /* enum access, if it looks into the TLB */
@@ -107,8 +109,7 @@ struct space {
     uint32_t mapped;        /* mappings made */
     uint64_t steady;        /* instructions executed since the last change */
     uint64_t patience;      /* how many there must be before the window is used */
-    uint32_t misses;        /* since then */
-    uint32_t unmapped;      /* since then: pages that fences or new code have unmapped */
+    uint32_t losses;        /* since then: pages that fences or new code have unmapped */
     bool used;
 };
 
@@ -144,6 +145,8 @@ struct jit {
 
     uint8_t *stack;         /* the return stack */
     struct space space[TLB_CONTEXTS];
+    unsigned current;       /* the space that runs, and hart.executed when that was last looked at */
+    uint64_t credited;
 };
 
 /* ---- glue.c ------------------------------------------------------------------------------- */
@@ -225,11 +228,12 @@ void jit_connect(struct jit *jit, struct link *link, const struct block *block);
 /* ---- window.c ----------------------------------------------------------------------------- */
 
 void jit_windows_free(struct jit *jit);
-/* The window for the machine's data context if it is to be used now, else NULL. `executed` more
- * instructions have gone by since the last call. */
-struct space *jit_window(struct jit *jit, uint64_t executed);
-/* The interpreter has just made an access that the window did not allow: may it be mapped? */
+/* The window for the machine's data context if it is to be used now, else NULL. */
+struct space *jit_window(struct jit *jit);
+/* The interpreter has just made an access that the window did not allow: may the page be mapped? */
 void jit_window_missed(struct jit *jit, struct site *site, uint32_t va, enum access access);
+/* The access has trapped instead. */
+void jit_window_trapped(struct jit *jit, struct site *site, uint32_t va);
 /* sfence.vma of one address. */
 void jit_window_fence(struct jit *jit, uint32_t va);
 /* Code was translated from this page of memory: no window may write to it. */

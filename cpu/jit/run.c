@@ -327,10 +327,8 @@ static void run_translated(struct jit *jit, uint64_t limit)
     struct hart *h = &jit->machine->hart;
     enum exit_kind kind = EXIT_DONE;
     struct link *from = NULL;
-    uint64_t before = h->executed;
     while (h->executed < limit && !h->attention) {
-        struct space *space = jit_window(jit, h->executed - before);
-        before = h->executed;
+        struct space *space = jit_window(jit);
         uint32_t code = kind == EXIT_DONE ? known_entry(jit, space) : 0;
         if (!code)
             code = look_up(jit, limit, space, from);

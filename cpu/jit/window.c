@@ -9,7 +9,9 @@
  * page table is the shadow, filled on faults, write access only once D is set, dropped by fences.
  *
  * Mapping is dear (some microseconds), so a window is used only once its context has been steady for
- * a while, and neighbours that the guest's table maps alike are mapped in the same call.
+ * a while, and neighbours that the guest's table maps alike are mapped in the same call. A page that
+ * is mapped for the first time is taken to be worth it, for it will be used again: there are only so
+ * many. It is those that fences unmap, time and again, that speak against a window.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* REG_RIP */
@@ -31,10 +33,11 @@ enum {
     MAPPINGS = 8192,           /* in one window; the host's limit is 65,530 for a process */
     NEIGHBOURS = 256,          /* pages looked at on either side of one that is mapped */
     REFUSALS = 3,              /* a site that faults so often in vain calls the interpreter at once */
+    TRAPS = 8,                 /* the same, if it traps */
     REGIONS = 1 << 10,         /* of 4 MiB */
     PAGES = 1 << 20,
-    MISSES_FREE = 64,          /* misses allowed however short the window's use was */
-    MISS_COST = 1 << 14,       /* instructions that a miss must be worth, beyond these */
+    LOSSES_FREE = 64,          /* pages unmapped, however short the window's use was */
+    LOSS_COST = 1 << 14,       /* instructions that one must be worth, beyond these */
 };
 enum { REGION_MAPPED = 1, REGION_SUPERPAGE = 2 };
 
@@ -128,30 +131,39 @@ static bool allowed(const struct jit *jit)
     return m->ram.fd >= 0 && !m->config.misaligned_trap && !m->debug.count && !data_events;
 }
 
-/* Back to the table. What is mapped stays for the next time. `lost`: what was mapped was of no use, so
- * the wait for the next time is longer. */
-static void stop_using(struct space *s, bool lost)
+/* Back to the table, with a longer wait for the next time. What is mapped stays. */
+static void stop_using(struct space *s)
 {
-    if (s->used && lost && s->patience < PATIENCE_LIMIT)
+    if (s->used && s->patience < PATIENCE_LIMIT)
         s->patience *= 2;
     s->used = false;
     s->steady = 0;
-    s->misses = s->unmapped = 0;
+    s->losses = 0;
 }
 
-struct space *jit_window(struct jit *jit, uint64_t executed)
+/* Credits the instructions since the last time to the space that was current then. */
+static void credit(struct jit *jit, unsigned number)
+{
+    uint64_t executed = jit->machine->hart.executed;
+    if (executed > jit->credited) /* else the machine was reset */
+        jit->space[jit->current].steady += executed - jit->credited;
+    jit->credited = executed;
+    jit->current = number;
+}
+
+struct space *jit_window(struct jit *jit)
 {
     const struct machine *m = jit->machine;
     unsigned number = m->data_context;
     struct space *s = &jit->space[number];
+    credit(jit, number);
     if (s->upheaval != m->tlb.upheaval[number]) {
         s->upheaval = m->tlb.upheaval[number];
         drop(s, m);
-        stop_using(s, true);
+        stop_using(s);
     }
-    s->steady += executed;
-    if (s->used && s->misses > MISSES_FREE + s->steady / MISS_COST)
-        stop_using(s, s->unmapped > s->misses / 2);
+    if (s->used && s->losses > LOSSES_FREE + s->steady / LOSS_COST)
+        stop_using(s);
     if (!s->patience)
         s->patience = PATIENCE;
     if (!s->used && s->steady > s->patience && allowed(jit)) {
@@ -230,8 +242,10 @@ static bool map_page(struct jit *jit, struct space *s, uint32_t va, const struct
     uint32_t count = before + 1 + after, first = page - before * RAM_PAGE;
     off_t offset = (e->host - m->ram.mapping) - (off_t)before * RAM_PAGE;
     int rights = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-    if (s->mapped >= MAPPINGS)
+    if (s->mapped >= MAPPINGS) {
         drop(s, m);
+        s->losses = UINT32_MAX / 2;
+    }
     void *at = mmap(s->base + first, (size_t)count * RAM_PAGE, rights, MAP_SHARED | MAP_FIXED,
                     m->ram.fd, offset);
     if (at == MAP_FAILED)
@@ -264,12 +278,24 @@ void jit_window_missed(struct jit *jit, struct site *site, uint32_t va, enum acc
     bool readable = e->tag[ACCESS_READ] == tlb_tag(va, m->context[ACCESS_READ]);
     if (!s->used || site->faults > REFUSALS)
         return;
-    s->misses++;
     if ((access == ACCESS_WRITE ? writable : readable || writable) &&
         map_page(jit, s, va, e, writable))
         return;
     if (++site->faults > REFUSALS)
         give_up(jit, site);
+}
+
+/* A page fault is mapped on demand and the access made again; but where the same page traps time and
+ * again (a virtual device), the host's fault before that is in vain. */
+void jit_window_trapped(struct jit *jit, struct site *site, uint32_t va)
+{
+    uint32_t page = va / RAM_PAGE;
+    site->traps = site->trapped == page && site->traps < UINT8_MAX ? site->traps + 1 : 0;
+    site->trapped = page;
+    if (site->traps > TRAPS && site->faults <= REFUSALS) {
+        site->faults = REFUSALS + 1;
+        give_up(jit, site);
+    }
 }
 
 /* ---- forgetting --------------------------------------------------------------------------- */
@@ -280,7 +306,7 @@ static void unmap_page(struct space *s, uint32_t va)
     s->mapped_bits[va / RAM_PAGE / 64] &= ~(1ull << va / RAM_PAGE % 64);
     s->writable_bits[va / RAM_PAGE / 64] &= ~(1ull << va / RAM_PAGE % 64);
     s->mapped++; /* it may have cut a mapping in two */
-    s->unmapped++;
+    s->losses++;
 }
 
 /* The fence of an address in a 4 MiB page concerns all of that page. */
@@ -293,7 +319,7 @@ void jit_window_fence(struct jit *jit, uint32_t va)
         if (s->region[va / SUPERPAGE_SIZE] & REGION_SUPERPAGE) {
             unmap(s, va & ~(SUPERPAGE_SIZE - 1), SUPERPAGE_SIZE);
             clear_region(s, va / SUPERPAGE_SIZE);
-            s->unmapped++;
+            s->losses++;
         } else if (bit_of(s->mapped_bits, va)) {
             unmap_page(s, va);
         }
