@@ -37,16 +37,30 @@ struct tlb_context mmu_context(const struct machine *m, enum access access)
     return context;
 }
 
+static bool is_entered(const struct tlb *tlb, unsigned n, const struct tlb_context *wanted)
+{
+    return n && n < tlb->contexts && tlb_context_equal(&tlb->context[n], wanted);
+}
+
+/* Enters the contexts that are wanted now, if they are not those that the machine has already. */
+static void enter_contexts(struct machine *m, const struct tlb_context *data,
+                           const struct tlb_context *fetch)
+{
+    if (is_entered(&m->tlb, m->data_context, data) && is_entered(&m->tlb, m->fetch_context, fetch))
+        return;
+    m->data_context = m->fetch_context = tlb_context(&m->tlb, *data);
+    if (!tlb_context_equal(data, fetch)) {
+        m->fetch_context = tlb_context(&m->tlb, *fetch);
+        /* Again, because entering the second may have dropped the first. */
+        m->data_context = tlb_context(&m->tlb, *data);
+    }
+}
+
 void mmu_context_changed(struct machine *m)
 {
     struct tlb_context data = mmu_context(m, ACCESS_READ);
     struct tlb_context fetch = mmu_context(m, ACCESS_FETCH);
-    m->data_context = m->fetch_context = tlb_context(&m->tlb, data);
-    if (data.mode != fetch.mode || data.satp != fetch.satp || data.sum || data.mxr) {
-        m->fetch_context = tlb_context(&m->tlb, fetch);
-        /* Again, because entering the second may have dropped the first. */
-        m->data_context = tlb_context(&m->tlb, data);
-    }
+    enter_contexts(m, &data, &fetch);
     m->context[ACCESS_FETCH] = m->tlb.number[m->fetch_context];
     m->context[ACCESS_READ] = m->context[ACCESS_WRITE] = m->tlb.number[m->data_context];
     m->tlb.changes++;

@@ -65,15 +65,10 @@ void tlb_protect(struct tlb *tlb, const uint8_t *host)
             tlb->entry[i].tag[ACCESS_WRITE] = 0;
 }
 
-static bool same_context(const struct tlb_context *a, const struct tlb_context *b)
-{
-    return a->satp == b->satp && a->mode == b->mode && a->sum == b->sum && a->mxr == b->mxr;
-}
-
 unsigned tlb_context(struct tlb *tlb, struct tlb_context wanted)
 {
     for (unsigned n = 1; n < tlb->contexts; n++)
-        if (same_context(&tlb->context[n], &wanted))
+        if (tlb_context_equal(&tlb->context[n], &wanted))
             return n;
     unsigned n;
     if (tlb->contexts < TLB_CONTEXTS) {

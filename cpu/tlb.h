@@ -22,6 +22,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "cpu/rv.h"
 
@@ -34,6 +35,7 @@ struct tlb_context {
     uint32_t satp;  /* 0 when translation is off */
     uint8_t mode;   /* effective privilege, enum mode */
     bool sum, mxr;
+    uint8_t zero;   /* fills it up to 8 bytes, so that comparing two is comparing a word */
 };
 
 struct tlb_entry {
@@ -61,6 +63,12 @@ struct tlb {
 };
 
 void tlb_reset(struct tlb *tlb);
+
+static inline bool tlb_context_equal(const struct tlb_context *a, const struct tlb_context *b)
+{
+    _Static_assert(sizeof *a == 8, "no padding");
+    return memcmp(a, b, sizeof *a) == 0;
+}
 
 /* The index of a context, entering it if it is new. */
 unsigned tlb_context(struct tlb *tlb, struct tlb_context wanted);

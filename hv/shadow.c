@@ -75,11 +75,6 @@ static void note(struct shadow *s, enum shadow_change_kind kind, const char *rea
 
 /* ---- sets --------------------------------------------------------------------------------- */
 
-static bool same_key(const struct tlb_context *a, const struct tlb_context *b)
-{
-    return a->satp == b->satp && a->mode == b->mode && a->sum == b->sum && a->mxr == b->mxr;
-}
-
 /* Empties a set. Its root stays. */
 static void set_clear(struct shadow *s, struct shadow_set *set)
 {
@@ -137,7 +132,7 @@ static uint32_t table_make(struct shadow *s, struct shadow_set *keep)
 static struct shadow_set *find_set(struct shadow *s, const struct tlb_context *key)
 {
     for (int i = 0; i < SHADOW_SETS; i++)
-        if (s->set[i].root && same_key(&s->set[i].key, key))
+        if (s->set[i].root && tlb_context_equal(&s->set[i].key, key))
             return &s->set[i];
     return NULL;
 }
@@ -161,7 +156,7 @@ static struct shadow_set *make_set(struct shadow *s, const struct tlb_context *k
 void shadow_activate(struct shadow *s)
 {
     struct tlb_context key = mmu_context(s->guest, ACCESS_READ);
-    if (!s->current || !same_key(&s->current->key, &key)) {
+    if (!s->current || !tlb_context_equal(&s->current->key, &key)) {
         s->current = find_set(s, &key);
         if (!s->current)
             s->current = make_set(s, &key);

@@ -647,8 +647,11 @@ static void gen_csr(struct translation *t, const struct insn *i)
         write_sstatus(t, i);
     else if (simple && i->imm == CSR_SSTATUS && !writes && i->rd)
         read_sstatus(t, i);
-    else
+    else {
+        if (writes || csr_check(&t->jit->machine->hart, (unsigned)i->imm, writes) != CSR_OK)
+            jit_leaves(t);
         leave_to_interpreter(t, i);
+    }
 }
 
 /* ---- the table ---------------------------------------------------------------------------- */
@@ -674,6 +677,8 @@ void jit_generate(struct translation *t, const struct insn *i)
         gen(t, i);
     else
         leave_to_interpreter(t, i);
+    if (jit_ends_block(i->op))
+        jit_leaves(t);
 }
 
 /* After these the interpreter never goes on with the next instruction of the block. */

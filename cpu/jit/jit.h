@@ -41,6 +41,7 @@ enum {
     JUMP_TABLES = 2 * TLB_CONTEXTS, /* for each fetch context, with and without a window */
     HEAT = 1 << 14,          /* counters of how often cold code was come to */
     HOT = 6,                 /* then it is translated */
+    BRIEF = 6,               /* instructions that are interpreted sooner than entered */
     QUANTUM = 1 << 16,       /* instructions in one entry at most: bounds the return stack */
     RETURN_STACK = QUANTUM * 8 + (256 << 10), /* each call pushes 8 bytes; the rest is for signals */
     MAPPED_REGISTERS = 10,
@@ -86,6 +87,7 @@ struct block {
     uint32_t entry;      /* entry from the same page */
     uint32_t again;      /* leaves with EXIT_TO_PC */
     uint16_t insns;
+    uint8_t brief;       /* it leaves for C after so few instructions; 0: not soon */
     uint8_t context;     /* number of the TLB context that it was fetched in */
     bool fast;           /* accesses memory through the window */
     uint32_t next_in_hash, next_in_page; /* block number + 1; 0: none */
@@ -206,6 +208,8 @@ enum { LINK_CALL = 0xe8, LINK_JUMP = 0xe9 };
 void jit_link(struct translation *t, unsigned opcode, uint32_t pc);
 /* Writes the jump to the interpreter, which executes the site's instruction and resumes. */
 void jit_call_interpreter(struct translation *t, struct site *site);
+/* Notes that translated code is left after the current instruction, or most often is. */
+void jit_leaves(struct translation *t);
 /* Adds a site for the current instruction. NULL when there is no room. */
 struct site *jit_site(struct translation *t, const struct insn *i);
 

@@ -292,34 +292,48 @@ static struct link *enter(struct jit *jit, uint32_t code, uint64_t limit, enum e
     return link;
 }
 
-/* Looks the block at pc up, or has it made, and chains the way that led to it. Returns its entry, or
- * 0: something else was executed instead. */
-static uint32_t look_up(struct jit *jit, uint64_t limit, bool fast, struct link *from)
+/* To look up and enter a block that leaves after a few instructions costs more than they do. */
+static void interpret_brief(struct machine *m, unsigned count, uint64_t limit)
+{
+    struct hart *h = &m->hart;
+    uint32_t next;
+    do {
+        next = h->pc + 4;
+        interp_step(m);
+    } while (--count && h->pc == next && h->executed < limit && !h->attention);
+}
+
+/* Looks the block at pc up, or has it made, and chains the way that led to it. NULL: something else
+ * was executed instead. */
+static const struct block *look_up(struct jit *jit, uint64_t limit, bool fast, struct link *from)
 {
     struct hart *h = &jit->machine->hart;
     uint32_t blocks = jit->blocks;
     const struct block *b = block_at_pc(jit, limit, fast);
     if (!b)
-        return 0;
+        return NULL;
     if (from && jit->blocks >= blocks) /* else all was forgotten, the link too */
         jit_connect(jit, from, b);
     remember_jump(jit, b);
-    if (b->insns <= limit - h->executed)
-        return b->entry;
-    interp_step(jit->machine);
-    return 0;
+    if (b->brief)
+        interpret_brief(jit->machine, b->brief, limit);
+    else if (b->insns > limit - h->executed)
+        interp_step(jit->machine);
+    else
+        return b;
+    return NULL;
 }
 
-/* The entry of the block at pc, if indirect jumps know it and its gate is open; else 0. */
-static uint32_t known_entry(const struct jit *jit, bool fast)
+/* The block at pc, if indirect jumps know it and its gate is open; else NULL. */
+static const struct block *known_block(const struct jit *jit, bool fast)
 {
     const struct machine *m = jit->machine;
     struct block key = {.context = (uint8_t)m->fetch_context, .fast = fast};
     const struct jump *jump = &jit_jumps(jit, &key)[(m->hart.pc >> 2) % JUMP_CACHE];
     if (jump->pc != m->hart.pc)
-        return 0;
+        return NULL;
     const struct block *b = &jit->block[jit->known[jump - jit->jumps]];
-    return b->generation == m->tlb.generation[m->fetch_context] ? b->entry : 0;
+    return b->generation == m->tlb.generation[m->fetch_context] ? b : NULL;
 }
 
 static void run_translated(struct jit *jit, uint64_t limit)
@@ -329,15 +343,15 @@ static void run_translated(struct jit *jit, uint64_t limit)
     struct link *from = NULL;
     while (h->executed < limit && !h->attention) {
         struct space *space = jit_window(jit);
-        uint32_t code = kind == EXIT_DONE ? known_entry(jit, space) : 0;
-        if (!code)
-            code = look_up(jit, limit, space, from);
+        const struct block *b = kind == EXIT_DONE ? known_block(jit, space) : NULL;
+        if (!b)
+            b = look_up(jit, limit, space, from);
         from = NULL;
         kind = EXIT_DONE;
-        if (!code)
+        if (!b)
             continue;
         set_gs(space);
-        from = enter(jit, code, limit, &kind);
+        from = enter(jit, b->entry, limit, &kind);
         if (kind == EXIT_NO_BUDGET)
             sample(jit, space);
     }

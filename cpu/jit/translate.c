@@ -38,6 +38,12 @@ struct site *jit_site(struct translation *t, const struct insn *i)
     return s;
 }
 
+void jit_leaves(struct translation *t)
+{
+    if (!t->block->brief && t->index < BRIEF)
+        t->block->brief = (uint8_t)(t->index + 1);
+}
+
 void jit_call_interpreter(struct translation *t, struct site *s)
 {
     s->stub = t->e->at;
