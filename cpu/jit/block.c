@@ -79,7 +79,7 @@ void jit_flush(struct jit *jit)
     memset(jit->hash, 0, BLOCK_HASH * sizeof *jit->hash);
     memset(jit->page, 0, m->ram.size / PAGE_SIZE * sizeof *jit->page);
     for (size_t n = 0; n < (size_t)JUMP_TABLES * JUMP_CACHE; n++)
-        jit->jumps[n].pc = 1;
+        jit->jumps[n].pc = JUMP_EMPTY;
     jit->blocks = jit->links = jit->sites = 0;
     jit->emit = (struct emitter){.bytes = jit->write, .end = CODE_SIZE};
     jit->full = false;

@@ -94,9 +94,11 @@ struct block {
     uint8_t uses[32];    /* how often its instructions name each register */
 };
 
+#define JUMP_EMPTY UINT64_MAX /* no 32-bit address, not even an odd one */
+
 /* From a guest address to the gate of its block. */
 struct jump {
-    uint64_t pc; /* 1: empty */
+    uint64_t pc;  /* JUMP_EMPTY: no jump */
     uint64_t code;
 };
 
