@@ -265,12 +265,13 @@ static bool drop_entry(struct shadow *s, struct shadow_set *set, uint32_t va, co
 }
 
 /* sfence.vma of one address forgets the 4 MiB page that covered it, too: in the shadow table that
- * is every entry of the leaf table that was made from it. */
-static void fence_address(struct shadow *s, struct shadow_set *set, uint32_t va)
+ * is every entry of the leaf table that was made from it. Returns whether there were such. */
+static bool fence_address(struct shadow *s, struct shadow_set *set, uint32_t va)
 {
     uint32_t dropped = drop_entry(s, set, va, "sfence.vma of this page");
     uint32_t *pointer = &table_at(s, set->root)[VPN(va, 1)];
-    if (*pointer & PTE_FROM_SUPERPAGE) {
+    bool parts = *pointer & PTE_FROM_SUPERPAGE;
+    if (parts) {
         uint32_t first = va & ~(SUPERPAGE_SIZE - 1);
         const uint32_t *leaf = leaf_table(s, set, va);
         for (uint32_t i = 0; i < 1024; i++)
@@ -280,6 +281,7 @@ static void fence_address(struct shadow *s, struct shadow_set *set, uint32_t va)
     }
     if (dropped)
         s->change.count = dropped;
+    return parts;
 }
 
 static void drop_set(struct shadow *s, struct shadow_set *set, const char *reason)
@@ -295,18 +297,19 @@ static void drop_set(struct shadow *s, struct shadow_set *set, const char *reaso
 
 void shadow_fence(struct shadow *s, const uint32_t *va, const uint32_t *asid)
 {
+    bool parts = false;
     s->change = (struct shadow_change){0};
     for (int i = 0; i < SHADOW_SETS; i++) {
         struct shadow_set *set = &s->set[i];
         if (!set->root || !set->key.satp || (asid && SATP_ASID(set->key.satp) != *asid))
             continue;
         if (va)
-            fence_address(s, set, *va);
+            parts |= fence_address(s, set, *va);
         else
             drop_set(s, set, asid ? "sfence.vma of this address space" : "sfence.vma of everything");
     }
-    if (s->current)
-        s->hw->ops->flush(s->hw, va);
+    if (s->current) /* the hardware does not know which of its pages were one page of the guest */
+        s->hw->ops->flush(s->hw, parts ? NULL : va);
 }
 
 void shadow_drop_all(struct shadow *s, const char *reason)
