@@ -67,6 +67,12 @@ check_PROGRAMS += $(%C%_unit_tests)
 TESTS += $(%C%_unit_tests)
 endif
 
+# Random programs for this machine and QEMU's, run by tests/e2e/oracle.sh.
+check_PROGRAMS += %D%/oracle/programs
+%C%_oracle_programs_SOURCES = %D%/oracle/programs.c %D%/random-program.c %D%/random-program.h
+%C%_oracle_programs_LDADD = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS)
+EXTRA_DIST += %D%/oracle/guest.S %D%/oracle/guest.c %D%/oracle/guest.ld
+
 # make fuzz FUZZ_SECONDS=600: every fuzz target with clang, this long each.
 FUZZ_SECONDS = 60
 fuzz:

@@ -26,6 +26,7 @@ uint32_t random_below(uint64_t *state, uint32_t bound)
 #define AT_M_TRAP  0x80000400u
 #define AT_S_TRAP  0x80000800u
 #define AT_LOTTERY 0x80000c00u /* words that the trap handlers draw from */
+#define AT_ATOMICS 0x80000e00u /* on the same page */
 #define AT_CODE    0x80010000u
 #define AT_DATA    0x80020000u /* 16 pages */
 #define AT_FUNC    0x80030000u /* functions: the same places in four pages, other code */
@@ -33,8 +34,9 @@ uint32_t random_below(uint64_t *state, uint32_t bound)
                                 * fifth page of functions */
 #define AT_ROOT    0x80080000u /* three root tables */
 #define AT_LEAF    0x80083000u /* a leaf table for each */
-#define ALIAS      0x40000000u /* data again, at another virtual address */
+#define ALIAS      0x18000000u /* data again, at another virtual address; no physical one, nowhere */
 #define SUPER      0xc0000000u /* all RAM as one 4 MiB page */
+#define NOTHING    0x1c000000u /* neither memory nor a device, here and on other `virt` machines */
 
 enum {
     ROOTS = 3,       /* the ASID of each is its number */
@@ -87,7 +89,9 @@ static uint32_t row(enum insn_op op)
 struct writer {
     uint32_t *at, *start;
     uint16_t *soft; /* indices of instructions that other ones may overwrite; or NULL */
-    unsigned softs, options;
+    uint16_t *branch; /* indices of branches to anywhere */
+    bool *begins;   /* by instruction: nothing before it belongs to it */
+    unsigned softs, branches, options;
 };
 
 static void emit(struct writer *w, uint32_t word)
@@ -128,16 +132,19 @@ static void make_timer_answer(struct writer *w, bool is_m)
 }
 
 /* Bits of a random number go into xstatus, so that xRET ends in a random mode. */
-static void make_return(struct writer *w, bool is_m)
+static void make_return(struct writer *w, bool is_m, unsigned options)
 {
     unsigned status = is_m ? CSR_MSTATUS : CSR_SSTATUS;
     uint32_t bits = is_m ? MSTATUS_MPP | MSTATUS_MPIE | MSTATUS_SUM | MSTATUS_MXR | MSTATUS_SPP |
                                MSTATUS_SPIE
                          : MSTATUS_SPP | MSTATUS_SPIE | MSTATUS_SUM | MSTATUS_MXR;
+    if (options & PROGRAM_UNTIMED) /* QEMU 7.2 lets S mode run a user page that it has read with SUM */
+        bits &= ~MSTATUS_SUM;
     emit_li(w, 28, bits);
     emit_csr(w, OP_csrrc, 0, status, 28);
     emit(w, r_type(row(OP_and), 28, 28, 30));
     emit_csr(w, OP_csrrs, 0, status, 28);
+    emit(w, row(OP_lui) | 28 << 7 | NOTHING); /* who was going to use x28 as an address traps */
     emit(w, row(is_m ? OP_mret : OP_sret));
 }
 
@@ -154,6 +161,22 @@ static void make_lot(struct writer *w) /* xorshift32, in x30 */
     emit(w, s_type(row(OP_sw), 31, 30, 0));
 }
 
+/* Counts the traps that are left, in the word behind the lottery. M mode ends the program, S mode
+ * asks it to: ecall from S is never delegated. */
+static void make_countdown(struct writer *w, bool is_m)
+{
+    emit(w, i_type(row(OP_lw), 29, 31, 4));
+    emit(w, i_type(row(OP_addi), 29, 29, -1));
+    emit(w, s_type(row(OP_sw), 31, 29, 4));
+    emit(w, b_type(row(OP_bge), 29, 0, is_m ? 16 : 8));
+    if (is_m) {
+        emit_li(w, 28, PROGRAM_END);
+        emit(w, i_type(row(OP_jalr), 0, 28, 0));
+    } else {
+        emit(w, row(OP_ecall));
+    }
+}
+
 /*
  * x28..x31 belong to the handlers. A trap at a fetch goes on at a random place of the code, any
  * other behind the instruction (interrupts: at it). After an interrupt and an illegal instruction
@@ -165,6 +188,8 @@ static void make_handler(uint32_t *to, bool is_m, unsigned options)
     unsigned cause = is_m ? CSR_MCAUSE : CSR_SCAUSE, epc = is_m ? CSR_MEPC : CSR_SEPC;
 
     make_lot(&w);
+    if (options & PROGRAM_UNTIMED)
+        make_countdown(&w, is_m);
     emit_csr(&w, OP_csrrs, 29, cause, 0);
     emit(&w, i_type(row(OP_slti), 28, 29, 0)); /* interrupt? */
     uint32_t *to_interrupt = w.at++;
@@ -177,7 +202,7 @@ static void make_handler(uint32_t *to, bool is_m, unsigned options)
     emit_csr(&w, OP_csrrw, 0, epc, 28);
     emit(&w, i_type(row(OP_addi), 28, 29, -CAUSE_ILLEGAL));
     uint32_t *to_fence = w.at++;
-    make_return(&w, is_m);
+    make_return(&w, is_m, options);
 
     uint32_t *fetch = w.at;
     emit_li(&w, 28, (PROGRAM_INSNS - 1) * 4);
@@ -185,14 +210,14 @@ static void make_handler(uint32_t *to, bool is_m, unsigned options)
     emit_li(&w, 29, AT_CODE);
     emit(&w, r_type(row(OP_add), 28, 28, 29));
     emit_csr(&w, OP_csrrw, 0, epc, 28);
-    make_return(&w, is_m);
+    make_return(&w, is_m, options);
 
     uint32_t *interrupt = w.at;
     if (!(options & PROGRAM_UNTIMED))
         make_timer_answer(&w, is_m);
     uint32_t *fence = w.at;
     emit(&w, row(OP_sfence_vma));
-    make_return(&w, is_m);
+    make_return(&w, is_m, options);
 
     *to_interrupt = b_type(row(OP_bne), 28, 0, (int32_t)((interrupt - to_interrupt) * 4));
     *to_fetch = b_type(row(OP_bne), 28, 0, (int32_t)((fetch - to_fetch) * 4));
@@ -306,11 +331,13 @@ static void put_upper(struct writer *w, uint64_t *r)
     emit(w, row(random_below(r, 2) ? OP_lui : OP_auipc) | any_target(r) << 7 | imm);
 }
 
+/* The distance is changed at the end: see lead_to_beginnings(). */
 static void put_branch(struct writer *w, uint64_t *r)
 {
+    w->branch[w->branches++] = (uint16_t)(w->at - w->start);
     int32_t offset = ((int32_t)random_below(r, 40) - 12) * 4;
-    if (random_below(r, 30) == 0)
-        offset += 2; /* misaligned target */
+    if (random_below(r, 30) == 0 && !(w->options & PROGRAM_UNTIMED))
+        offset += 2; /* misaligned target; QEMU 7.2 leaves another address in xtval */
     if (random_below(r, 4) == 0)
         emit(w, j_type(any_target(r), offset));
     else
@@ -321,16 +348,17 @@ static void put_branch(struct writer *w, uint64_t *r)
 static void put_base(struct writer *w, uint64_t *r)
 {
     static const uint32_t base[] = {AT_DATA, AT_DATA, ALIAS + 0x20000, SUPER + 0x20000,
-                                    AT_DATA + 0xff0, VIRT_UART, VIRT_CLINT + 0x4000,
-                                    VIRT_CLINT + 0xbff8, VIRT_PLIC + 0x1000, 0x00000000, AT_CODE};
-    uint32_t at = base[random_below(r, sizeof base / sizeof base[0])];
+                                    AT_DATA + 0xff0, NOTHING, AT_CODE, VIRT_UART,
+                                    VIRT_CLINT + 0x4000, VIRT_CLINT + 0xbff8, VIRT_PLIC + 0x1000};
+    enum { ALL = sizeof base / sizeof base[0], ALIKE = ALL - 5 };
+    uint32_t at = base[random_below(r, w->options & PROGRAM_UNTIMED ? ALIKE : ALL)];
     emit_li(w, 8 + random_below(r, 2), at + random_below(r, 16) * PAGE_SIZE * (at == AT_DATA));
 }
 
-static int32_t offset_for(uint64_t *r, unsigned size)
+static int32_t offset_for(struct writer *w, uint64_t *r, unsigned size)
 {
     int32_t offset = (int32_t)random_below(r, 512) & -(int32_t)size;
-    return random_below(r, 16) ? offset : offset + 1;
+    return random_below(r, 16) || w->options & PROGRAM_UNTIMED ? offset : offset + 1;
 }
 
 static void put_memory(struct writer *w, uint64_t *r)
@@ -339,16 +367,23 @@ static void put_memory(struct writer *w, uint64_t *r)
     static const uint8_t load_size[] = {1, 2, 4, 1, 2}, store_size[] = {1, 2, 4};
     if (random_below(r, 2)) {
         enum insn_op op = pick(r, OP_lb, OP_lhu);
-        unsigned from = random_below(r, 16) ? base : any_register(r);
-        emit(w, i_type(row(op), any_target(r), from, offset_for(r, load_size[op - OP_lb])));
+        bool anywhere = random_below(r, 16) == 0 && !(w->options & PROGRAM_UNTIMED);
+        unsigned from = anywhere ? any_register(r) : base;
+        emit(w, i_type(row(op), any_target(r), from, offset_for(w, r, load_size[op - OP_lb])));
     } else {
         enum insn_op op = pick(r, OP_sb, OP_sw);
-        emit(w, s_type(row(op), base, any_register(r), offset_for(r, store_size[op - OP_sb])));
+        emit(w, s_type(row(op), base, any_register(r), offset_for(w, r, store_size[op - OP_sb])));
     }
 }
 
 static void put_atomic(struct writer *w, uint64_t *r)
 {
+    if (w->options & PROGRAM_UNTIMED) { /* QEMU marks a page as accessed before it sees that it is
+                                         * not writable: where that cannot be */
+        emit_li(w, 26, AT_ATOMICS + random_below(r, 64) * 4);
+        emit(w, r_type(row(pick(r, OP_amoswap_w, OP_amomaxu_w)), any_target(r), 26, any_register(r)));
+        return;
+    }
     unsigned base = 8 + random_below(r, 2);
     enum insn_op op = pick(r, OP_lr_w, OP_amomaxu_w);
     emit(w, r_type(row(op), any_target(r), base, op == OP_lr_w ? 0 : any_register(r)));
@@ -359,14 +394,17 @@ static void put_atomic(struct writer *w, uint64_t *r)
 static void put_csr(struct writer *w, uint64_t *r)
 {
     static const uint16_t number[] = {
-        CSR_SSTATUS, CSR_SIE, CSR_SCOUNTEREN, CSR_SSCRATCH, CSR_SEPC, CSR_SCAUSE, CSR_STVAL,
-        CSR_SIP, CSR_STIMECMP, CSR_STIMECMPH, CSR_MSTATUS, CSR_MISA, CSR_MEDELEG, CSR_MIDELEG,
-        CSR_MIE, CSR_MCOUNTEREN, CSR_MENVCFG, CSR_MENVCFGH, CSR_MSCRATCH, CSR_MCAUSE, CSR_MTVAL,
-        CSR_MIP, CSR_MCYCLE, CSR_MINSTRET, CSR_MCYCLEH, CSR_MINSTRETH, CSR_MCOUNTINHIBIT,
-        CSR_CYCLE, CSR_TIME, CSR_INSTRET, CSR_CYCLEH, CSR_SATP, CSR_MHARTID, CSR_PMPADDR0,
-        CSR_PMPADDR0 + 1, CSR_PMPADDR0 + 2, CSR_SENVCFG, 0x8ff,
+        CSR_SIE, CSR_SSCRATCH, CSR_STVAL, CSR_SIP, CSR_MSCRATCH, CSR_MTVAL, CSR_SATP,
+        CSR_PMPADDR0, CSR_PMPADDR0 + 1, CSR_PMPADDR0 + 2, 0x8ff,
+        /* From here on: time, counts, and fields in which implementations differ. */
+        CSR_MIE, CSR_MIDELEG, CSR_MIP, CSR_SEPC, CSR_SSTATUS, CSR_MSTATUS, CSR_MHARTID,
+        CSR_SCOUNTEREN, CSR_SCAUSE, CSR_STIMECMP, CSR_STIMECMPH, CSR_MISA, CSR_MEDELEG,
+        CSR_MCOUNTEREN, CSR_MENVCFG, CSR_MENVCFGH, CSR_MCAUSE, CSR_MCYCLE, CSR_MINSTRET,
+        CSR_MCYCLEH, CSR_MINSTRETH, CSR_MCOUNTINHIBIT, CSR_CYCLE, CSR_TIME, CSR_INSTRET,
+        CSR_CYCLEH, CSR_SENVCFG,
     };
-    unsigned csr = number[random_below(r, sizeof number / sizeof number[0])];
+    enum { ALL = sizeof number / sizeof number[0], ALIKE = 11 };
+    unsigned csr = number[random_below(r, w->options & PROGRAM_UNTIMED ? ALIKE : ALL)];
     enum insn_op op = pick(r, OP_csrrw, OP_csrrci);
     if (csr == CSR_SATP && (op == OP_csrrw || op == OP_csrrwi))
         op = OP_csrrs; /* put_satp() writes sensible ones */
@@ -492,7 +530,9 @@ static void put_counter(struct writer *w, uint64_t *r)
 static void put_misaligned(struct writer *w, uint64_t *r)
 {
     static const uint32_t base[] = {AT_DATA, ALIAS + 0x20000, SUPER + 0x20000, AT_DATA};
-    uint32_t at = base[random_below(r, 4)] + (1 + random_below(r, 15)) * PAGE_SIZE;
+    /* Where there is no memory, which byte the fault names is the machine's affair. */
+    unsigned bases = w->options & PROGRAM_UNTIMED ? 1 : 4;
+    uint32_t at = base[random_below(r, bases)] + (1 + random_below(r, 15)) * PAGE_SIZE;
     at = random_below(r, 3) ? at - 1 - random_below(r, 3) : at + 1 + random_below(r, 2000) * 2;
     static const uint16_t op[] = {OP_lw, OP_lh, OP_lhu, OP_sw, OP_sh, OP_sw};
     unsigned which = random_below(r, 6);
@@ -509,13 +549,11 @@ static void put_reservation(struct writer *w, uint64_t *r)
     uint32_t at = (random_below(r, 2) ? AT_DATA : ALIAS + 0x20000) + random_below(r, 0x4000) * 4;
     emit_li(w, 26, at);
     emit(w, r_type(row(OP_lr_w), 10 + random_below(r, 8), 26, 0));
-    if (!(w->options & PROGRAM_UNTIMED)) {
-        static const uint16_t between[] = {OP_ecall, OP_fence, OP_sfence_vma, OP_addi};
-        if (random_below(r, 2))
-            emit(w, row(between[random_below(r, 4)]));
-        if (random_below(r, 4) == 0)
-            emit(w, s_type(row(OP_sw), 26, any_register(r), 0));
-    }
+    static const uint16_t between[] = {OP_ecall, OP_fence, OP_sfence_vma, OP_addi};
+    if (random_below(r, 2))
+        emit(w, row(between[random_below(r, 4)]));
+    if (random_below(r, 4) == 0)
+        emit(w, s_type(row(OP_sw), 26, any_register(r), 0));
     emit(w, r_type(row(OP_sc_w), 10 + random_below(r, 8), 26, any_register(r)));
 }
 
@@ -537,9 +575,10 @@ static void put_mprv(struct writer *w, uint64_t *r)
 
 static void put_system(struct writer *w, uint64_t *r)
 {
-    static const uint16_t op[] = {OP_ecall, OP_ecall, OP_ebreak, OP_sret, OP_mret, OP_fence,
-                                  OP_fence_i};
-    emit(w, row(op[random_below(r, sizeof op / sizeof op[0])]));
+    static const uint16_t op[] = {OP_ecall, OP_ecall, OP_sret, OP_mret, OP_fence, OP_fence_i,
+                                  OP_ebreak /* xtval may be 0 or the address */};
+    enum { ALL = sizeof op / sizeof op[0] };
+    emit(w, row(op[random_below(r, w->options & PROGRAM_UNTIMED ? ALL - 1 : ALL)]));
 }
 
 static void put_pmp(struct writer *w, uint64_t *r)
@@ -568,7 +607,8 @@ static void put_jalr(struct writer *w, uint64_t *r)
     uint32_t to = AT_CODE + random_below(r, PROGRAM_INSNS) * 4;
     if (random_below(r, 4) == 0)
         to = to - AT_ENTRY + ALIAS; /* the same code at another address */
-    emit_li(w, 28, to + (random_below(r, 64) ? 0 : 2));
+    bool odd = random_below(r, 64) == 0 && !(w->options & PROGRAM_UNTIMED);
+    emit_li(w, 28, to + (odd ? 2 : 0));
     emit(w, i_type(row(OP_jalr), any_target(r), 28, 0));
 }
 
@@ -581,7 +621,7 @@ static uint32_t new_word(uint64_t *r)
     struct writer w = {.at = room};
     switch (random_below(r, 8)) {
     case 0: return row(OP_ecall);
-    case 1: return b_type(row(OP_bne), any_register(r), any_register(r), 8);
+    case 1: return b_type(row(OP_bne), any_register(r), any_register(r), 4);
     case 2: return i_type(row(OP_lw), any_target(r), 8, (int32_t)random_below(r, 100) * 4);
     default: put_compute(&w, r); return room[0];
     }
@@ -636,6 +676,8 @@ static void put_self_modify(struct writer *w, uint64_t *r)
 
 static void put_loop(struct writer *w, uint64_t *r);
 
+/* TIMED: not in PROGRAM_UNTIMED. Also what others do otherwise: QEMU 7.2 leaves MPRV set by xRET, and
+ * its SC looks at the reservation before the address. */
 enum { EVERYWHERE, NOT_NESTED, CHANGES_TABLES, TIMED };
 
 static const struct {
@@ -644,11 +686,11 @@ static const struct {
 } kinds[] = {
     {put_compute, 60, EVERYWHERE}, {put_upper, 6, EVERYWHERE}, {put_branch, 20, EVERYWHERE},
     {put_base, 16, EVERYWHERE}, {put_memory, 60, EVERYWHERE}, {put_atomic, 8, EVERYWHERE},
-    {put_reservation, 3, EVERYWHERE}, {put_misaligned, 6, EVERYWHERE}, {put_csr, 18, EVERYWHERE},
+    {put_reservation, 3, TIMED}, {put_misaligned, 6, EVERYWHERE}, {put_csr, 18, EVERYWHERE},
     {put_counter, 6, TIMED}, {put_satp, 7, EVERYWHERE}, {put_fence, 4, EVERYWHERE},
     {put_pte, 5, CHANGES_TABLES}, {put_remap, 8, CHANGES_TABLES},
     {put_superpage, 2, CHANGES_TABLES}, {put_timer, 4, TIMED}, {put_system, 8, EVERYWHERE},
-    {put_mprv, 5, EVERYWHERE}, {put_pmp, 1, TIMED}, {put_wfi, 1, TIMED},
+    {put_mprv, 5, TIMED}, {put_pmp, 1, TIMED}, {put_wfi, 1, TIMED},
     {put_rubbish, 2, TIMED}, {put_jalr, 3, NOT_NESTED}, {put_call, 12, EVERYWHERE},
     {put_self_modify, 6, EVERYWHERE}, {put_loop, 8, NOT_NESTED},
 };
@@ -675,7 +717,30 @@ static void put_any(struct writer *w, uint64_t *r, bool nested)
         for (kind = 0; lot >= kinds[kind].weight; kind++)
             lot -= kinds[kind].weight;
     } while (!allowed(w, kind, nested));
+    w->begins[w->at - w->start] = true;
     kinds[kind].put(w, r);
+}
+
+/*
+ * A branch into the middle of what belongs together would run a part of it: in a loop, the second half
+ * of an address's two instructions again and again, until a store behind it comes to the page
+ * tables. It leads to the beginning instead.
+ */
+static void lead_to_beginnings(struct writer *w)
+{
+    for (unsigned n = 0; n < w->branches; n++) {
+        uint32_t *at = w->start + w->branch[n];
+        bool jumps = (*at & 0x7f) == 0x6f;
+        struct insn i = isa_decode(*at);
+        int32_t to = w->branch[n] + (i.imm >> 2), odd = i.imm & 3;
+        if (to < 0 || to >= PROGRAM_INSNS)
+            continue;
+        while (to > 0 && !w->begins[to])
+            to--;
+        int32_t offset = (to - w->branch[n]) * 4 + odd;
+        uint32_t keep = jumps ? 0xfff : 0x01fff07f;
+        *at = (*at & keep) | (jumps ? j_type(0, offset) & ~0x7fu : b_type(0, 0, 0, offset));
+    }
 }
 
 /* A loop that runs often enough for a translator to take it up. In long programs, some run for so
@@ -705,16 +770,24 @@ void random_program_make_as(struct random_program *program, uint64_t seed, unsig
     enum { LONGEST = 600 }; /* of what one put_ function writes, loops included */
     uint64_t r = seed;
     uint32_t room[PROGRAM_INSNS + LONGEST];
-    uint16_t soft[PROGRAM_INSNS];
-    struct writer w = {.at = room, .start = room, .soft = soft, .options = options};
+    uint16_t soft[PROGRAM_INSNS], branch[PROGRAM_INSNS + LONGEST];
+    bool begins[PROGRAM_INSNS + LONGEST] = {false};
+    struct writer w = {.at = room, .start = room, .soft = soft, .branch = branch,
+                       .begins = begins, .options = options};
     while (w.at < room + PROGRAM_INSNS - 1) {
         uint32_t *before = w.at;
         put_any(&w, &r, false);
         if (w.at < room + PROGRAM_INSNS)
             continue;
-        for (w.at = before; w.at < room + PROGRAM_INSNS - 1;) /* not half of it */
+        for (w.at = before; w.at < room + PROGRAM_INSNS - 1;) { /* not half of it */
+            begins[w.at - room] = true;
             emit(&w, row(OP_addi));
+        }
+        while (w.branches && branch[w.branches - 1] >= before - room)
+            w.branches--;
     }
+    begins[PROGRAM_INSNS - 1] = true;
+    lead_to_beginnings(&w);
     memcpy(program->code, room, sizeof program->code);
     program->code[PROGRAM_INSNS - 1] = j_type(0, -(PROGRAM_INSNS - 1) * 4);
     program->seed = seed;
@@ -730,8 +803,9 @@ void random_program_make(struct random_program *program, uint64_t seed)
 /* ---- the whole image ---------------------------------------------------------------------- */
 
 /* M mode sets up what the random code lives on, and jumps into it. */
-static void make_entry(uint32_t *to, uint64_t seed)
+static void make_entry(uint32_t *to, uint64_t seed, unsigned options)
 {
+    bool untimed = options & PROGRAM_UNTIMED;
     /* Most programs stay out of M mode, some often come back to it. */
     static const uint16_t delegated[] = {0xb1fd, 0xb1fd, 0xb100, 0};
     struct writer w = {.at = to};
@@ -740,7 +814,7 @@ static void make_entry(uint32_t *to, uint64_t seed)
         uint32_t value;
     } start[] = {
         {CSR_MTVEC, AT_M_TRAP}, {CSR_STVEC, AT_S_TRAP}, {CSR_MEDELEG, delegated[seed % 4]},
-        {CSR_MIDELEG, seed % 8 ? MIP_S_ALL : 0}, {CSR_MCOUNTEREN, 7}, {CSR_MENVCFGH, MENVCFGH_STCE},
+        {CSR_MIDELEG, seed % 8 ? MIP_S_ALL : 0}, {CSR_MCOUNTEREN, 7}, {CSR_MENVCFGH, untimed ? 0 : MENVCFGH_STCE},
         {CSR_PMPADDR0 + 15, UINT32_MAX}, {CSR_PMPCFG0 + 3, 0x1f000000},
         {CSR_MIE, MIP_ALL}, {CSR_SATP, SATP_SV32 | AT_ROOT >> 12},
     };
@@ -755,14 +829,14 @@ static void make_entry(uint32_t *to, uint64_t seed)
 }
 
 /* One page of functions: each computes, touches memory and returns. */
-static void make_functions(uint32_t *page, uint64_t *r)
+static void make_functions(uint32_t *page, uint64_t *r, unsigned options)
 {
     for (unsigned f = 0; f < FUNCS; f++) {
-        struct writer w = {.at = page + f * FUNC_INSNS};
+        struct writer w = {.at = page + f * FUNC_INSNS, .options = options};
         for (unsigned n = 4 + random_below(r, 20); n; n--) {
             unsigned rd = 10 + random_below(r, 16);
             if (random_below(r, 4) == 0)
-                emit(&w, i_type(row(OP_lw), rd, 8 + random_below(r, 2), offset_for(r, 4)));
+                emit(&w, i_type(row(OP_lw), rd, 8 + random_below(r, 2), offset_for(&w, r, 4)));
             else
                 emit(&w, i_type(row(pick(r, OP_addi, OP_andi)), rd, any_register(r), small(r)));
         }
@@ -770,29 +844,42 @@ static void make_functions(uint32_t *page, uint64_t *r)
     }
 }
 
-void random_program_load(const struct random_program *program, struct machine *m)
+void random_program_write(const struct random_program *program, random_write_fn write,
+                          void *context)
 {
     uint32_t page[PAGE_SIZE / 4] = {0};
     struct tables tables = {0};
     uint64_t r = program->seed ^ 0x5eed;
-    make_entry(page, program->seed);
+    make_entry(page, program->seed, program->options);
     make_handler(page + (AT_M_TRAP - AT_ENTRY) / 4, true, program->options);
     make_handler(page + (AT_S_TRAP - AT_ENTRY) / 4, false, program->options);
     page[(AT_LOTTERY - AT_ENTRY) / 4] = (uint32_t)program->lottery | 1;
+    page[(AT_LOTTERY - AT_ENTRY) / 4 + 1] = PROGRAM_TRAPS;
     make_tables(&tables, &r);
 
-    ram_write(&m->ram, AT_ENTRY, page, sizeof page);
-    ram_write(&m->ram, AT_CODE, program->code, sizeof program->code);
-    ram_write(&m->ram, AT_ROOT, tables.root, sizeof tables.root);
-    ram_write(&m->ram, AT_LEAF, tables.leaf, sizeof tables.leaf);
+    write(context, AT_ENTRY, page, sizeof page);
+    write(context, AT_CODE, program->code, sizeof program->code);
+    write(context, AT_ROOT, tables.root, sizeof tables.root);
+    write(context, AT_LEAF, tables.leaf, sizeof tables.leaf);
     for (unsigned n = 0; n <= FUNC_PAGES; n++) {
-        make_functions(page, &r);
-        ram_write(&m->ram, n < FUNC_PAGES ? AT_FUNC + n * PAGE_SIZE : AT_CALLED, page, sizeof page);
+        make_functions(page, &r, program->options);
+        write(context, n < FUNC_PAGES ? AT_FUNC + n * PAGE_SIZE : AT_CALLED, page, sizeof page);
     }
-    for (uint32_t at = AT_DATA; at < AT_DATA + 0x10000; at += 8) {
-        uint64_t word = random_next(&r);
-        ram_write(&m->ram, at, &word, sizeof word);
-    }
+    uint64_t data[0x10000 / 8];
+    for (unsigned i = 0; i < sizeof data / sizeof data[0]; i++)
+        data[i] = random_next(&r);
+    write(context, AT_DATA, data, sizeof data);
+}
+
+static void write_to_ram(void *machine, uint32_t pa, const void *bytes, size_t count)
+{
+    struct machine *m = machine;
+    ram_write(&m->ram, pa, bytes, (uint32_t)count);
+}
+
+void random_program_load(const struct random_program *program, struct machine *m)
+{
+    random_program_write(program, write_to_ram, m);
     hart_reset(&m->hart, AT_ENTRY);
     tlb_reset(&m->tlb);
     mmu_context_changed(m);

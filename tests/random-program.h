@@ -15,6 +15,7 @@
 #define VITRINE_TESTS_RANDOM_PROGRAM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "cpu/machine.h"
@@ -24,8 +25,13 @@ enum { PROGRAM_INSNS = 2048 }; /* a power of two */
 /* Or-ed. */
 enum {
     PROGRAM_LONG = 1,    /* some loops run for a million instructions and more */
-    PROGRAM_UNTIMED = 2, /* nothing that depends on time, on counts, or on this machine alone */
+    /* Nothing that depends on time, on counts, on devices, or on what the specification leaves to
+     * the machine. Ends after PROGRAM_TRAPS traps at PROGRAM_END, in M mode, with x1..x27 as they
+     * were at the last. */
+    PROGRAM_UNTIMED = 2,
 };
+enum { PROGRAM_TRAPS = 150 };
+#define PROGRAM_END 0x80400000u
 
 #define PROGRAM_CODE 0x80010000u /* address of the code */
 
@@ -43,5 +49,10 @@ void random_program_make(struct random_program *program, uint64_t seed);
 void random_program_make_as(struct random_program *program, uint64_t seed, unsigned options);
 /* Writes it into the machine's memory and resets the hart to its entry. */
 void random_program_load(const struct random_program *program, struct machine *machine);
+
+/* Its memory: these bytes, and zeroes between them. `context` is handed on to `write`. */
+typedef void (*random_write_fn)(void *context, uint32_t pa, const void *bytes, size_t count);
+void random_program_write(const struct random_program *program, random_write_fn write,
+                          void *context);
 
 #endif

@@ -9,6 +9,7 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/linux.sh \
 	%D%/minios.sh \
 	%D%/options.sh \
+	%D%/oracle.sh \
 	%D%/report.sh \
 	%D%/samples.sh \
 	%D%/terminal.sh \
