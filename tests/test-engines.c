@@ -350,6 +350,56 @@ START_TEST(test_jumps_to_odd_places)
 }
 END_TEST
 
+/* ---- modes -------------------------------------------------------------------------------- */
+
+enum { ROOT_S = 0x10000, ROOT_U = 0x11000, SPACES = 40 };
+
+static void put_root(struct machine *m, uint32_t offset, uint32_t flags)
+{
+    uint32_t entry = VIRT_RAM >> PAGE_SHIFT << 10 | PTE_V | PTE_R | PTE_W | PTE_X | PTE_A | PTE_D | flags;
+    ram_write(&m->ram, VIRT_RAM + offset + 4 * VPN(VIRT_RAM, 1), &entry, sizeof entry);
+}
+
+/* The loop in this mode and address space; returns how many instructions have trapped. */
+static uint64_t run_loop(struct machine *m, uint32_t asid, enum mode mode)
+{
+    unsigned effects;
+    uint32_t root = (VIRT_RAM + (mode == MODE_S ? ROOT_S : ROOT_U)) >> PAGE_SHIFT;
+    csr_poke(&m->hart, CSR_SATP, SATP_SV32 | asid << 22 | root, &effects);
+    m->hart.mode = (uint8_t)mode;
+    m->hart.pc = m->hart.mtvec = VIRT_RAM;
+    machine_mode_changed(m);
+    uint64_t trapped = m->hart.trapped;
+    machine_run(m, 200);
+    return m->hart.trapped - trapped;
+}
+
+/* What S mode may do U mode may not, in as many address spaces as there are: nothing that an engine
+ * remembers of one must be taken for another's. */
+START_TEST(test_modes_are_kept_apart)
+{
+    static const uint32_t code[] = {0x14002573 /* csrr a0, sscratch */, 0xffdff06f /* j back */};
+    char why[MACHINE_ERROR];
+    for (unsigned e = 0; engine_at(e); e++) {
+        struct machine_config config = config_of(4);
+        config.engine = engine_at(e);
+        struct machine *m = machine_new(&config, why);
+        ck_assert_msg(m != NULL, "%s", why);
+        ram_write(&m->ram, VIRT_RAM, code, sizeof code);
+        put_root(m, ROOT_S, 0);
+        put_root(m, ROOT_U, PTE_U);
+        m->hart.pmp.address[0] = UINT32_MAX;
+        m->hart.pmp.config[0] = 0x1f;
+        for (uint32_t asid = 0; asid < SPACES; asid++) {
+            ck_assert_uint_eq(run_loop(m, asid, MODE_S), 0);
+            ck_assert_msg(run_loop(m, asid + SPACES, MODE_U) > 0, "%s: U mode has read sscratch",
+                          engine_at(e)->name);
+        }
+        machine_free(m);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("engines");
@@ -359,6 +409,7 @@ int main(void)
     tcase_add_loop_test(tc, test_sample, 0, ROWS(samples));
     tcase_add_test(tc, test_swapping_engines);
     tcase_add_test(tc, test_jumps_to_odd_places);
+    tcase_add_test(tc, test_modes_are_kept_apart);
     suite_add_tcase(suite, tc);
     return tap_run(suite);
 }

@@ -2,7 +2,7 @@
  * Translated blocks: finding them, chaining them, forgetting them.
  *
  * A block is known by the guest address that it begins at, the page of memory that its bytes are in,
- * the TLB context that it was fetched in and how it accesses memory. Jumps from block to block are
+ * the mode and the TLB context that it was fetched in and how it accesses memory. Jumps from block to block are
  * patched to lead there directly: within a page to the entry, across pages to the gate, because
  * what the other page is may have changed meanwhile.
  *
@@ -17,12 +17,16 @@ static uint32_t hash(uint32_t pc, uint32_t page, unsigned context, bool fast)
     return (h >> 16 ^ h) % BLOCK_HASH;
 }
 
-struct block *jit_find(struct jit *jit, uint32_t pc, uint32_t page, unsigned context, bool fast)
+/* The mode is the context's, but a context's number may be another's later. */
+struct block *jit_find(struct jit *jit, uint32_t pc, uint32_t page, bool fast)
 {
+    const struct machine *m = jit->machine;
+    unsigned context = m->fetch_context, mode = m->hart.mode;
     uint32_t n = jit->hash[hash(pc, page, context, fast)];
     while (n) {
         struct block *b = &jit->block[n - 1];
-        if (b->pc == pc && b->page == page && b->context == context && b->fast == fast)
+        if (b->pc == pc && b->page == page && b->context == context && b->mode == mode &&
+            b->fast == fast)
             return b;
         n = b->next_in_hash;
     }
@@ -92,6 +96,6 @@ void jit_connect(struct jit *jit, struct link *link, const struct block *to)
 {
     const struct block *from = &jit->block[link->from];
     bool same_page = (from->pc ^ to->pc) < PAGE_SIZE && from->page == to->page;
-    if (from->context == to->context && from->fast == to->fast)
+    if (from->context == to->context && from->mode == to->mode && from->fast == to->fast)
         emit_patch(jit->write, link->field, same_page ? to->entry : to->gate);
 }

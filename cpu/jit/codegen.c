@@ -507,7 +507,9 @@ static struct site *look_up(struct translation *t, const struct insn *i, enum ac
     s->retry = e->at;
     s->access = (uint8_t)access;
     s->size = (uint8_t)size;
-    emit_mov(e, RCX, RAX);
+    emit_mov(e, RCX, RAX); /* as tlb_slot() */
+    emit_shift_imm(e, SHIFT_RIGHT, RCX, 8);
+    emit_rr(e, 0x33, RCX, RAX);
     emit_shift_imm(e, SHIFT_RIGHT, RCX, PAGE_SHIFT - 5);
     emit_alu_imm(e, ALU_AND, RCX, (TLB_ENTRIES - 1) << 5);
     emit_mov(e, RDX, RAX);

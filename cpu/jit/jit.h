@@ -89,6 +89,7 @@ struct block {
     uint16_t insns;
     uint8_t brief;       /* it leaves for C after so few instructions; 0: not soon */
     uint8_t context;     /* number of the TLB context that it was fetched in */
+    uint8_t mode;        /* that it was translated for: its CSR accesses need no check */
     bool fast;           /* accesses memory through the window */
     uint32_t next_in_hash, next_in_page; /* block number + 1; 0: none */
     uint8_t uses[32];    /* how often its instructions name each register */
@@ -217,7 +218,8 @@ struct site *jit_site(struct translation *t, const struct insn *i);
 
 /* ---- block.c ------------------------------------------------------------------------------ */
 
-struct block *jit_find(struct jit *jit, uint32_t pc, uint32_t page, unsigned context, bool fast);
+/* The block for this place in the machine's mode and fetch context, or NULL. */
+struct block *jit_find(struct jit *jit, uint32_t pc, uint32_t page, bool fast);
 void jit_add(struct jit *jit, struct block *block);
 /* The table that indirect jumps of such blocks look up. */
 static inline struct jump *jit_jumps(const struct jit *jit, const struct block *b)

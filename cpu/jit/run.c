@@ -179,8 +179,7 @@ static void sample(struct jit *jit, bool fast)
     if (e->tag[ACCESS_FETCH] != tlb_tag(m->hart.pc, m->context[ACCESS_FETCH]))
         return;
     uint32_t page = (uint32_t)((size_t)(e->host - m->ram.mapping) / RAM_PAGE);
-    const struct block *b =
-        jit_find(jit, m->hart.pc, page, m->fetch_context, fast);
+    const struct block *b = jit_find(jit, m->hart.pc, page, fast);
     for (int g = 1; b && g < 32; g++)
         jit->weight[g] += b->uses[g] * 64u / b->insns;
     if (b && ++jit->samples >= SAMPLES)
@@ -238,7 +237,7 @@ static struct block *block_at_pc(struct jit *jit, uint64_t limit, bool fast)
         return NULL;
     uint32_t page = (uint32_t)((size_t)(host - m->ram.mapping) / RAM_PAGE);
     unsigned context = m->fetch_context;
-    struct block *b = jit_find(jit, m->hart.pc, page, context, fast);
+    struct block *b = jit_find(jit, m->hart.pc, page, fast);
     if (!b && is_hot(jit, m->hart.pc, page)) {
         if (jit->full)
             jit_flush(jit);

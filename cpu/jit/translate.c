@@ -192,6 +192,7 @@ struct block *jit_translate(struct jit *jit, const uint8_t *host, bool fast)
         .pc = t.pc,
         .page = (uint32_t)((size_t)(host - m->ram.code->base) / PAGE_SIZE),
         .context = (uint8_t)m->fetch_context,
+        .mode = m->hart.mode,
         .fast = fast,
     };
     uint32_t watched = m->ram.code->epoch;
