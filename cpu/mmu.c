@@ -262,17 +262,38 @@ struct place {
     bool special;
 };
 
+/* After the walk for a load: would the same walk for a store (or the other way round) end here, with
+ * no bit left to be set? */
+static bool answers_for(const struct machine *m, const struct walk *w, enum access access)
+{
+    uint32_t marks = access == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;
+    if (w->context.satp && ((w->pte & marks) != marks ||
+                            mmu_permission(&w->context, access, w->pte) != WALK_OK))
+        return false;
+    return pmp_allows(&m->hart.pmp, w->context.mode, access, w->pa & ~PAGE_MASK, PAGE_SIZE);
+}
+
+/* Writes to a page that holds code of the engine must come to mmu_store(). */
+static bool takes_writes(const struct machine *m, const uint8_t *host)
+{
+    return !ram_is_derived(&m->ram, host);
+}
+
 static void fill_tlb(struct machine *m, uint32_t va, const struct walk *w, uint8_t *host)
 {
+    enum access other = w->access == ACCESS_READ ? ACCESS_WRITE : ACCESS_READ;
     struct tlb_entry *e = tlb_slot(&m->tlb, va);
     if (e->host != host)
         memset(e->tag, 0, sizeof e->tag);
     e->host = host;
     e->pa = w->pa & ~PAGE_MASK;
     e->pte = w->pte;
-    /* Writes to a page that holds code of the engine must come to mmu_store(). */
-    if (w->access != ACCESS_WRITE || !ram_is_derived(&m->ram, host))
+    if (w->access != ACCESS_WRITE || takes_writes(m, host))
         e->tag[w->access] = tlb_tag(va, m->context[w->access]);
+    /* Who loads from a page often stores to it next, and the other way round. */
+    if (w->access != ACCESS_FETCH && (other != ACCESS_WRITE || takes_writes(m, host)) &&
+        answers_for(m, w, other))
+        e->tag[other] = tlb_tag(va, m->context[other]);
     tlb_filled(&m->tlb, va, w->access, w->level);
     machine_publish(m, EVENT_TLB, va & ~PAGE_MASK, e->pa, w->pte, w->context.satp);
 }

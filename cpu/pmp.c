@@ -60,7 +60,7 @@ bool pmp_search(const struct pmp *pmp, unsigned mode, enum access access, uint32
 
 bool pmp_page_is_uniform(const struct pmp *pmp, uint32_t pa)
 {
-    if (pmp_is_open(pmp))
+    if (pmp_is_open(pmp) || pmp_is_off(pmp))
         return true;
     uint64_t first = pa & ~PAGE_MASK, end = first + PAGE_SIZE;
     for (int n = 0; n < PMP_ENTRIES; n++) {

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "cpu/tlb.h"
 
@@ -39,13 +40,22 @@ static inline bool pmp_is_open(const struct pmp *pmp)
     return (config & PMP_A) == PMP_TOR && pmp->address[0] >= tor_4g;
 }
 
+/* No entry is in use, as after reset: M mode may do everything, nobody else anything. */
+static inline bool pmp_is_off(const struct pmp *pmp)
+{
+    static const uint8_t off[PMP_ENTRIES];
+    return memcmp(pmp->config, off, sizeof off) == 0;
+}
+
 /* May `mode` do this access to all of pa .. pa + size - 1? */
 bool pmp_search(const struct pmp *pmp, unsigned mode, enum access access, uint32_t pa,
                 unsigned size);
 static inline bool pmp_allows(const struct pmp *pmp, unsigned mode, enum access access,
                               uint32_t pa, unsigned size)
 {
-    return pmp_is_open(pmp) || pmp_search(pmp, mode, access, pa, size);
+    if (pmp_is_open(pmp))
+        return true;
+    return pmp_is_off(pmp) ? mode == MODE_M : pmp_search(pmp, mode, access, pa, size);
 }
 
 /* Does every byte of the 4 KiB page at pa have the same rights? If not, it cannot be cached. */

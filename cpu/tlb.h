@@ -1,7 +1,8 @@
 /*
  * The TLB: translations that the walk has found, kept until the guest says sfence.vma.
  *
- * Direct-mapped by virtual page number. An entry answers for one kind of access at a time by
+ * Direct-mapped by a hash of the virtual page number, so that two buffers at a distance of a power of
+ * two do not always drive each other out. An entry answers for one kind of access at a time by
  * comparing one 32-bit tag, which holds the virtual page and a number for everything else that a
  * translation depends on: address space, effective privilege, SUM, MXR. That is a *context*. There
  * are 15, so that going back and forth between kernel and user, or between address spaces, forgets
@@ -75,7 +76,7 @@ unsigned tlb_context(struct tlb *tlb, struct tlb_context wanted);
 
 static inline struct tlb_entry *tlb_slot(struct tlb *tlb, uint32_t va)
 {
-    return &tlb->entry[(va >> PAGE_SHIFT) % TLB_ENTRIES];
+    return &tlb->entry[((va ^ va >> 8) >> PAGE_SHIFT) % TLB_ENTRIES];
 }
 
 /* `number` as in tlb.number. The lowest two bits of a tag are clear, so that comparing it with an
