@@ -346,6 +346,49 @@ def write_minios(engines):
                   f"{'exits' if under == 'hv' else 'traps'} {report['mips']:6.0f} M/s")
 
 
+def linux_folder():
+    """Where samples/linux/build.sh has built a kernel, as tests/e2e/linux.sh looks for it."""
+    source = os.path.dirname(os.path.dirname(HERE))
+    for folder in (os.environ.get("VITRINE_LINUX"), os.path.join(SAMPLES, "linux"),
+                   os.path.join(source, "build", "samples", "linux")):
+        if folder and os.path.exists(os.path.join(folder, "Image")):
+            return folder
+    return None
+
+
+def write_linux(engines):
+    folder = linux_folder()
+    print("\nLinux from reset to power-off, CPU seconds of all")
+    if not folder:
+        print("  no kernel: build one with samples/linux/build.sh")
+        return
+    image, disk = os.path.join(folder, "Image"), os.path.join(folder, "disk.img")
+    for under in ("bare", "hv"):
+        for engine in engines:
+            command = [VITRINE, "run", image, "--disk", disk, "--disk-readonly", "--under", under,
+                       "--engine", engine, "--json", "--max-instructions", "4G"]
+            results = [run(command, QEMU_SECONDS) for _ in range(RUNS)]
+            try:
+                report = json.loads(results[0]["text"])
+            except ValueError:
+                print(f"  {engine:10} {under:5} error: exit status {results[0]['status']}")
+                continue
+            seconds = statistics.median(r["cpu"] for r in results)
+            print(f"  {engine:10} {under:5} {seconds:6.2f} s {report['instructions']:12} instructions "
+                  f"{report['exits']:8} {'exits' if under == 'hv' else 'traps'}")
+    firmware = os.path.join(SAMPLES, "firmware/firmware.elf")
+    if QEMU and os.path.exists(firmware):
+        command = qemu_command(firmware) + [
+            "-cpu", "rv32,sstc=off", "-kernel", image, "-global", "virtio-mmio.force-legacy=false", "-drive",
+            f"if=none,id=d,file={disk},format=raw,readonly=on", "-device",
+            "virtio-blk-device,drive=d"]
+        results = [run(command, QEMU_SECONDS) for _ in range(RUNS)]
+        if any("Power down" not in r["text"] for r in results):
+            print("  QEMU             error: has not come to its end")
+        else:
+            print(f"  QEMU             {statistics.median(r['cpu'] for r in results):6.2f} s")
+
+
 def write_missed(floors, kernels, engines):
     missed = floors.missed + list(slower_than_interp(kernels, engines))
     print(f"\n{len(missed)} below their floors (marked {BELOW}; see tests/bench/README.md)")
@@ -384,6 +427,7 @@ def main():
         write_traps(traps, engines, floors)
     write_start_up(engines, floors)
     write_minios(engines)
+    write_linux(engines)
     write_missed(floors, kernels, engines)
     if os.environ.get("BENCH_JSON"):
         with open(os.environ["BENCH_JSON"], "w", encoding="utf-8") as file:
