@@ -114,7 +114,7 @@ struct space {
     uint32_t mapped;        /* mappings made */
     uint64_t steady;        /* instructions executed since the last change */
     uint64_t patience;      /* how many there must be before the window is used */
-    uint32_t losses;        /* since then: pages that fences or new code have unmapped */
+    uint32_t losses;        /* since then: see window.c */
     bool used;
 };
 

@@ -11,7 +11,8 @@
  * Mapping is dear (some microseconds), so a window is used only once its context has been steady for
  * a while, and neighbours that the guest's table maps alike are mapped in the same call. A page that
  * is mapped for the first time is taken to be worth it, for it will be used again: there are only so
- * many. It is those that fences unmap, time and again, that speak against a window.
+ * many. Losses speak against a window: pages that fences unmap, and accesses that trap, for which the
+ * host has faulted in vain. A guest that still maps its memory on demand is better off without.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* REG_RIP */
@@ -36,7 +37,7 @@ enum {
     TRAPS = 8,                 /* the same, if it traps */
     REGIONS = 1 << 10,         /* of 4 MiB */
     PAGES = 1 << 20,
-    LOSSES_FREE = 64,          /* pages unmapped, however short the window's use was */
+    LOSSES_FREE = 64,          /* losses allowed, however short the window's use was */
     LOSS_COST = 1 << 14,       /* instructions that one must be worth, beyond these */
 };
 enum { REGION_MAPPED = 1, REGION_SUPERPAGE = 2 };
@@ -290,6 +291,7 @@ void jit_window_missed(struct jit *jit, struct site *site, uint32_t va, enum acc
 void jit_window_trapped(struct jit *jit, struct site *site, uint32_t va)
 {
     uint32_t page = va / RAM_PAGE;
+    jit->space[jit->current].losses++;
     site->traps = site->trapped == page && site->traps < UINT8_MAX ? site->traps + 1 : 0;
     site->trapped = page;
     if (site->traps > TRAPS && site->faults <= REFUSALS) {
