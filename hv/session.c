@@ -387,6 +387,17 @@ static void see_event(void *context, const struct event *e)
     s->events[(s->events_head + s->events_count++) % EVENT_RING] = *e;
 }
 
+int session_set_engine(struct session *s, const char *name)
+{
+    const struct engine *engine = engine_find(name);
+    if (!engine)
+        return -ENOENT;
+    session_enter(s); /* between two slices: at an instruction's boundary */
+    machine_set_engine(s->computer ? s->computer : s->guest, engine);
+    session_leave(s);
+    return 0;
+}
+
 void session_events_mask(struct session *s, uint32_t mask)
 {
     session_enter(s);

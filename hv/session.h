@@ -141,6 +141,9 @@ int session_write_memory(struct session *session, bool physical, uint32_t addres
                          const uint8_t *bytes, uint32_t length);
 int session_write_register(struct session *session, int number, uint32_t value); /* 0..31, 32 = pc */
 int session_write_csr(struct session *session, uint16_t number, uint32_t value); /* -ENOENT */
+/* Runs the guest in another engine from the next instruction on, also while it runs; the guest cannot
+ * tell. -ENOENT: there is none of that name. view_status tells which one it is. */
+int session_set_engine(struct session *session, const char *name);
 /* Exits with seq > `after`, oldest first, at most `max`; returns how many. The last 4,096 are kept. */
 int session_exits(struct session *session, uint64_t after, struct view_exit *out, int max);
 void session_exit_stats(struct session *session, struct view_exit_stats *out);

@@ -308,6 +308,34 @@ START_TEST(test_pauses_change_nothing)
 }
 END_TEST
 
+/* Engines changed while the guest runs: it ends as it does in one. */
+START_TEST(test_engines_change_nothing)
+{
+    enum { INSNS = 20000000 };
+    static const char *const names[] = {"auto", "interp", "threaded", "jit"};
+    struct session *a = start(_i);
+    ck_assert_int_eq(session_set_engine(a, "auto"), 0);
+    step(a, INSNS);
+    uint64_t straight = session_digest(a);
+    finish(a);
+
+    struct session *s = start(_i);
+    ck_assert_int_eq(session_set_engine(s, "steam"), -ENOENT);
+    ck_assert_str_eq(status_of(s).engine, "interp");
+    ck_assert_int_eq(session_step(s, INSNS), 0);
+    unsigned changes = 0;
+    while (session_wait(s, 1) == -ETIMEDOUT) {
+        int error = session_set_engine(s, names[changes++ % 4]); /* jit is not everywhere */
+        ck_assert(error == 0 || error == -ENOENT);
+    }
+    wait_stop(s, STOPPED_STEP);
+    ck_assert_uint_gt(changes, 1);
+    ck_assert_uint_eq(status_of(s).instructions, INSNS);
+    ck_assert(session_digest(s) == straight);
+    finish(s);
+}
+END_TEST
+
 START_TEST(test_limit_is_exact)
 {
     struct session_config config;
@@ -458,6 +486,7 @@ int main(void)
     tcase_add_loop_test(tc, test_point_errors, 0, 2);
     tcase_add_loop_test(tc, test_pause_and_reset, 0, 2);
     tcase_add_loop_test(tc, test_pauses_change_nothing, 0, 2);
+    tcase_add_loop_test(tc, test_engines_change_nothing, 0, 2);
     tcase_add_loop_test(tc, test_limit_is_exact, 0, 2);
     tcase_add_loop_test(tc, test_the_end, 0, 2);
     tcase_add_loop_test(tc, test_output_and_sleep, 0, 2);

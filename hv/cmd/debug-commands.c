@@ -348,6 +348,16 @@ static int command_where(struct debug *debug, char **words)
     return 0;
 }
 
+static int command_engine(struct debug *debug, char **words)
+{
+    struct view_status status;
+    if (words[1] && session_set_engine(debug->session, words[1]))
+        return fail("engine", "there is no such engine (vitrine run --help lists them)");
+    session_status(debug->session, &status);
+    printf("%s\n", status.engine);
+    return 0;
+}
+
 static int command_digest(struct debug *debug, char **words)
 {
     printf("digest 0x%016" PRIx64 "\n", session_digest(debug->session));
@@ -387,6 +397,7 @@ static const struct row {
     {"devices", NULL, "", 0, 0, command_devices, "the guest's devices and their registers"},
     {"where", NULL, "[ADDRESS]", 0, 1, command_where, "the symbol at an address, or at the pc"},
     {"input", "i", "TEXT", 0, DEBUG_WORDS, command_input, "type the rest of the line and Enter"},
+    {"engine", NULL, "[NAME]", 0, 1, command_engine, "how instructions are run; NAME: from now on"},
     {"digest", NULL, "", 0, 0, command_digest, "of the guest's whole state"},
     {"reset", NULL, "", 0, 0, command_reset, "back to the first instruction"},
     {"help", "h", "", 0, 0, command_help, "this list"},

@@ -89,6 +89,17 @@ digest
 END
     digests_agree() { [ "$(grep '^digest' "$out" | sort -u | wc -l)" = 1 ]; }
     check "$under: reset brings the first state back" digests_agree
+
+    session --under $under <<'END'
+engine
+step 10
+engine threaded
+step 10
+engine steam
+END
+    engines_change() { grep -q 'interp$' "$out" && grep -q 'threaded$' "$out"; }
+    check "$under: the engine can be changed" engines_change
+    check "$under: to one that there is" grep -q 'no such engine' "$err"
 done
 
 session --under hv <<'END'
