@@ -1,6 +1,6 @@
 # The kernels of the speed comparison; kernels.def says what they are.
 BENCH_KERNELS = isort sieve matmul sha256 nqueens dhry memcopy stride fib vm
-BENCH_TRAPS = ecall ecallfull fault switch0 switch8 switch64 switchasid8 timer mmio
+BENCH_TRAPS = ecall ecallfull fault switch0 switch1 switch8 switch64 switchasid8 timer mmio
 BENCH_ALL = $(BENCH_KERNELS) $(BENCH_TRAPS)
 
 BENCH_M = $(BENCH_KERNELS:%=%D%/%-m.elf)
