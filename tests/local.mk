@@ -3,6 +3,9 @@
 TESTS += %D%/layering.sh
 EXTRA_DIST += %D%/layering.sh %D%/lsan.supp
 
+%C%_random_programs = %D%/random-program.c %D%/random-program.h %D%/random-image.c \
+	%D%/random-parts.h
+
 # Unit tests, one program a file or part of it.
 AM_CPPFLAGS += $(CHECK_CFLAGS)
 %C%_unit_libs = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(CHECK_LIBS)
@@ -39,16 +42,16 @@ if HAVE_CHECK
 # Bare and virtual, instruction by instruction.
 %C%_unit_tests += %D%/test-equivalence
 %C%_test_equivalence_SOURCES = %D%/test-equivalence.c %D%/tap.h %D%/lockstep.c %D%/lockstep.h \
-	%D%/random-program.c %D%/random-program.h
+	$(%C%_random_programs)
 %C%_test_equivalence_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Samples in every engine, engines swapped, and what the random programs do.
 %C%_unit_tests += %D%/test-engines
 %C%_test_engines_SOURCES = %D%/test-engines.c %D%/tap.h %D%/lockstep.c %D%/lockstep.h \
-	%D%/random-program.c %D%/random-program.h
+	$(%C%_random_programs)
 %C%_test_engines_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Tables of state against the structs' debug information; saving and loading.
 %C%_unit_tests += %D%/test-state
-%C%_test_state_SOURCES = %D%/test-state.c %D%/tap.h %D%/random-program.c %D%/random-program.h
+%C%_test_state_SOURCES = %D%/test-state.c %D%/tap.h $(%C%_random_programs)
 %C%_test_state_LDADD = hv/libhv.a $(%C%_unit_libs)
 # The one door to all that.
 %C%_unit_tests += %D%/test-session
@@ -56,12 +59,12 @@ if HAVE_CHECK
 %C%_test_session_LDADD = hv/libhv.a $(%C%_unit_libs)
 # CSRs, translation, PMP, encodings.
 %C%_unit_tests += %D%/test-cpu
-%C%_test_cpu_SOURCES = %D%/test-cpu.c %D%/tap.h %D%/random-program.c %D%/random-program.h
+%C%_test_cpu_SOURCES = %D%/test-cpu.c %D%/tap.h $(%C%_random_programs)
 %C%_test_cpu_LDADD = $(%C%_unit_libs)
 # Guests beside each other, and monitors on virtual machines.
 %C%_unit_tests += %D%/test-vm
 %C%_test_vm_SOURCES = %D%/test-vm.c %D%/lockstep.c %D%/lockstep.h \
-	%D%/random-program.c %D%/random-program.h
+	$(%C%_random_programs)
 %C%_test_vm_LDADD = hv/libhv.a $(%C%_unit_libs)
 check_PROGRAMS += $(%C%_unit_tests)
 TESTS += $(%C%_unit_tests)
@@ -69,7 +72,7 @@ endif
 
 # Random programs for this machine and QEMU's, run by tests/e2e/oracle.sh.
 check_PROGRAMS += %D%/oracle/programs
-%C%_oracle_programs_SOURCES = %D%/oracle/programs.c %D%/random-program.c %D%/random-program.h
+%C%_oracle_programs_SOURCES = %D%/oracle/programs.c $(%C%_random_programs)
 %C%_oracle_programs_LDADD = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS)
 EXTRA_DIST += %D%/oracle/guest.S %D%/oracle/guest.c %D%/oracle/guest.ld
 
@@ -89,7 +92,7 @@ EXTRA_DIST += %D%/bench/bench.py %D%/bench/floors.json %D%/bench/README.md
 if HAVE_CHECK
 EXTRA_PROGRAMS += %D%/torture
 %C%_torture_SOURCES = %D%/torture.c %D%/lockstep.c %D%/lockstep.h \
-	%D%/random-program.c %D%/random-program.h
+	$(%C%_random_programs)
 %C%_torture_LDADD = hv/libhv.a $(%C%_unit_libs)
 torture: %D%/torture
 	%D%/torture $(TORTURE_SECONDS)
