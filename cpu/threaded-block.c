@@ -36,7 +36,7 @@ static union op *add(struct maker *k, unsigned id, const struct insn *i)
                     .rd = i->rd,
                     .rs1 = i->rs1,
                     .rs2 = i->rs2,
-                    .left = (uint8_t)k->insns, /* for now: before it */
+                    .left = (uint8_t)k->insns, /* those before it; see count_backwards() */
                     .imm = i->imm};
     k->id[k->ops++] = (uint8_t)id;
     return o;

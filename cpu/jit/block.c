@@ -2,8 +2,8 @@
  * Translated blocks: finding them, chaining them, forgetting them.
  *
  * A block is known by the guest address that it begins at, the page of memory that its bytes are in,
- * the mode and the TLB context that it was fetched in and how it accesses memory. Jumps from block to block are
- * patched to lead there directly: within a page to the entry, across pages to the gate, because
+ * the mode and the TLB context that it was fetched in and how it accesses memory. Jumps from block to
+ * block are patched to lead there directly: within a page to the entry, across pages to the gate, because
  * what the other page is may have changed meanwhile.
  *
  * A block whose bytes were overwritten cannot be removed, since others lead to it. Its entries are

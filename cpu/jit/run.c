@@ -217,15 +217,15 @@ static bool is_hot(struct jit *jit, uint32_t pc, uint32_t page)
     return *heat == HOT;
 }
 
-/* Interprets up to the next jump. */
-static void interpret_block(struct machine *m, uint64_t limit)
+/* Interprets up to the next jump, but at most `count` instructions. */
+static void interpret_block(struct machine *m, unsigned count, uint64_t limit)
 {
     struct hart *h = &m->hart;
     uint32_t next;
     do {
         next = h->pc + 4;
         interp_step(m);
-    } while (h->pc == next && h->executed < limit && !h->attention);
+    } while (--count && h->pc == next && h->executed < limit && !h->attention);
 }
 
 /* The block at pc, its gate open. NULL: there is none, and something else was executed. */
@@ -247,7 +247,7 @@ static struct block *block_at_pc(struct jit *jit, uint64_t limit, bool fast)
     if (b)
         b->generation = m->tlb.generation[context];
     else
-        interpret_block(m, limit);
+        interpret_block(m, BLOCK_INSNS, limit);
     return b;
 }
 
@@ -291,17 +291,6 @@ static struct link *enter(struct jit *jit, uint32_t code, uint64_t limit, enum e
     return link;
 }
 
-/* To look up and enter a block that leaves after a few instructions costs more than they do. */
-static void interpret_brief(struct machine *m, unsigned count, uint64_t limit)
-{
-    struct hart *h = &m->hart;
-    uint32_t next;
-    do {
-        next = h->pc + 4;
-        interp_step(m);
-    } while (--count && h->pc == next && h->executed < limit && !h->attention);
-}
-
 /* Looks the block at pc up, or has it made, and chains the way that led to it. NULL: something else
  * was executed instead. */
 static const struct block *look_up(struct jit *jit, uint64_t limit, bool fast, struct link *from)
@@ -314,8 +303,8 @@ static const struct block *look_up(struct jit *jit, uint64_t limit, bool fast, s
     if (from && jit->blocks >= blocks) /* else all was forgotten, the link too */
         jit_connect(jit, from, b);
     remember_jump(jit, b);
-    if (b->brief)
-        interpret_brief(jit->machine, b->brief, limit);
+    if (b->brief) /* to enter it would cost more than its instructions */
+        interpret_block(jit->machine, b->brief, limit);
     else if (b->insns > limit - h->executed)
         interp_step(jit->machine);
     else

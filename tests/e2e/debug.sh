@@ -158,6 +158,26 @@ for kind in svg pdf png; do
         check "draw $what as $kind" [ -s "$work/$what.$kind" ]
     done
 done
+# What the README shows is what a newcomer sees.
+if [ -e "$samples/paging.elf" ]; then
+    sed -n 's/^    (vitrine) //p' "$top_srcdir/README.md" >"$work/script"
+    typed=$work/script
+    run debug "$samples/paging.elf"
+    typed=
+    # Of its lines, those without a part left out: the translations and where it stopped.
+    sed -n -E 's/^ +(watchpoint:|guest table|monitor.s map|shadow table|level [01])/\1/p' \
+        "$top_srcdir/README.md" >"$work/shown"
+    shown() {
+        [ "$(wc -l <"$work/shown")" -ge 8 ] || return 1
+        while IFS= read -r line; do
+            grep -qF -- "$line" "$out" || { echo "# not printed: $line"; return 1; }
+        done <"$work/shown"
+    }
+    check "the README's steps show what it says" shown
+else
+    skip "the README's steps show what it says" "samples were not built"
+fi
+
 check "an SVG is one" grep -q '<svg' "$work/translation.svg"
 check "a PDF is one" grep -qa '^%PDF' "$work/translation.pdf"
 finish
