@@ -8,7 +8,7 @@ EXTRA_DIST += %D%/layering.sh %D%/lsan.supp
 
 # Unit tests, one program a file or part of it.
 AM_CPPFLAGS += $(CHECK_CFLAGS)
-%C%_unit_libs = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(CHECK_LIBS)
+%C%_unit_libs = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(CHECK_LIBS)
 %C%_unit_tests =
 if HAVE_CHECK
 %C%_unit_tests += %D%/test-clint

@@ -1,0 +1,63 @@
+/* A KVM guest's physical memory: a memfd with a hole in its addresses. See memory.h. */
+#include "config.h"
+
+#include "hv/kvm/memory.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int kvm_memory_init(struct kvm_memory *m, uint64_t size)
+{
+    *m = (struct kvm_memory){.fd = -1, .size = size};
+    m->low = size < KVM_LOW_MAX ? size : KVM_LOW_MAX;
+    m->fd = memfd_create("guest memory", MFD_CLOEXEC);
+    if (m->fd < 0)
+        return -errno;
+    m->host = MAP_FAILED;
+    if (ftruncate(m->fd, (off_t)size) == 0)
+        m->host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m->fd, 0);
+    if (m->host == MAP_FAILED) {
+        int error = -errno;
+        m->host = NULL;
+        kvm_memory_free(m);
+        return error;
+    }
+    return 0;
+}
+
+void kvm_memory_free(struct kvm_memory *m)
+{
+    if (m->host)
+        munmap(m->host, m->size);
+    if (m->fd >= 0)
+        close(m->fd);
+    *m = (struct kvm_memory){.fd = -1};
+}
+
+uint8_t *kvm_memory_at(const struct kvm_memory *m, uint64_t gpa, uint64_t count)
+{
+    if (gpa < m->low)
+        return count <= m->low - gpa ? m->host + gpa : NULL;
+    uint64_t above = gpa - KVM_HIGH_BASE, high = m->size - m->low;
+    if (gpa < KVM_HIGH_BASE || above >= high || count > high - above)
+        return NULL;
+    return m->host + m->low + above;
+}
+
+bool kvm_memory_read(const struct kvm_memory *m, uint64_t gpa, void *bytes, size_t count)
+{
+    const uint8_t *at = kvm_memory_at(m, gpa, count);
+    if (at)
+        memcpy(bytes, at, count);
+    return at != NULL;
+}
+
+bool kvm_memory_write(const struct kvm_memory *m, uint64_t gpa, const void *bytes, size_t count)
+{
+    uint8_t *at = kvm_memory_at(m, gpa, count);
+    if (at)
+        memcpy(at, bytes, count);
+    return at != NULL;
+}
