@@ -66,6 +66,12 @@ if HAVE_CHECK
 %C%_test_vm_SOURCES = %D%/test-vm.c %D%/lockstep.c %D%/lockstep.h \
 	$(%C%_random_programs)
 %C%_test_vm_LDADD = hv/libhv.a $(%C%_unit_libs)
+if KVM
+# Virtual machines on the host's processor.
+%C%_unit_tests += %D%/test-kvm-vm
+%C%_test_kvm_vm_SOURCES = %D%/test-kvm-vm.c %D%/tap.h
+%C%_test_kvm_vm_LDADD = hv/libhv.a $(%C%_unit_libs)
+endif
 check_PROGRAMS += $(%C%_unit_tests)
 TESTS += $(%C%_unit_tests)
 endif

@@ -1,5 +1,10 @@
 # x86 guests on the host's own processor. See hv/kvm/README.md for the reading order.
 if KVM
 hv_libhv_a_SOURCES += \
-	%D%/memory.c %D%/memory.h
+	%D%/complete.c \
+	%D%/cpuid.c \
+	%D%/exits.c \
+	%D%/memory.c %D%/memory.h \
+	%D%/vcpu.c \
+	%D%/vm.c %D%/vm.h
 endif
