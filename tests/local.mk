@@ -69,8 +69,12 @@ if HAVE_CHECK
 if KVM
 # Virtual machines on the host's processor.
 %C%_unit_tests += %D%/test-kvm-vm
-%C%_test_kvm_vm_SOURCES = %D%/test-kvm-vm.c %D%/tap.h
+%C%_test_kvm_vm_SOURCES = %D%/test-kvm-vm.c %D%/tap.h %D%/kvm-guest.h
 %C%_test_kvm_vm_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Their state as bytes, their memory in layers.
+%C%_unit_tests += %D%/test-kvm-state
+%C%_test_kvm_state_SOURCES = %D%/test-kvm-state.c %D%/tap.h %D%/kvm-guest.h
+%C%_test_kvm_state_LDADD = hv/libhv.a $(%C%_unit_libs)
 endif
 check_PROGRAMS += $(%C%_unit_tests)
 TESTS += $(%C%_unit_tests)

@@ -1,18 +1,11 @@
 /* A virtual machine on KVM: runs, exits, kicks, halts, interrupts, dirty pages, stops. */
 #include "config.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "hv/kvm/vm.h"
-#include "tests/tap.h"
+#include "tests/kvm-guest.h"
 
-enum { CODE = 0x1000, PORT = 0x80, MMIO = 0xd0000000, LONG_MS = 5000 };
+enum { PORT = 0x80, MMIO = 0xd0000000, LONG_MS = 5000 };
 
 /* ---- a device that remembers ------------------------------------------------------------------ */
 
@@ -76,47 +69,10 @@ static void teardown(void)
     kvm_vm_free(&vm);
 }
 
-/* ---- guests ----------------------------------------------------------------------------------- */
-
-/* Real mode, segments at 0, at CODE. */
-static void real_mode(const void *code, size_t size)
-{
-    struct kvm_sregs sregs;
-    struct kvm_regs regs = {.rip = CODE, .rflags = 2, .rsp = 0x8000};
-    ck_assert(kvm_memory_write(&vm.memory, CODE, code, size));
-    ck_assert_int_eq(ioctl(vm.vcpu[0].fd, KVM_GET_SREGS, &sregs), 0);
-    sregs.cs.base = 0;
-    sregs.cs.selector = 0;
-    ck_assert_int_eq(ioctl(vm.vcpu[0].fd, KVM_SET_SREGS, &sregs), 0);
-    ck_assert_int_eq(ioctl(vm.vcpu[0].fd, KVM_SET_REGS, &regs), 0);
-}
-
-/* Flat 32-bit protected mode. */
-static void protected_mode(const void *code, size_t size)
-{
-    struct kvm_sregs sregs;
-    real_mode(code, size);
-    ck_assert_int_eq(ioctl(vm.vcpu[0].fd, KVM_GET_SREGS, &sregs), 0);
-    struct kvm_segment data = {.limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .db = 1,
-                               .s = 1, .g = 1};
-    sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = sregs.cs = data;
-    sregs.cs.type = 11;
-    sregs.cs.selector = 8;
-    sregs.cr0 |= 1;
-    ck_assert_int_eq(ioctl(vm.vcpu[0].fd, KVM_SET_SREGS, &sregs), 0);
-}
-
 static struct kvm_stop run(void)
 {
     kvm_vm_arm(&vm);
     return kvm_vm_run(&vm, 1, LONG_MS);
-}
-
-static struct kvm_regs regs_now(void)
-{
-    struct kvm_regs regs;
-    ck_assert_int_eq(ioctl(vm.vcpu[0].fd, KVM_GET_REGS, &regs), 0);
-    return regs;
 }
 
 /* ---- tests ------------------------------------------------------------------------------------ */
@@ -133,7 +89,7 @@ START_TEST(ports_reach_devices)
         0xf4,             /* hlt, with interrupts off */
     };
     uint8_t seen[4];
-    real_mode(code, sizeof code);
+    guest_real_mode(&vm, code, sizeof code);
     kvm_vm_arm(&vm);
     struct kvm_stop stop = kvm_vm_run(&vm, 1, 200);
     ck_assert_int_eq(stop.kind, KVM_STOP_NONE);
@@ -162,7 +118,7 @@ START_TEST(memory_reaches_devices)
         0xeb, 0xfe,                         /* jmp . */
     };
     uint32_t seen;
-    protected_mode(code, sizeof code);
+    guest_protected_mode(&vm, code, sizeof code);
     kvm_vm_arm(&vm);
     kvm_vm_run(&vm, 1, 200);
     ck_assert_uint_eq(window.offset, 4);
@@ -177,7 +133,7 @@ END_TEST
 START_TEST(kicks_are_not_lost)
 {
     static const uint8_t code[] = {0xe4, PORT, 0xeb, 0xfc}; /* again: in al, PORT; jmp again */
-    real_mode(code, sizeof code);
+    guest_real_mode(&vm, code, sizeof code);
     kvm_vm_arm(&vm);
     kvm_vm_kick(&vm);
     struct timespec a, b;
@@ -189,20 +145,19 @@ START_TEST(kicks_are_not_lost)
         port.value = 0x55;
         kvm_vm_arm(&vm);
         kvm_vm_run(&vm, 1, 1);
-        struct kvm_regs regs = regs_now();
-        ck_assert(regs.rip == CODE || regs.rip == CODE + 2);
+        struct kvm_regs regs = guest_regs(&vm);
+        ck_assert(regs.rip == GUEST_CODE || regs.rip == GUEST_CODE + 2);
     }
     ck_assert_uint_gt(port.reads, 50);
-    ck_assert_uint_eq(regs_now().rax & 0xff, 0x55);
+    ck_assert_uint_eq(guest_regs(&vm).rax & 0xff, 0x55);
 }
 END_TEST
 
 START_TEST(triple_fault_is_a_stop)
 {
     static const uint8_t code[] = {0x0f, 0x0b}; /* ud2, and the IDT is empty */
-    struct kvm_sregs sregs;
-    protected_mode(code, sizeof code);
-    ck_assert_int_eq(ioctl(vm.vcpu[0].fd, KVM_GET_SREGS, &sregs), 0);
+    guest_protected_mode(&vm, code, sizeof code);
+    struct kvm_sregs sregs = guest_sregs(&vm);
     sregs.idt.limit = 0;
     ck_assert_int_eq(ioctl(vm.vcpu[0].fd, KVM_SET_SREGS, &sregs), 0);
     ck_assert_int_eq(run().kind, KVM_STOP_SHUTDOWN);
@@ -224,7 +179,7 @@ START_TEST(dirty_pages_are_logged)
         0xeb, 0xfe,                            /* jmp . */
     };
     uint64_t pages[(2 << 20) / KVM_PAGE / 64] = {0};
-    protected_mode(code, sizeof code);
+    guest_protected_mode(&vm, code, sizeof code);
     ck_assert_int_eq(kvm_vm_log_dirty(&vm, true), 0);
     kvm_vm_arm(&vm);
     kvm_vm_run(&vm, 1, 100);
@@ -240,12 +195,12 @@ START_TEST(single_steps)
 {
     static const uint8_t code[] = {0x40, 0x40, 0x40, 0xeb, 0xfb}; /* inc eax, three times; again */
     struct kvm_guest_debug debug = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
-    protected_mode(code, sizeof code);
+    guest_protected_mode(&vm, code, sizeof code);
     ck_assert_int_eq(ioctl(vm.vcpu[0].fd, KVM_SET_GUEST_DEBUG, &debug), 0);
     for (uint64_t i = 1; i <= 3; i++) {
         ck_assert_int_eq(run().kind, KVM_STOP_DEBUG);
-        ck_assert_uint_eq(regs_now().rax, i);
-        ck_assert_uint_eq(regs_now().rip, CODE + i);
+        ck_assert_uint_eq(guest_regs(&vm).rax, i);
+        ck_assert_uint_eq(guest_regs(&vm).rip, GUEST_CODE + i);
     }
 }
 END_TEST
@@ -255,7 +210,7 @@ START_TEST(int3_reaches_the_guest)
     static const uint8_t code[] = {0xcc, 0xeb, 0xfe}; /* int3; jmp . */
     static const uint8_t handler[] = {0xb0, 0x33, 0xe6, PORT, 0xeb, 0xfe}; /* out PORT, 0x33; jmp . */
     uint16_t vector[2] = {0x1800, 0};
-    real_mode(code, sizeof code);
+    guest_real_mode(&vm, code, sizeof code);
     ck_assert(kvm_memory_write(&vm.memory, 3 * 4, vector, sizeof vector));
     ck_assert(kvm_memory_write(&vm.memory, 0x1800, handler, sizeof handler));
     kvm_vm_arm(&vm);
@@ -282,12 +237,8 @@ END_TEST
 
 int main(void)
 {
-    int fd = open("/dev/kvm", O_RDWR);
-    if (fd < 0) {
-        printf("1..0 # SKIP /dev/kvm cannot be opened\n");
+    if (kvm_is_missing())
         return 0;
-    }
-    close(fd);
     Suite *suite = suite_create("kvm-vm");
     TCase *tests = tcase_create("vm");
     tcase_add_checked_fixture(tests, setup, teardown);

@@ -4,7 +4,9 @@ hv_libhv_a_SOURCES += \
 	%D%/complete.c \
 	%D%/cpuid.c \
 	%D%/exits.c \
+	%D%/layers.c %D%/layers.h \
 	%D%/memory.c %D%/memory.h \
+	%D%/state.c %D%/state.h \
 	%D%/vcpu.c \
 	%D%/vm.c %D%/vm.h
 endif

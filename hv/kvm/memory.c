@@ -4,6 +4,7 @@
 #include "hv/kvm/memory.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -33,6 +34,7 @@ void kvm_memory_free(struct kvm_memory *m)
         munmap(m->host, m->size);
     if (m->fd >= 0)
         close(m->fd);
+    free(m->written);
     *m = (struct kvm_memory){.fd = -1};
 }
 
@@ -54,10 +56,23 @@ bool kvm_memory_read(const struct kvm_memory *m, uint64_t gpa, void *bytes, size
     return at != NULL;
 }
 
+/* KVM's log of dirty pages tells what vCPUs write, not what this program does. */
+static void note_written(const struct kvm_memory *m, const uint8_t *at, size_t count)
+{
+    if (!m->written || !count)
+        return;
+    uint64_t first = (uint64_t)(at - m->host) / KVM_PAGE;
+    uint64_t last = (uint64_t)(at + count - 1 - m->host) / KVM_PAGE;
+    for (uint64_t page = first; page <= last; page++)
+        __atomic_fetch_or(&m->written[page / 64], 1ull << (page % 64), __ATOMIC_ACQ_REL);
+}
+
 bool kvm_memory_write(const struct kvm_memory *m, uint64_t gpa, const void *bytes, size_t count)
 {
     uint8_t *at = kvm_memory_at(m, gpa, count);
-    if (at)
+    if (at) {
         memcpy(at, bytes, count);
+        note_written(m, at, count);
+    }
     return at != NULL;
 }
