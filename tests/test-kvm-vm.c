@@ -1,7 +1,12 @@
 /* A virtual machine on KVM: runs, exits, kicks, halts, interrupts, dirty pages, stops. */
 #include "config.h"
 
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
+
+#include "hv/kvm/confine.h"
 
 #include "tests/kvm-guest.h"
 
@@ -219,6 +224,40 @@ START_TEST(int3_reaches_the_guest)
 }
 END_TEST
 
+static int opened = -2, sent = -2;
+
+/* In a vCPU's thread: what a guest that has broken out would try. */
+static bool probe_write(void *self, uint32_t offset, unsigned size, uint32_t value)
+{
+    opened = open("/etc/passwd", O_RDONLY) < 0 ? -errno : 0;
+    sent = socket(AF_UNIX, SOCK_STREAM, 0) < 0 ? -errno : 0;
+    void *code = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ((struct latch *)self)->value = code == MAP_FAILED;
+    return true;
+}
+
+START_TEST(vcpu_threads_are_confined)
+{
+    static const uint8_t code[] = {0xe6, PORT, 0xe6, PORT, 0xf4};
+    struct device_ops ops = latch_ops;
+    char why[256] = "";
+    struct kvm_vm_config config = {.kvm_fd = -1, .memory = 2 << 20, .vcpus = 1, .confine = kvm_confine};
+    teardown();
+    ck_assert_msg(kvm_vm_init(&vm, &config, why) == 0, "%s", why);
+    plug(&vm.ports, &port, PORT, 4);
+    ops.write = probe_write;
+    port.device.ops = &ops;
+    guest_real_mode(&vm, code, sizeof code);
+    kvm_vm_arm(&vm);
+    kvm_vm_run(&vm, 1, 300);
+    ck_assert_int_eq(opened, -EPERM);
+    ck_assert_int_eq(sent, -EPERM);
+    ck_assert_uint_eq(port.value, 1);
+    ck_assert_uint_eq(vm.exits->count[KVM_EXIT_IO], 2);
+    ck_assert_int_ge(open("/etc/passwd", O_RDONLY), 0); /* this thread may */
+}
+END_TEST
+
 START_TEST(what_cannot_be_made)
 {
     char why[256] = "";
@@ -250,6 +289,7 @@ int main(void)
     tcase_add_test(tests, dirty_pages_are_logged);
     tcase_add_test(tests, single_steps);
     tcase_add_test(tests, int3_reaches_the_guest);
+    tcase_add_test(tests, vcpu_threads_are_confined);
     tcase_add_test(tests, what_cannot_be_made);
     suite_add_tcase(suite, tests);
     return tap_run(suite);

@@ -2,8 +2,10 @@
 if KVM
 hv_libhv_a_SOURCES += \
 	%D%/complete.c \
+	%D%/confine.c %D%/confine.h \
 	%D%/cpuid.c \
 	%D%/exits.c \
+	%D%/host.c %D%/host.h \
 	%D%/layers.c %D%/layers.h \
 	%D%/memory.c %D%/memory.h \
 	%D%/state.c %D%/state.h \
