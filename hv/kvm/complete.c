@@ -31,7 +31,7 @@ static bool complete_int3(struct kvm_vcpu *v)
            ioctl(v->fd, KVM_SET_VCPU_EVENTS, &events) == 0;
 }
 
-bool kvm_complete(struct kvm_vcpu *v)
+bool kvm_is_int3(const struct kvm_vcpu *v)
 {
     const struct kvm_run *run = v->run;
     bool has_bytes = run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION &&
@@ -39,5 +39,10 @@ bool kvm_complete(struct kvm_vcpu *v)
                      run->emulation_failure.flags &
                          KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES &&
                      run->emulation_failure.insn_size > 0;
-    return has_bytes && run->emulation_failure.insn_bytes[0] == INT3 && complete_int3(v);
+    return has_bytes && run->emulation_failure.insn_bytes[0] == INT3;
+}
+
+bool kvm_complete(struct kvm_vcpu *v)
+{
+    return kvm_is_int3(v) && complete_int3(v);
 }

@@ -115,7 +115,9 @@ static void on_halt(struct kvm_vcpu *v, struct kvm_exit *e)
 static void on_internal_error(struct kvm_vcpu *v, struct kvm_exit *e)
 {
     e->address = v->run->internal.suberror;
-    if (!kvm_complete(v))
+    if (v->vm->int3_stops && kvm_is_int3(v))
+        stop(v, KVM_STOP_DEBUG, 0); /* a breakpoint where the emulator runs the guest */
+    else if (!kvm_complete(v))
         stop(v, KVM_STOP_INTERNAL, (int)v->run->internal.suberror);
 }
 

@@ -23,7 +23,6 @@ struct kvm_layers {
     struct layer **layer;
     int count, next_id;
     int current;         /* id below the top, 0: none */
-    bool frozen;         /* the memfd is the base */
 };
 
 /* ---- sets of pages -------------------------------------------------------------------------- */
@@ -177,13 +176,13 @@ const uint8_t *kvm_layers_heat(const struct kvm_layers *l)
 static int freeze_base(struct kvm_layers *l)
 {
     struct kvm_memory *m = &l->vm->memory;
-    if (l->frozen)
+    if (m->frozen)
         return 0;
     void *at = mmap(m->host, m->size, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, m->fd, 0);
     if (at == MAP_FAILED)
         return -errno;
-    l->frozen = true;
+    m->frozen = true;
     memset(l->dirty, 0, set_words(l) * sizeof *l->dirty);
     return 0;
 }
@@ -368,7 +367,7 @@ static bool has_page(const struct layer *a, uint64_t page)
 int kvm_layers_find(struct kvm_layers *l, uint64_t offset)
 {
     uint64_t page = offset / KVM_PAGE;
-    if (page >= l->pages || !l->frozen || collect(l) || set_has(l->dirty, page))
+    if (page >= l->pages || !l->vm->memory.frozen || collect(l) || set_has(l->dirty, page))
         return -1;
     for (const struct layer *a = find(l, l->current); a; a = find(l, a->parent))
         if (has_page(a, page))

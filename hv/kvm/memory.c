@@ -4,6 +4,7 @@
 #include "hv/kvm/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -75,4 +76,23 @@ bool kvm_memory_write(const struct kvm_memory *m, uint64_t gpa, const void *byte
         note_written(m, at, count);
     }
     return at != NULL;
+}
+
+/* Pages that are zero already may not have any memory of the host yet, and shall not get it. */
+static void zero_pages(struct kvm_memory *m)
+{
+    static const uint8_t ZERO[KVM_PAGE];
+    for (uint64_t at = 0; at < m->size; at += KVM_PAGE) {
+        if (!memcmp(m->host + at, ZERO, KVM_PAGE))
+            continue;
+        memset(m->host + at, 0, KVM_PAGE);
+        note_written(m, m->host + at, KVM_PAGE);
+    }
+}
+
+void kvm_memory_clear(struct kvm_memory *m)
+{
+    if (m->frozen ||
+        fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)m->size))
+        zero_pages(m);
 }

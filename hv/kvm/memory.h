@@ -29,6 +29,7 @@ enum { KVM_PAGE = 4096 };
 
 struct kvm_memory {
     int fd;
+    bool frozen;   /* the memfd keeps what it has: the mapping is private to this program */
     uint8_t *host;
     uint64_t size; /* bytes in all */
     uint64_t low;  /* of them below the hole */
@@ -47,5 +48,8 @@ uint8_t *kvm_memory_at(const struct kvm_memory *memory, uint64_t gpa, uint64_t c
 bool kvm_memory_read(const struct kvm_memory *memory, uint64_t gpa, void *bytes, size_t count);
 bool kvm_memory_write(const struct kvm_memory *memory, uint64_t gpa, const void *bytes,
                       size_t count);
+
+/* All zeros again. */
+void kvm_memory_clear(struct kvm_memory *memory);
 
 #endif

@@ -114,6 +114,7 @@ struct kvm_vm {
     pthread_mutex_t io;      /* guards these, while a run is going on */
     struct bus ports, mmio;
     struct kvm_exits *exits;
+    bool int3_stops;         /* software breakpoints are set: int3 ends the run */
     uint32_t slot_flags;     /* KVM_MEM_LOG_DIRTY_PAGES while dirty pages are logged */
 
     pthread_mutex_t lock;    /* guards the following */
@@ -166,6 +167,8 @@ void kvm_vm_stop(struct kvm_vm *vm, struct kvm_stop stop);
 void kvm_exit_handle(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
 /* Completes an instruction that KVM has given up, if it can: see complete.c. */
 bool kvm_complete(struct kvm_vcpu *vcpu);
+/* Is what KVM has given up an int3? */
+bool kvm_is_int3(const struct kvm_vcpu *vcpu);
 /* Keeps what the vCPU must be told by CPUID, see cpuid.c. */
 int kvm_cpuid_init(struct kvm_vm *vm);
 int kvm_cpuid_set(struct kvm_vcpu *vcpu);

@@ -1,0 +1,113 @@
+/*
+ * The KVM backend: snapshots.
+ *
+ * A snapshot is a layer of memory (layers.h) together with everything else as bytes: what KVM keeps of
+ * the vCPUs and controllers (state.h) and what the devices keep (their state tables). What a guest has
+ * written to a disk is not part of it.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hv/kvm/backend_priv.h"
+#include "hv/kvm/state.h"
+
+int kvm_backend_save(struct kvm_backend *b, struct state_buffer *buffer)
+{
+    int error = kvm_state_save(&b->vm, buffer);
+    return error ? error : kvm_board_save(b->board, buffer);
+}
+
+int kvm_backend_load(struct kvm_backend *b, const struct state_buffer *buffer)
+{
+    size_t at = 0;
+    int error = kvm_state_load(&b->vm, buffer->bytes, buffer->count, &at);
+    return error ? error : kvm_board_load(b->board, buffer->bytes, buffer->count, &at);
+}
+
+static struct kvm_snapshot *find(struct kvm_backend *b, int id)
+{
+    for (int i = 0; i < b->snapshots; i++)
+        if (b->snapshot[i].layer == id)
+            return &b->snapshot[i];
+    return NULL;
+}
+
+int kvm_backend_snapshot(void *self, const char *name, char *why)
+{
+    struct kvm_backend *b = self;
+    struct kvm_snapshot *s = &b->snapshot[b->snapshots];
+    if (b->snapshots == SNAPSHOTS_MAX) {
+        snprintf(why, SESSION_ERROR, "there are %d snapshots already: delete one", SNAPSHOTS_MAX);
+        return -ENOSPC;
+    }
+    *s = (struct kvm_snapshot){.exits = b->vm.exits->total};
+    int error = kvm_backend_save(b, &s->state);
+    int layer = error ? error : kvm_layers_freeze(b->layers);
+    if (layer < 0) {
+        state_buffer_free(&s->state);
+        snprintf(why, SESSION_ERROR, "no snapshot: %s", strerror(-layer));
+        return layer;
+    }
+    s->layer = layer;
+    snprintf(s->name, sizeof s->name, "%s", name);
+    b->snapshots++;
+    return layer;
+}
+
+int kvm_backend_restore(void *self, int id, char *why)
+{
+    struct kvm_backend *b = self;
+    struct kvm_snapshot *s = find(b, id);
+    int error = s ? kvm_layers_restore(b->layers, id) : -ENOENT;
+    if (!error)
+        error = kvm_backend_load(b, &s->state);
+    b->detail[0] = 0;
+    b->has_before = false;
+    if (error)
+        snprintf(why, SESSION_ERROR, "snapshot %d: %s", id,
+                 s ? strerror(-error) : "there is no such snapshot");
+    return error;
+}
+
+int kvm_backend_snapshots(void *self, struct view_snapshot *out, int max)
+{
+    struct kvm_backend *b = self;
+    for (int i = 0; i < b->snapshots && i < max; i++) {
+        const struct kvm_snapshot *s = &b->snapshot[i];
+        uint64_t pages = kvm_layers_pages(b->layers, s->layer);
+        out[i] = (struct view_snapshot){
+            .id = s->layer,
+            .parent = kvm_layers_parent(b->layers, s->layer),
+            .pages = pages,
+            .bytes = pages * KVM_PAGE + s->state.count,
+            .exits = s->exits,
+            .current = s->layer == kvm_layers_current(b->layers),
+        };
+        memcpy(out[i].name, s->name, sizeof out[i].name);
+    }
+    return b->snapshots;
+}
+
+int kvm_backend_snapshot_delete(void *self, int id)
+{
+    struct kvm_backend *b = self;
+    struct kvm_snapshot *s = find(b, id);
+    int error = s ? kvm_layers_delete(b->layers, id) : -ENOENT;
+    if (error)
+        return error;
+    state_buffer_free(&s->state);
+    int after = b->snapshots - (int)(s - b->snapshot) - 1;
+    memmove(s, s + 1, (size_t)after * sizeof *s);
+    b->snapshots--;
+    return 0;
+}
+
+void kvm_backend_forget_snapshots(struct kvm_backend *b)
+{
+    for (int i = 0; i < b->snapshots; i++)
+        state_buffer_free(&b->snapshot[i].state);
+    b->snapshots = 0;
+}

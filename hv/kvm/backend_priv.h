@@ -1,0 +1,97 @@
+/* Inside of the KVM backend: backend.c (life), backend-run.c (running, breakpoints), backend-view.c
+ * (questions), backend-snapshot.c. */
+#ifndef VITRINE_KVM_BACKEND_PRIV_H
+#define VITRINE_KVM_BACKEND_PRIV_H
+
+#include "hv/backend.h"
+#include "hv/kvm/board.h"
+#include "hv/kvm/layers.h"
+#include "hv/kvm/registers.h"
+#include "hv/kvm/symbols.h"
+#include "hv/kvm/vm.h"
+
+enum { SNAPSHOTS_MAX = 1024 };
+
+/* A state that was kept: a layer of memory, and the rest as bytes. */
+struct kvm_snapshot {
+    int layer; /* also its id */
+    char name[64];
+    struct state_buffer state;
+    uint64_t exits;
+};
+
+/* What the present command waits for. */
+struct kvm_goal {
+    struct backend_command command;
+    uint64_t steps;      /* left of GOAL_STEP */
+    bool point;          /* a temporary breakpoint at `at` ... */
+    uint64_t at;
+    bool same_frame;     /* ... that counts only with a stack pointer of at least `sp` */
+    uint64_t sp, cr3;
+    bool leaving;        /* the run begins on a breakpoint: the first instruction is stepped */
+};
+
+struct kvm_backend {
+    const struct session_config *config;
+    struct session *session;
+    struct kvm_vm vm;
+    bool has_vm;
+    struct kvm_board *board;
+    struct kvm_layers *layers;
+    struct kvm_symbols *symbols;   /* NULL: none known */
+    struct state_buffer initial;   /* state after loading, for reset */
+    bool software_kvm;             /* the host's KVM has no hardware below it */
+    char format[32];               /* how the image was loaded */
+
+    unsigned vcpu;                 /* that questions and steps mean */
+    struct kvm_goal goal;
+    struct session_break point[SESSION_BREAKS];
+    int points;
+    struct kvm_cpu_state before;   /* of the current vCPU when the last run began */
+    bool has_before;
+    char detail[VIEW_DETAIL];      /* of the last stop, in lines */
+
+    struct kvm_snapshot snapshot[SNAPSHOTS_MAX];
+    int snapshots;
+    uint64_t dirty_total;
+};
+
+/* backend-run.c */
+int kvm_backend_begin(void *self, const struct backend_command *command);
+bool kvm_backend_slice(void *self, struct backend_stop *stop);
+void kvm_backend_kick(void *self);
+int kvm_backend_points(void *self, const struct session_break *points, int count);
+
+/* backend.c */
+int kvm_backend_reset(void *self, char *why);
+
+/* backend-snapshot.c */
+int kvm_backend_snapshot(void *self, const char *name, char *why);
+int kvm_backend_restore(void *self, int id, char *why);
+int kvm_backend_snapshots(void *self, struct view_snapshot *out, int max);
+int kvm_backend_snapshot_delete(void *self, int id);
+void kvm_backend_forget_snapshots(struct kvm_backend *backend);
+/* The whole state but memory: what KVM keeps and what the devices keep. */
+int kvm_backend_save(struct kvm_backend *backend, struct state_buffer *buffer);
+int kvm_backend_load(struct kvm_backend *backend, const struct state_buffer *buffer);
+
+/* backend-view.c */
+void kvm_backend_status(void *self, struct view_status *out);
+void kvm_backend_view_registers(void *self, struct view_registers *out);
+int kvm_backend_disassemble(void *self, uint64_t va, struct view_insn *out, int count);
+int kvm_backend_disassemble_pc(void *self, int before, struct view_insn *out, int count);
+void kvm_backend_translate(void *self, uint64_t va, char access, struct view_translation *out);
+void kvm_backend_view_table(void *self, enum view_table_kind kind, struct view_table *out);
+void kvm_backend_view_memory(void *self, bool physical, struct view_memory *out);
+void kvm_backend_view_dirty(void *self, struct view_dirty *out);
+int kvm_backend_write_memory(void *self, bool physical, uint64_t address, const uint8_t *bytes,
+                             uint32_t length);
+int kvm_backend_write_register64(void *self, const char *name, uint64_t value);
+int kvm_backend_exits(void *self, uint64_t after, struct view_exit *out, int max);
+void kvm_backend_exit_stats(void *self, struct view_exit_stats *out);
+void kvm_backend_view_devices(void *self, struct view_devices *out);
+uint64_t kvm_backend_digest(void *self);
+int kvm_backend_lookup(void *self, const char *name, uint64_t *address);
+bool kvm_backend_symbol(void *self, uint64_t address, char *out, size_t size);
+
+#endif

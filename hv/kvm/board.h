@@ -1,0 +1,54 @@
+/*
+ * The board of an x86 virtual machine: what devices it has, where, on which interrupt lines.
+ *
+ *   ports   0x060      i8042: keyboard controller, of which the reset line is used
+ *           0x070      CMOS memory and real-time clock
+ *           0x0e9 0x402 debug console: a byte written is printed
+ *           0x092      reset and A20
+ *           0x3f8      COM1, 16550A, IRQ 4: the console
+ *           0x501      debug exit: a byte written ends the run with it as exit code
+ *           0x510      fw_cfg: what firmware asks of the monitor
+ *           0x600      power management: power-off and reset
+ *   memory  0xd0000000 virtio-mmio slots, 4 KiB each, IRQ 5 and on
+ *
+ * Interrupt controllers, the interval timer and the local APICs are KVM's. The devices themselves know
+ * neither KVM nor the board: those in cpu/dev are the same that the simulated computer has.
+ *
+ * All functions are called with the VM's vCPUs parked or its `io` lock held, unless they say otherwise.
+ */
+#ifndef VITRINE_KVM_BOARD_H
+#define VITRINE_KVM_BOARD_H
+
+#include "cpu/state.h"
+#include "hv/kvm/boot.h"
+#include "hv/kvm/vm.h"
+
+struct kvm_board;
+
+struct kvm_board_config {
+    const char *disk; /* raw image, NULL: none */
+    bool disk_readonly;
+    bool net; /* user-mode network */
+    /* What the guest prints, on a vCPU's thread, with the VM's `io` lock held. */
+    void (*console)(void *context, const uint8_t *bytes, size_t count);
+    void *context;
+};
+
+/* Plugs all devices into the VM. NULL and one line in `why` (512 bytes) on failure. */
+struct kvm_board *kvm_board_new(struct kvm_vm *vm, const struct kvm_board_config *config, char *why);
+/* Ends the devices' threads. The VM must not run. */
+void kvm_board_free(struct kvm_board *board);
+
+/* Typed bytes for the console; returns how many it took. */
+size_t kvm_board_input(struct kvm_board *board, const uint8_t *bytes, size_t count);
+
+/* The devices that the guest must be told of, because it cannot find them. */
+const struct kvm_boot_device *kvm_board_announce(const struct kvm_board *board, unsigned *count);
+
+/* All devices' state, by their state tables. 0, -ENOMEM; -EINVAL, -EPROTO as state_load(). */
+int kvm_board_save(struct kvm_board *board, struct state_buffer *buffer);
+int kvm_board_load(struct kvm_board *board, const uint8_t *bytes, size_t count, size_t *at);
+/* Digest of the same. */
+void kvm_board_digest(struct kvm_board *board, struct digest *digest);
+
+#endif
