@@ -66,6 +66,12 @@ if HAVE_CHECK
 %C%_test_vm_SOURCES = %D%/test-vm.c %D%/lockstep.c %D%/lockstep.h \
 	$(%C%_random_programs)
 %C%_test_vm_LDADD = hv/libhv.a $(%C%_unit_libs)
+if KVM
+# Looking into x86 guests.
+%C%_unit_tests += %D%/test-kvm-walk
+%C%_test_kvm_walk_SOURCES = %D%/test-kvm-walk.c %D%/kvm-probe.c %D%/kvm-probe.h %D%/tap.h
+%C%_test_kvm_walk_LDADD = hv/libhv.a $(%C%_unit_libs)
+endif
 check_PROGRAMS += $(%C%_unit_tests)
 TESTS += $(%C%_unit_tests)
 endif
