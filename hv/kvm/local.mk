@@ -10,5 +10,6 @@ hv_libhv_a_SOURCES += \
 	%D%/memory.c %D%/memory.h \
 	%D%/state.c %D%/state.h \
 	%D%/vcpu.c \
-	%D%/vm.c %D%/vm.h
+	%D%/vm.c %D%/vm.h \
+	%D%/walk.c %D%/walk.h
 endif
