@@ -100,6 +100,11 @@ EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/f
 # make bench: figures beside a peer's, in one run.
 bench: all
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
+if KVM
+EXTRA_PROGRAMS += %D%/bench/kvm
+%C%_bench_kvm_SOURCES = %D%/bench/kvm.c
+%C%_bench_kvm_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS)
+endif
 EXTRA_DIST += %D%/bench/bench.py %D%/bench/floors.json %D%/bench/README.md
 
 # make torture TORTURE_SECONDS=3600: random programs, in pairs of ways to run them, without end.

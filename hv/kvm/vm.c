@@ -2,7 +2,8 @@
  * A VM's life: descriptors, memory slots, interrupt controllers, vCPUs and their threads. See vm.h.
  *
  * The order of creation is the order of kvm_vm_init(), and KVM asks for it: interrupt controllers
- * before vCPUs (each gets a local APIC when it is made), the timer after the controllers.
+ * before vCPUs (each gets a local APIC when it is made), the timer after the controllers. Memory comes
+ * first of all: once there are controllers, a change of slots waits for every reader of them, milliseconds.
  */
 #include "config.h"
 
@@ -141,8 +142,11 @@ static int create_vm(struct kvm_vm *vm, char *why)
     do
         vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
     while (vm->fd < 0 && errno == EINTR);
-    if (vm->fd < 0)
-        return fail(why, "/dev/kvm: no virtual machine could be made");
+    return vm->fd < 0 ? fail(why, "/dev/kvm: no virtual machine could be made") : 0;
+}
+
+static int create_controllers(struct kvm_vm *vm, char *why)
+{
     if (ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDRESS) || ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0))
         return fail(why, "/dev/kvm: no interrupt controllers");
     struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
@@ -224,6 +228,8 @@ int kvm_vm_init(struct kvm_vm *vm, const struct kvm_vm_config *config, char *why
         error = create_vm(vm, why);
     if (!error)
         error = create_memory(vm, why);
+    if (!error)
+        error = create_controllers(vm, why);
     if (error)
         return error;
     int size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
