@@ -120,7 +120,7 @@ static void reply_watch(struct gdb *gdb, const struct view_status *status)
             status->watch_address - point->address < point->length)
             kind = "awatch";
     }
-    reply_add(gdb, "T%02x%s:%x;", SIGNAL_TRAP, kind, status->watch_address);
+    reply_add(gdb, "T%02x%s:%" PRIx64 ";", SIGNAL_TRAP, kind, status->watch_address);
 }
 
 static void reply_stop(struct gdb *gdb)
@@ -489,7 +489,7 @@ static void monitor_exits(struct gdb *gdb, FILE *out, const char *argument)
     uint64_t after = stats.total > 10 ? stats.total - 10 : 0;
     int count = session_exits(gdb->session, after, exits, 16);
     for (int i = 0; i < count; i++)
-        fprintf(out, "%" PRIu64 " pc 0x%08x %s [%s]: %s\n", exits[i].seq, exits[i].pc,
+        fprintf(out, "%" PRIu64 " pc 0x%08" PRIx64 " %s [%s]: %s\n", exits[i].seq, exits[i].pc,
                 exits[i].reason_name, exits[i].text, exits[i].action);
     if (!count)
         fprintf(out, "none yet\n");
@@ -499,20 +499,20 @@ static void print_walk(FILE *out, const char *title, const struct view_walk *wal
 {
     if (!walk->present)
         return;
-    fprintf(out, "%-14s 0x%08x -> ", title, walk->va);
+    fprintf(out, "%-14s 0x%08" PRIx64 " -> ", title, walk->va);
     if (walk->ok)
-        fprintf(out, "0x%08x%s\n", walk->pa, walk->bare ? " (translation is off)" : "");
+        fprintf(out, "0x%08" PRIx64 "%s\n", walk->pa, walk->bare ? " (translation is off)" : "");
     else
         fprintf(out, "%s: %s\n", walk->fault, walk->why);
     for (int i = 0; i < walk->step_count; i++)
-        fprintf(out, "  level %u entry %u at 0x%08x: 0x%08x\n", walk->step[i].level,
-                walk->step[i].index, walk->step[i].pte_pa, walk->step[i].pte);
+        fprintf(out, "  level %u entry %u at 0x%08" PRIx64 ": 0x%08" PRIx64 "\n",
+                walk->step[i].level, walk->step[i].index, walk->step[i].pte_pa, walk->step[i].pte);
 }
 
 static void monitor_walk(struct gdb *gdb, FILE *out, const char *argument)
 {
     struct view_translation translation;
-    uint32_t va;
+    uint64_t va;
     if (session_lookup(gdb->session, argument, &va)) {
         fprintf(out, "walk: which address? (0x..., a symbol, or file:line)\n");
         return;

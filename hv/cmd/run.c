@@ -211,7 +211,7 @@ static struct session *open_session(struct run *run, const char *image)
 static int check_outputs(struct run *run)
 {
     const struct options *options = run->options;
-    uint32_t address;
+    uint64_t address;
     if (options->json_file && cmd_check_output(options->json_file))
         return EXIT_USAGE;
     if (!options->signature)
