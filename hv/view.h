@@ -36,6 +36,7 @@ enum {
     VIEW_SYMBOL = 64,
     VIEW_FILE = 192,
     VIEW_TEXT = 96,
+    VIEW_DETAIL = 1024,
     VIEW_DEVICES = 16,
     VIEW_DEVICE_REGS = 64,
     VIEW_REGISTERS = 256,
@@ -321,6 +322,8 @@ struct view_status {
     enum session_state state;
     enum session_stop stop;
     int exit_code;        /* if STOPPED_POWEROFF */
+    /* More about the stop, in lines, if there is more: why KVM has given the vCPU up. */
+    char detail[VIEW_DETAIL];
     char text[VIEW_TEXT]; /* the stop in words, e.g. "watchpoint: write of 0x80401000" */
     uint64_t watch_address; /* if STOPPED_WATCHPOINT */
     char watch_access;      /* 'r', 'w', 'x' */

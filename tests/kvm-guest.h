@@ -55,8 +55,8 @@ static inline void guest_protected_mode(struct kvm_vm *vm, const void *code, siz
 {
     guest_real_mode(vm, code, size);
     struct kvm_sregs sregs = guest_sregs(vm);
-    struct kvm_segment data = {.limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .db = 1,
-                               .s = 1, .g = 1};
+    struct kvm_segment data = {
+        .limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1};
     sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = sregs.cs = data;
     sregs.cs.type = 11;
     sregs.cs.selector = 8;

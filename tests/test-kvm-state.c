@@ -10,8 +10,8 @@
 
 enum { MEMORY = 8 << 20 };
 
-/* Adds a pseudo-random number to a pseudo-random word of the second MiB, 500 times; writes to a port; and
- * so on for ever. Nothing in it depends on time. */
+/* Adds a pseudo-random number to a pseudo-random word of the second MiB, 500 times; writes to a
+ * port; and so on for ever. Nothing in it depends on time. */
 static const uint8_t code[] = {
     0xb9, 0xf4, 0x01, 0x00, 0x00,       /* again: mov ecx, 500 */
     0x69, 0xc0, 0x6d, 0x4e, 0xc6, 0x41, /* next: imul eax, eax, 0x41c64e6d */
@@ -98,7 +98,8 @@ START_TEST(goes_on_as_before)
 }
 END_TEST
 
-/* A tree of layers, visited at random, with branches and deletions: memory is always what it was. */
+/* A tree of layers, visited at random, with branches and deletions: memory is always what it was.
+ */
 START_TEST(any_layer_at_any_time)
 {
     enum { MOST = 24, ROUNDS = 120 };

@@ -12,7 +12,8 @@
 
 enum { PORT = 0x80, MMIO = 0xd0000000, LONG_MS = 5000 };
 
-/* ---- a device that remembers ------------------------------------------------------------------ */
+/* ---- a device that remembers ------------------------------------------------------------------
+ */
 
 struct latch {
     struct device device;
@@ -50,8 +51,8 @@ static struct latch port, window;
 
 static void plug(struct bus *bus, struct latch *latch, uint32_t base, uint32_t size)
 {
-    *latch = (struct latch){.device = {.name = "latch", .base = base, .size = size,
-                                       .ops = &latch_ops, .self = latch}};
+    *latch = (struct latch){
+        .device = {.name = "latch", .base = base, .size = size, .ops = &latch_ops, .self = latch}};
     ck_assert_int_eq(bus_plug(bus, &latch->device), 0);
 }
 
@@ -80,18 +81,19 @@ static struct kvm_stop run(void)
     return kvm_vm_run(&vm, 1, LONG_MS);
 }
 
-/* ---- tests ------------------------------------------------------------------------------------ */
+/* ---- tests ------------------------------------------------------------------------------------
+ */
 
 START_TEST(ports_reach_devices)
 {
     static const uint8_t code[] = {
-        0xb0, 0x41,       /* mov al, 0x41 */
-        0xe6, PORT,       /* out PORT, al */
-        0xe4, PORT + 1,   /* in al, PORT+1 */
-        0xa2, 0x00, 0x20, /* mov [0x2000], al */
-        0xe5, 0x90,       /* in ax, 0x90: nobody there */
-        0xa3, 0x02, 0x20, /* mov [0x2002], ax */
-        0xf4,             /* hlt, with interrupts off */
+        0xb0, 0x41,           /* mov al, 0x41 */
+        0xe6, PORT,           /* out PORT, al */
+        0xe4, PORT + 1,       /* in al, PORT+1 */
+        0xa2, 0x00,     0x20, /* mov [0x2000], al */
+        0xe5, 0x90,           /* in ax, 0x90: nobody there */
+        0xa3, 0x02,     0x20, /* mov [0x2002], ax */
+        0xf4,                 /* hlt, with interrupts off */
     };
     uint8_t seen[4];
     guest_real_mode(&vm, code, sizeof code);
@@ -213,7 +215,8 @@ END_TEST
 START_TEST(int3_reaches_the_guest)
 {
     static const uint8_t code[] = {0xcc, 0xeb, 0xfe}; /* int3; jmp . */
-    static const uint8_t handler[] = {0xb0, 0x33, 0xe6, PORT, 0xeb, 0xfe}; /* out PORT, 0x33; jmp . */
+    static const uint8_t handler[] = {0xb0, 0x33, 0xe6,
+                                      PORT, 0xeb, 0xfe}; /* out PORT, 0x33; jmp . */
     uint16_t vector[2] = {0x1800, 0};
     guest_real_mode(&vm, code, sizeof code);
     ck_assert(kvm_memory_write(&vm.memory, 3 * 4, vector, sizeof vector));
@@ -241,7 +244,8 @@ START_TEST(vcpu_threads_are_confined)
     static const uint8_t code[] = {0xe6, PORT, 0xe6, PORT, 0xf4};
     struct device_ops ops = latch_ops;
     char why[256] = "";
-    struct kvm_vm_config config = {.kvm_fd = -1, .memory = 2 << 20, .vcpus = 1, .confine = kvm_confine};
+    struct kvm_vm_config config = {
+        .kvm_fd = -1, .memory = 2 << 20, .vcpus = 1, .confine = kvm_confine};
     teardown();
     ck_assert_msg(kvm_vm_init(&vm, &config, why) == 0, "%s", why);
     plug(&vm.ports, &port, PORT, 4);
@@ -262,7 +266,8 @@ START_TEST(what_cannot_be_made)
 {
     char why[256] = "";
     struct kvm_vm other;
-    struct kvm_vm_config config = {.kvm_fd = open("/dev/null", O_RDWR), .memory = 1 << 20, .vcpus = 1};
+    struct kvm_vm_config config = {
+        .kvm_fd = open("/dev/null", O_RDWR), .memory = 1 << 20, .vcpus = 1};
     ck_assert_int_ne(kvm_vm_init(&other, &config, why), 0);
     ck_assert_str_ne(why, "");
     kvm_vm_free(&other);

@@ -33,6 +33,7 @@ enum {
     CMD_ISA = 1 << 5,
     CMD_DRAW = 1 << 6,
     CMD_COMPARE = 1 << 7,
+    CMD_KVM_INFO = 1 << 8,
     CMD_GUEST = CMD_RUN | CMD_DEBUG | CMD_WALK | CMD_DEVICES | CMD_DRAW, /* those that run one */
 };
 
@@ -86,6 +87,7 @@ int cmd_isa(const struct options *options, int argc, char **argv);
 int cmd_draw(const struct options *options, int argc, char **argv);
 int cmd_compare(const struct options *options, int argc, char **argv);
 void cmd_compare_help(FILE *out);
+int cmd_kvm_info(const struct options *options, int argc, char **argv);
 
 /* Prints "vitrine: " and the line on stderr; returns EXIT_USAGE. */
 int cmd_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

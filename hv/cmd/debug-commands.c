@@ -201,8 +201,26 @@ static int command_delete(struct debug *debug, char **words)
 
 /* ---- looking ------------------------------------------------------------------------------ */
 
+static bool is_rv32(struct debug *debug)
+{
+    struct view_status status;
+    session_status(debug->session, &status);
+    return status.isa == ISA_RV32;
+}
+
+static int any_registers(struct debug *debug, const char *group)
+{
+    static struct view_registers registers;
+    session_view_registers(debug->session, &registers);
+    return show_any_registers(stdout, &registers, group)
+               ? 0
+               : fail(group, "not general, segment, control, debug, msr, fpu, sse or all");
+}
+
 static int command_regs(struct debug *debug, char **words)
 {
+    if (!is_rv32(debug))
+        return any_registers(debug, words[1] ? words[1] : "general");
     struct view_hart real, virtual;
     const char *which = words[1] ? words[1] : "";
     session_view_hart(debug->session, VIEW_REAL, &real);
@@ -220,6 +238,8 @@ static int command_regs(struct debug *debug, char **words)
 
 static int command_csrs(struct debug *debug, char **words)
 {
+    if (!is_rv32(debug))
+        return any_registers(debug, "control");
     struct view_hart hart;
     bool real = words[1] && !strcmp(words[1], "real");
     session_view_hart(debug->session, real ? VIEW_REAL : VIEW_VIRTUAL, &hart);
@@ -355,6 +375,81 @@ static int command_engine(struct debug *debug, char **words)
     return 0;
 }
 
+static int command_vcpu(struct debug *debug, char **words)
+{
+    struct view_status status;
+    uint64_t index = 0;
+    if (take_count(words[1], 0, 1000, &index))
+        return -1;
+    if (words[1] && session_set_vcpu(debug->session, (unsigned)index))
+        return fail(words[1], "there is no such vCPU");
+    session_status(debug->session, &status);
+    printf("vcpu %u of %u\n", status.vcpu, status.vcpus);
+    return 0;
+}
+
+/* ---- snapshots, dirty pages ---------------------------------------------------------------- */
+
+static int command_snapshot(struct debug *debug, char **words)
+{
+    char why[SESSION_ERROR] = "this guest has no snapshots";
+    int id = session_snapshot(debug->session, words[1] ? words[1] : "", why);
+    if (id < 0)
+        return fail(words[0], why);
+    printf("snapshot %d\n", id);
+    return 0;
+}
+
+static int command_snapshots(struct debug *debug, char **words)
+{
+    static struct view_snapshot list[256];
+    int count = session_snapshots(debug->session, list, 256);
+    if (count < 0)
+        return fail(words[0], "this guest has no snapshots");
+    for (int i = 0; i < count && i < 256; i++)
+        printf("%c%d after %d: %" PRIu64 " pages of its own, %" PRIu64 " KiB, at exit %" PRIu64
+               "  %s\n",
+               list[i].current ? '*' : ' ', list[i].id, list[i].parent, list[i].pages,
+               list[i].bytes >> 10, list[i].exits, list[i].name);
+    return 0;
+}
+
+static int command_restore(struct debug *debug, char **words)
+{
+    char why[SESSION_ERROR] = "this guest has no snapshots";
+    uint64_t id;
+    if (take_count(words[1], 0, INT32_MAX, &id))
+        return -1;
+    if (session_restore(debug->session, (int)id, why))
+        return fail(words[1], why);
+    show_stop(stdout, debug->session);
+    return 0;
+}
+
+static int command_forget(struct debug *debug, char **words)
+{
+    uint64_t id;
+    if (take_count(words[1], 0, INT32_MAX, &id))
+        return -1;
+    return session_snapshot_delete(debug->session, (int)id) ? fail(words[1], "no such snapshot")
+                                                            : 0;
+}
+
+static int command_dirty(struct debug *debug, char **words)
+{
+    static struct view_dirty dirty;
+    session_view_dirty(debug->session, &dirty);
+    if (!dirty.present)
+        return fail(words[0], "writes of this guest are not logged");
+    printf("%" PRIu64 " pages written since the last look, %" PRIu64 " in all\n", dirty.dirty_now,
+           dirty.dirty_total);
+    for (uint32_t i = 0; i < dirty.cells; i++)
+        if (dirty.heat[i] == 255)
+            printf("  0x%08" PRIx64 "  %u pages\n", (uint64_t)i * dirty.pages_per_cell * 4096,
+                   dirty.pages_per_cell);
+    return 0;
+}
+
 static int command_digest(struct debug *debug, char **words)
 {
     printf("digest 0x%016" PRIx64 "\n", session_digest(debug->session));
@@ -382,7 +477,8 @@ static const struct row {
     {"watch", NULL, "[r|w|rw] [phys] ADDRESS [LENGTH]", 1, 4, command_watch,
      "stop after an access (default: w, 4 bytes)"},
     {"delete", "d", "NUMBER", 1, 1, command_delete, "a breakpoint or watchpoint"},
-    {"regs", "r", "[real|virtual|both]", 0, 1, command_regs, "registers; * changed, ! different"},
+    {"regs", "r", "[real|virtual|both|GROUP]", 0, 1, command_regs,
+     "registers; * changed, ! different; x86: a group, or all"},
     {"csrs", NULL, "[real|virtual]", 0, 1, command_csrs, "control and status registers"},
     {"walk", "w", "[ADDRESS [r|w|x]]", 0, 2, command_walk,
      "the three translations; alone: of the newest access"},
@@ -395,6 +491,14 @@ static const struct row {
     {"where", NULL, "[ADDRESS]", 0, 1, command_where, "the symbol at an address, or at the pc"},
     {"input", "i", "TEXT", 0, DEBUG_WORDS, command_input, "type the rest of the line and Enter"},
     {"engine", NULL, "[NAME]", 0, 1, command_engine, "how instructions are run; NAME: from now on"},
+    {"vcpu", NULL, "[N]", 0, 1, command_vcpu, "KVM: the vCPU that the others mean; N: from now on"},
+    {"snapshot", NULL, "[NAME]", 0, 1, command_snapshot,
+     "KVM: keep the state of the whole machine"},
+    {"snapshots", NULL, "", 0, 0, command_snapshots,
+     "KVM: list them; * the one that one comes from"},
+    {"restore", NULL, "NUMBER", 1, 1, command_restore, "KVM: go back to a snapshot"},
+    {"forget", NULL, "NUMBER", 1, 1, command_forget, "KVM: delete a snapshot"},
+    {"dirty", NULL, "", 0, 0, command_dirty, "KVM: which pages were written since the last look"},
     {"digest", NULL, "", 0, 0, command_digest, "of the guest's whole state"},
     {"reset", NULL, "", 0, 0, command_reset, "back to the first instruction"},
     {"help", "h", "", 0, 0, command_help, "this list"},

@@ -16,6 +16,7 @@ vitrine_SOURCES = \
 	%D%/draw.c \
 	%D%/guest.c \
 	%D%/isa.c \
+	%D%/kvm-info.c \
 	%D%/main.c \
 	%D%/options.c \
 	%D%/report.c %D%/report.h \

@@ -33,6 +33,9 @@ static const struct command COMMANDS[] = {
     {"compare", CMD_COMPARE, "KERNEL...", 1, 64,
      "compare guests' speed natively, in each engine, with paging, under the monitor",
      "vitrine compare fib sieve --svg speed.svg", cmd_compare, cmd_compare_help},
+    {"kvm-info", CMD_KVM_INFO, "", 0, 0,
+     "say what this host offers to x86 guests, and how to get access", "vitrine kvm-info",
+     cmd_kvm_info},
 };
 
 enum { COUNT = sizeof COMMANDS / sizeof *COMMANDS };

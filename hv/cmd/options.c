@@ -62,10 +62,36 @@ static const char *set_count(void *field, const char *value)
 
 static const char *set_memory(void *field, const char *value)
 {
-    uint64_t bytes;
-    if (parse_size(value, &bytes) || bytes < 4u << 20 || bytes > 1u << 30 || bytes % (4u << 20))
-        return "a size from 4M to 1G in steps of 4M";
-    *(uint64_t *)field = bytes;
+    return parse_size(value, field) == 0 ? NULL : "a size such as 64M";
+}
+
+static const char *set_kvm(void *field, const char *value)
+{
+    *(enum session_under *)field = SESSION_KVM;
+    return NULL;
+}
+
+static const char *set_cpus(void *field, const char *value)
+{
+    uint64_t cpus;
+    if (parse_size(value, &cpus) || cpus < 1 || cpus > 64)
+        return "a number from 1 to 64";
+    *(unsigned *)field = (unsigned)cpus;
+    return NULL;
+}
+
+static const char *set_net(void *field, const char *value)
+{
+    *(bool *)field = true;
+    return strcmp(value, "user") ? "user (the only kind of network there is)" : NULL;
+}
+
+static const char *set_descriptor(void *field, const char *value)
+{
+    uint64_t fd;
+    if (parse_size(value, &fd) || fd > INT32_MAX)
+        return "the number of an open descriptor";
+    *(int *)field = (int)fd;
     return NULL;
 }
 
@@ -171,6 +197,8 @@ static const char *set_runs(void *field, const char *value)
 static const struct option_row ROWS[] = {
     {"under", "bare|hv", CMD_GUEST, AT(config.under), set_under,
      "on the bare computer, or in a virtual machine (default: hv)"},
+    {"kvm", NULL, CMD_GUEST, AT(config.under), set_kvm,
+     "an x86 guest on the host's own processor, through /dev/kvm"},
     {"engine", "NAME", CMD_GUEST, AT(config.engine), set_engine,
      "how instructions are run: interp, threaded, jit or auto"},
     {"memory", "SIZE", CMD_GUEST | CMD_COMPARE, AT(config.memory), set_memory,
@@ -179,7 +207,19 @@ static const struct option_row ROWS[] = {
     {"disk-readonly", NULL, CMD_GUEST, AT(config.disk_readonly), set_flag,
      "the guest cannot write the disk"},
     {"kernel-args", "TEXT", CMD_GUEST, AT(config.kernel_args), set_text,
-     "bootargs in the device tree"},
+     "the kernel's command line (RISC-V: bootargs in the device tree)"},
+    {"initrd", "FILE", CMD_GUEST, AT(config.initrd), set_text, "KVM: initial RAM disk, or module"},
+    {"firmware", "FILE", CMD_GUEST, AT(config.firmware), set_text,
+     "KVM: BIOS image that boots from the disk; then GUEST is that disk"},
+    {"boot", "FORMAT", CMD_GUEST, AT(config.boot_format), set_text,
+     "KVM: what GUEST is, if it cannot be told by looking: flat16, flat32, flat64 ..."},
+    {"cpus", "N", CMD_GUEST, AT(config.cpus), set_cpus, "KVM: virtual processors (default: 1)"},
+    {"net", "user", CMD_RUN | CMD_DEBUG, AT(config.net), set_net,
+     "KVM: a network card on a network of this program's, without root"},
+    {"kvm-fd", "N", CMD_GUEST | CMD_KVM_INFO, AT(config.kvm_fd), set_descriptor,
+     "KVM: /dev/kvm is already open as descriptor N"},
+    {"no-seccomp", NULL, CMD_GUEST, AT(config.no_seccomp), set_flag,
+     "KVM: do not confine the vCPU threads (for debugging the monitor)"},
     {"max-instructions", "N", CMD_GUEST | CMD_COMPARE, AT(config.max_instructions), set_count,
      "stop after N guest instructions (run: exit status 124)"},
     {"clock", "NAME", CMD_RUN | CMD_DEBUG, AT(config.host_clock), set_clock,
@@ -191,7 +231,7 @@ static const struct option_row ROWS[] = {
     {"input", "FILE", CMD_GUEST, AT(input), set_text, "type FILE to the guest, not what stdin has"},
     {"trace", "LIST", CMD_RUN, AT(trace), set_trace,
      "a line on stderr for each: exits, mmu, insns (with commas)"},
-    {"json", "[=FILE]", CMD_RUN | CMD_COMPARE, 0, set_json,
+    {"json", "[=FILE]", CMD_RUN | CMD_COMPARE | CMD_KVM_INFO, 0, set_json,
      "report as one JSON object on stdout (run: with the console in it), or in FILE"},
     {"digest", NULL, CMD_RUN, AT(digest), set_flag,
      "print a digest of the guest's whole state at the end, on stderr"},

@@ -106,9 +106,18 @@ static void on_stopped(void *context)
 
 /* ---- the loop ----------------------------------------------------------------------------- */
 
+static bool is_kvm(const struct run *run)
+{
+    return run->options->config.under == SESSION_KVM;
+}
+
+/* Instructions of the host's processor are not counted: there, a traced run goes from exit to exit.
+ */
 static int start_slice(struct run *run)
 {
-    return run->trace.what ? session_step(run->session, TRACE_BATCH) : session_run(run->session);
+    if (!run->trace.what)
+        return session_run(run->session);
+    return is_kvm(run) ? session_step_exit(run->session) : session_step(run->session, TRACE_BATCH);
 }
 
 /* Has the run come to its end? If it is only between two batches, goes on. */
@@ -125,7 +134,7 @@ static bool run_is_over(struct run *run)
     if (!run->trace.what)
         return true;
     trace_drain(&run->trace, run->session);
-    if (status.stop == STOPPED_STEP)
+    if (status.stop == (is_kvm(run) ? STOPPED_EXIT : STOPPED_STEP))
         return start_slice(run) != 0;
     run->waits = status.stop == STOPPED_IDLE && !run->console.ended;
     return !run->waits;
@@ -233,8 +242,13 @@ static int status_of(struct run *run)
         return status.exit_code & 0xff || !status.exit_code ? status.exit_code & 0xff : 1;
     if (run->console.leave || run->gdb_done)
         return 0;
-    cmd_fail("%s: %s after %llu instructions", status.guest, status.text,
-             (unsigned long long)status.instructions);
+    if (status.counted)
+        cmd_fail("%s: %s after %llu instructions", status.guest, status.text,
+                 (unsigned long long)status.instructions);
+    else
+        cmd_fail("%s: %s after %llu exits", status.guest, status.text,
+                 (unsigned long long)status.exits);
+    fputs(status.detail, stderr);
     return status.stop == STOPPED_LIMIT ? EXIT_LIMIT : EXIT_STUCK;
 }
 
@@ -309,6 +323,8 @@ int cmd_run(const struct options *options, int argc, char **argv)
     struct run run = {.options = options, .keep = options->json && !options->json_file};
     if (options->gdb && options->trace)
         return cmd_fail("--gdb and --trace do not go together");
+    if (options->config.under == SESSION_KVM && options->trace & ~(unsigned)TRACE_EXITS)
+        return cmd_fail("--trace: only exits can be traced of a guest on the host's processor");
     run.waker = waker_new();
     if (run.waker < 0)
         return cmd_fail("eventfd: %s", strerror(-run.waker));

@@ -62,6 +62,35 @@ void show_registers(FILE *out, const struct view_hart *hart)
                 hart->x[i], i % 4 == 3 ? "\n" : "");
 }
 
+/* A wide register's upper half first. */
+static void show_any_register(FILE *out, const struct view_register *r)
+{
+    char value[40];
+    int digits = r->bits > 64 ? 16 : (r->bits + 3) / 4;
+    if (r->bits > 64)
+        snprintf(value, sizeof value, "0x%0*" PRIx64 "%016" PRIx64, (r->bits - 64 + 3) / 4, r->high,
+                 r->value);
+    else
+        snprintf(value, sizeof value, "0x%0*" PRIx64, digits, r->value);
+    fprintf(out, "  %-16s%c%-*s  %s\n", r->name, r->changed ? '*' : ' ', r->bits > 64 ? 34 : 18,
+            value, r->text);
+}
+
+bool show_any_registers(FILE *out, const struct view_registers *registers, const char *group)
+{
+    const char *last = "";
+    for (unsigned i = 0; i < registers->count; i++) {
+        const struct view_register *r = &registers->reg[i];
+        if (strcmp(group, "all") && strcmp(group, r->group))
+            continue;
+        if (strcmp(last, r->group))
+            fprintf(out, "%s\n", r->group);
+        last = r->group;
+        show_any_register(out, r);
+    }
+    return *last != '\0';
+}
+
 static void show_pair(FILE *out, const char *name, uint32_t real, uint32_t virtual)
 {
     fprintf(out, "  %-14s 0x%08x  0x%08x%s\n", name, real, virtual, real == virtual ? "" : "  !");
@@ -95,6 +124,15 @@ void show_csrs(FILE *out, const struct view_hart *hart)
 
 /* ---- instructions ------------------------------------------------------------------------- */
 
+/* Of a processor whose instructions have many lengths: byte by byte, as they stand in memory. */
+static void show_bytes(FILE *out, const struct view_insn *insn)
+{
+    char hex[2 * sizeof insn->bytes + 1] = "";
+    for (unsigned i = 0; i < insn->length && i < sizeof insn->bytes; i++)
+        snprintf(hex + 2 * i, 3, "%02x", insn->bytes[i]);
+    fprintf(out, "%-20s  %-32s", hex, insn->text);
+}
+
 void show_insns(FILE *out, const struct view_insn *insn, int count, uint64_t pc)
 {
     for (int i = 0; i < count; i++) {
@@ -103,7 +141,9 @@ void show_insns(FILE *out, const struct view_insn *insn, int count, uint64_t pc)
             fprintf(out, "%s:\n", at->symbol);
         fprintf(out, "%s%c 0x%08" PRIx64 "  ", at->va == pc ? "=>" : "  ",
                 at->breakpoint ? '*' : ' ', at->va);
-        if (at->readable)
+        if (at->readable && at->length != 4)
+            show_bytes(out, at);
+        else if (at->readable)
             fprintf(out, "%08x  %-32s", at->word, at->text);
         else
             fprintf(out, "%-8s  %-32s", "", at->text);
@@ -263,8 +303,20 @@ void show_memory(FILE *out, const struct view_memory *memory)
 
 /* ---- exits and devices -------------------------------------------------------------------- */
 
+/* On the host's processor: time is measured, instructions are not counted. */
+static void show_timed_exit(FILE *out, const struct view_exit *exit)
+{
+    fprintf(out, "exit %" PRIu64 " vcpu %u rip 0x%08" PRIx64 ": %s, %s, %.1f us: %s\n", exit->seq,
+            exit->vcpu, exit->pc, exit->reason_name, exit->text, (double)exit->ns / 1000,
+            exit->action);
+}
+
 void show_exit(FILE *out, const struct view_exit *exit)
 {
+    if (exit->ns) {
+        show_timed_exit(out, exit);
+        return;
+    }
     fprintf(out,
             "exit %" PRIu64 " after %" PRIu64 " %s pc 0x%08" PRIx64
             ": %s, %s [%s] tval 0x%08" PRIx64 ", cost %u: %s",
@@ -277,11 +329,18 @@ void show_exit(FILE *out, const struct view_exit *exit)
 
 void show_exit_stats(FILE *out, const struct view_exit_stats *stats)
 {
-    fprintf(out, "%" PRIu64 " exits in %" PRIu64 " instructions\n", stats->total,
-            stats->instructions);
+    if (stats->ns)
+        fprintf(out, "%" PRIu64 " exits, %.3f ms in the monitor\n", stats->total,
+                (double)stats->ns / 1e6);
+    else
+        fprintf(out, "%" PRIu64 " exits in %" PRIu64 " instructions\n", stats->total,
+                stats->instructions);
     for (unsigned i = 0; i < stats->count; i++) {
         const struct view_exit_count *row = &stats->by_reason[i];
-        if (row->count)
+        if (row->count && stats->ns)
+            fprintf(out, "  %10" PRIu64 "  %-24s %9.1f us each  %s\n", row->count, row->name,
+                    (double)row->ns / 1000 / (double)row->count, row->meaning);
+        else if (row->count)
             fprintf(out, "  %10" PRIu64 "  %-24s cost %10" PRIu64 "  %s\n", row->count, row->name,
                     row->cost, row->meaning);
     }
@@ -309,8 +368,12 @@ void show_stop(FILE *out, struct session *session)
     struct view_status status;
     struct view_insn insn;
     session_status(session, &status);
-    fprintf(out, "%s; %" PRIu64 " instructions, %" PRIu64 " %s\n", status.text, status.instructions,
-            status.exits, status.under_monitor ? "exits" : "traps");
+    if (status.counted)
+        fprintf(out, "%s; %" PRIu64 " instructions, %" PRIu64 " %s\n", status.text,
+                status.instructions, status.exits, status.under_monitor ? "exits" : "traps");
+    else
+        fprintf(out, "%s; vcpu %u, %" PRIu64 " exits\n%s", status.text, status.vcpu, status.exits,
+                status.detail);
     if (status.state == SESSION_ENDED)
         return;
     if (session_disassemble_pc(session, 0, &insn, 1) == 1)

@@ -6,6 +6,7 @@
 #ifndef VITRINE_HV_CMD_SHOW_H
 #define VITRINE_HV_CMD_SHOW_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "hv/session.h"
@@ -13,6 +14,8 @@
 /* Registers of one hart; changed ones are marked with *. */
 void show_registers(FILE *out, const struct view_hart *hart);
 /* Both harts side by side; those that differ are marked with !. */
+/* Registers of any processor: those of one group, or of "all". False: there is no such group. */
+bool show_any_registers(FILE *out, const struct view_registers *registers, const char *group);
 void show_registers_both(FILE *out, const struct view_hart *real, const struct view_hart *virtual);
 void show_csrs(FILE *out, const struct view_hart *hart);
 /* One instruction a line: address, word, text, symbol and source line; `pc` is marked. */

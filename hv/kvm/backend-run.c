@@ -2,9 +2,9 @@
  * The KVM backend: running, stepping, breakpoints.
  *
  * The processor's own means are used: its trap flag for single steps, its four debug registers for
- * breakpoints and watchpoints, and for further breakpoints the instruction int3 in the guest's memory,
- * which is put there before a run and taken away after it, so that nobody sees it. KVM_SET_GUEST_DEBUG
- * turns what comes of them into exits to us instead of exceptions of the guest.
+ * breakpoints and watchpoints, and for further breakpoints the instruction int3 in the guest's
+ * memory, which is put there before a run and taken away after it, so that nobody sees it.
+ * KVM_SET_GUEST_DEBUG turns what comes of them into exits to us instead of exceptions of the guest.
  *
  * Source: Intel SDM vol. 3B, 17.2 (debug registers); api.rst, KVM_SET_GUEST_DEBUG.
  */
@@ -22,7 +22,8 @@
 
 enum { SLICE_MS = 100, STEPS_PER_SLICE = 256, DEBUG_REGISTERS = 4, INT3 = 0xcc };
 
-/* ---- debug registers and int3 ----------------------------------------------------------------- */
+/* ---- debug registers and int3 -----------------------------------------------------------------
+ */
 
 /* What stands in memory in the place of an int3. */
 struct patch {
@@ -48,8 +49,8 @@ static uint64_t dr7_bits(int n, unsigned condition, unsigned length)
 static bool fits_register(const struct session_break *p)
 {
     uint32_t length = p->length ? p->length : 1;
-    return p->kind & BREAK_EXECUTE || ((length == 1 || length == 2 || length == 4 || length == 8) &&
-                                       p->address % length == 0);
+    return p->kind & BREAK_EXECUTE ||
+           ((length == 1 || length == 2 || length == 4 || length == 8) && p->address % length == 0);
 }
 
 static bool use_register(struct debug_plan *plan, const struct session_break *p)
@@ -137,7 +138,8 @@ int kvm_backend_points(void *self, const struct session_break *points, int count
     return 0;
 }
 
-/* ---- beginning -------------------------------------------------------------------------------- */
+/* ---- beginning --------------------------------------------------------------------------------
+ */
 
 static uint64_t linear_rip(const struct kvm_cpu_state *state)
 {
@@ -188,7 +190,8 @@ int kvm_backend_begin(void *self, const struct backend_command *command)
     return 0;
 }
 
-/* ---- stopping --------------------------------------------------------------------------------- */
+/* ---- stopping ---------------------------------------------------------------------------------
+ */
 
 static bool stop_with(struct backend_stop *stop, enum session_state state, enum session_stop why,
                       const char *text)
@@ -301,7 +304,8 @@ static bool after_run(struct kvm_backend *b, const struct kvm_stop *why, struct 
     return false;
 }
 
-/* ---- running ---------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------
+ */
 
 /* Typed bytes go to the console device while it has room for them. */
 static void deliver_input(struct kvm_backend *b)
@@ -345,7 +349,8 @@ static struct kvm_stop run_some(struct kvm_backend *b, bool step, bool with_poin
     return why;
 }
 
-/* One instruction of the current vCPU. Returns true when the run is over; `*done` if it was done. */
+/* One instruction of the current vCPU. Returns true when the run is over; `*done` if it was done.
+ */
 static bool step_once(struct kvm_backend *b, struct backend_stop *stop, bool *done)
 {
     struct kvm_stop why = run_some(b, true, false);
@@ -353,8 +358,8 @@ static bool step_once(struct kvm_backend *b, struct backend_stop *stop, bool *do
     return *done || why.kind == KVM_STOP_NONE ? false : after_run(b, &why, stop);
 }
 
-/* KVM's software backend delivers the trap of a step in user mode to the guest instead of to us, which its
- * kernel would not survive. */
+/* KVM's software backend delivers the trap of a step in user mode to the guest instead of to us,
+ * which its kernel would not survive. */
 static bool cannot_step(struct kvm_backend *b)
 {
     struct kvm_sregs sregs;
@@ -365,8 +370,9 @@ static bool cannot_step(struct kvm_backend *b)
 static bool slice_of_steps(struct kvm_backend *b, struct backend_stop *stop)
 {
     if (cannot_step(b))
-        return stop_with(stop, SESSION_STOPPED, STOPPED_PAUSE,
-                         "this host's KVM (pvm) cannot step in user mode: run to an exit or a breakpoint");
+        return stop_with(
+            stop, SESSION_STOPPED, STOPPED_PAUSE,
+            "this host's KVM (pvm) cannot step in user mode: run to an exit or a breakpoint");
     for (int i = 0; i < STEPS_PER_SLICE && b->goal.steps; i++) {
         bool done;
         kvm_vm_arm(&b->vm);

@@ -1,9 +1,9 @@
 /*
  * The KVM backend: snapshots.
  *
- * A snapshot is a layer of memory (layers.h) together with everything else as bytes: what KVM keeps of
- * the vCPUs and controllers (state.h) and what the devices keep (their state tables). What a guest has
- * written to a disk is not part of it.
+ * A snapshot is a layer of memory (layers.h) together with everything else as bytes: what KVM keeps
+ * of the vCPUs and controllers (state.h) and what the devices keep (their state tables). What a
+ * guest has written to a disk is not part of it.
  */
 #include "config.h"
 

@@ -1,8 +1,8 @@
 /*
  * The KVM backend of a session: an x86 guest's life. See hv/backend.h.
  *
- * The start-up order is that of make(): the virtual machine, the devices on its board, the image in its
- * memory, the first vCPU's registers. Reset does the last two again on the same machine.
+ * The start-up order is that of make(): the virtual machine, the devices on its board, the image in
+ * its memory, the first vCPU's registers. Reset does the last two again on the same machine.
  */
 #include "config.h"
 
@@ -17,7 +17,8 @@
 #include "hv/kvm/boot.h"
 #include "hv/kvm/confine.h"
 
-/* ---- loading ---------------------------------------------------------------------------------- */
+/* ---- loading ----------------------------------------------------------------------------------
+ */
 
 static int set_registers(struct kvm_backend *b, const struct kvm_boot_state *boot)
 {
@@ -84,7 +85,8 @@ int kvm_backend_reset(void *self, char *why)
     return error;
 }
 
-/* ---- making ----------------------------------------------------------------------------------- */
+/* ---- making -----------------------------------------------------------------------------------
+ */
 
 static void console_out(void *context, const uint8_t *bytes, size_t count)
 {
@@ -98,7 +100,8 @@ static int check(const struct session_config *c, char *why)
     if (!c->image && !c->firmware)
         snprintf(why, SESSION_ERROR, "no guest is named");
     else if (c->memory < least || c->memory > most || c->memory % KVM_PAGE)
-        snprintf(why, SESSION_ERROR, "memory of %llu bytes: it must be a multiple of 4 KiB from 1 MiB to 1 TiB",
+        snprintf(why, SESSION_ERROR,
+                 "memory of %llu bytes: it must be a multiple of 4 KiB from 1 MiB to 1 TiB",
                  (unsigned long long)c->memory);
     else if (c->cpus < 1 || c->cpus > KVM_VCPUS_MAX)
         snprintf(why, SESSION_ERROR, "%u vCPUs: it must be 1 to %d", c->cpus, KVM_VCPUS_MAX);

@@ -23,12 +23,12 @@ struct kvm_snapshot {
 /* What the present command waits for. */
 struct kvm_goal {
     struct backend_command command;
-    uint64_t steps;      /* left of GOAL_STEP */
-    bool point;          /* a temporary breakpoint at `at` ... */
+    uint64_t steps; /* left of GOAL_STEP */
+    bool point;     /* a temporary breakpoint at `at` ... */
     uint64_t at;
-    bool same_frame;     /* ... that counts only with a stack pointer of at least `sp` */
+    bool same_frame; /* ... that counts only with a stack pointer of at least `sp` */
     uint64_t sp, cr3;
-    bool leaving;        /* the run begins on a breakpoint: the first instruction is stepped */
+    bool leaving; /* the run begins on a breakpoint: the first instruction is stepped */
 };
 
 struct kvm_backend {
@@ -38,18 +38,18 @@ struct kvm_backend {
     bool has_vm;
     struct kvm_board *board;
     struct kvm_layers *layers;
-    struct kvm_symbols *symbols;   /* NULL: none known */
-    struct state_buffer initial;   /* state after loading, for reset */
-    bool software_kvm;             /* the host's KVM has no hardware below it */
-    char format[32];               /* how the image was loaded */
+    struct kvm_symbols *symbols; /* NULL: none known */
+    struct state_buffer initial; /* state after loading, for reset */
+    bool software_kvm;           /* the host's KVM has no hardware below it */
+    char format[32];             /* how the image was loaded */
 
-    unsigned vcpu;                 /* that questions and steps mean */
+    unsigned vcpu; /* that questions and steps mean */
     struct kvm_goal goal;
     struct session_break point[SESSION_BREAKS];
     int points;
-    struct kvm_cpu_state before;   /* of the current vCPU when the last run began */
+    struct kvm_cpu_state before; /* of the current vCPU when the last run began */
     bool has_before;
-    char detail[VIEW_DETAIL];      /* of the last stop, in lines */
+    char detail[VIEW_DETAIL]; /* of the last stop, in lines */
 
     struct kvm_snapshot snapshot[SNAPSHOTS_MAX];
     int snapshots;

@@ -11,10 +11,11 @@
  *           0x600      power management: power-off and reset
  *   memory  0xd0000000 virtio-mmio slots, 4 KiB each, IRQ 5 and on
  *
- * Interrupt controllers, the interval timer and the local APICs are KVM's. The devices themselves know
- * neither KVM nor the board: those in cpu/dev are the same that the simulated computer has.
+ * Interrupt controllers, the interval timer and the local APICs are KVM's. The devices themselves
+ * know neither KVM nor the board: those in cpu/dev are the same that the simulated computer has.
  *
- * All functions are called with the VM's vCPUs parked or its `io` lock held, unless they say otherwise.
+ * All functions are called with the VM's vCPUs parked or its `io` lock held, unless they say
+ * otherwise.
  */
 #ifndef VITRINE_KVM_BOARD_H
 #define VITRINE_KVM_BOARD_H
@@ -35,7 +36,8 @@ struct kvm_board_config {
 };
 
 /* Plugs all devices into the VM. NULL and one line in `why` (512 bytes) on failure. */
-struct kvm_board *kvm_board_new(struct kvm_vm *vm, const struct kvm_board_config *config, char *why);
+struct kvm_board *kvm_board_new(struct kvm_vm *vm, const struct kvm_board_config *config,
+                                char *why);
 /* Ends the devices' threads. The VM must not run. */
 void kvm_board_free(struct kvm_board *board);
 

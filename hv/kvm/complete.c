@@ -1,10 +1,10 @@
 /*
  * What KVM's instruction emulator gives up, and this monitor can complete.
  *
- * KVM runs code on the processor where it can, and by an emulator in the kernel where it cannot: real
- * mode on old processors, accesses to devices, and all of the guest's kernel on a host whose KVM has no
- * hardware assistance. That emulator knows less than a processor. An instruction that it does not know
- * comes here as an internal error; what follows is as the processor would do it.
+ * KVM runs code on the processor where it can, and by an emulator in the kernel where it cannot:
+ * real mode on old processors, accesses to devices, and all of the guest's kernel on a host whose
+ * KVM has no hardware assistance. That emulator knows less than a processor. An instruction that it
+ * does not know comes here as an internal error; what follows is as the processor would do it.
  */
 #include "config.h"
 
@@ -15,7 +15,8 @@
 
 enum { BREAKPOINT = 3, INT3 = 0xcc };
 
-/* int3: the breakpoint exception, with RIP behind the instruction (Intel SDM 3A, 6.15, #BP: a trap). */
+/* int3: the breakpoint exception, with RIP behind the instruction (Intel SDM 3A, 6.15, #BP: a
+ * trap). */
 static bool complete_int3(struct kvm_vcpu *v)
 {
     struct kvm_regs regs;
@@ -34,11 +35,11 @@ static bool complete_int3(struct kvm_vcpu *v)
 bool kvm_is_int3(const struct kvm_vcpu *v)
 {
     const struct kvm_run *run = v->run;
-    bool has_bytes = run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION &&
-                     run->emulation_failure.ndata >= 3 &&
-                     run->emulation_failure.flags &
-                         KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES &&
-                     run->emulation_failure.insn_size > 0;
+    bool has_bytes =
+        run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION &&
+        run->emulation_failure.ndata >= 3 &&
+        run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES &&
+        run->emulation_failure.insn_size > 0;
     return has_bytes && run->emulation_failure.insn_bytes[0] == INT3;
 }
 

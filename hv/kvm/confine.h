@@ -1,11 +1,11 @@
 /*
  * What a vCPU's thread may ask of the host's kernel: next to nothing.
  *
- * A guest that finds a hole in a device model runs its code in a vCPU thread. There it may enter the guest,
- * raise interrupt lines, wait for locks, read and write descriptors that are open already, and get memory;
- * it may not open a file, make a socket, start a program, trace another process or make memory
- * executable: such calls fail with EPERM. The filter is the kernel's seccomp, made by libseccomp, and
- * holds for the calling thread until it ends.
+ * A guest that finds a hole in a device model runs its code in a vCPU thread. There it may enter
+ * the guest, raise interrupt lines, wait for locks, read and write descriptors that are open
+ * already, and get memory; it may not open a file, make a socket, start a program, trace another
+ * process or make memory executable: such calls fail with EPERM. The filter is the kernel's
+ * seccomp, made by libseccomp, and holds for the calling thread until it ends.
  *
  * Source: seccomp(2); the list is confine.c's table, with the reason of each row.
  */

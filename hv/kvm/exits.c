@@ -1,8 +1,8 @@
 /*
  * VM exits of KVM: what the guest did, and who deals with it.
  *
- * One function for each reason, in a table. A port or a physical address that no device answers reads
- * as all ones and ignores writes, as on a PC's bus.
+ * One function for each reason, in a table. A port or a physical address that no device answers
+ * reads as all ones and ignores writes, as on a PC's bus.
  */
 #include "config.h"
 
@@ -19,8 +19,8 @@ static void stop(struct kvm_vcpu *v, enum kvm_stop_kind kind, int code)
 
 /* ---- accesses to devices ------------------------------------------------------------------ */
 
-/* Devices have registers of 1, 2 and 4 bytes at multiples of their size. An access that is wider or lies
- * across is as many accesses as the bus would make of it. */
+/* Devices have registers of 1, 2 and 4 bytes at multiples of their size. An access that is wider or
+ * lies across is as many accesses as the bus would make of it. */
 static unsigned piece_at(uint64_t address, unsigned left)
 {
     unsigned size = left >= 4 ? 4 : left >= 2 ? 2 : 1;
@@ -29,7 +29,8 @@ static unsigned piece_at(uint64_t address, unsigned left)
     return size;
 }
 
-static void access_piece(struct bus *bus, uint64_t address, unsigned size, bool write, uint8_t *bytes)
+static void access_piece(struct bus *bus, uint64_t address, unsigned size, bool write,
+                         uint8_t *bytes)
 {
     uint32_t value = 0;
     bool answered = false;
@@ -53,8 +54,8 @@ static void access_bus(struct bus *bus, uint64_t address, unsigned size, bool wr
     }
 }
 
-static void log_access(struct kvm_exit *e, struct bus *bus, uint64_t address, unsigned size, bool write,
-                       const uint8_t *bytes)
+static void log_access(struct kvm_exit *e, struct bus *bus, uint64_t address, unsigned size,
+                       bool write, const uint8_t *bytes)
 {
     e->address = address;
     e->size = (uint8_t)size;
@@ -79,7 +80,8 @@ static void on_port(struct kvm_vcpu *v, struct kvm_exit *e)
 static void on_mmio(struct kvm_vcpu *v, struct kvm_exit *e)
 {
     struct kvm_run *run = v->run;
-    access_bus(&v->vm->mmio, run->mmio.phys_addr, run->mmio.len, run->mmio.is_write, run->mmio.data);
+    access_bus(&v->vm->mmio, run->mmio.phys_addr, run->mmio.len, run->mmio.is_write,
+               run->mmio.data);
     log_access(e, &v->vm->mmio, run->mmio.phys_addr, run->mmio.len, run->mmio.is_write,
                run->mmio.data);
     v->unfinished = true;
@@ -105,8 +107,8 @@ static void on_fail_entry(struct kvm_vcpu *v, struct kvm_exit *e)
     stop(v, KVM_STOP_ENTRY, 0);
 }
 
-/* The interrupt controllers are the kernel's, so a halted vCPU waits there; this exit comes only from a
- * KVM that does not do that. */
+/* The interrupt controllers are the kernel's, so a halted vCPU waits there; this exit comes only
+ * from a KVM that does not do that. */
 static void on_halt(struct kvm_vcpu *v, struct kvm_exit *e)
 {
     stop(v, KVM_STOP_HALTED, 0);
@@ -132,9 +134,7 @@ static void on_system_event(struct kvm_vcpu *v, struct kvm_exit *e)
 }
 
 /* Nothing to do: the guest goes on, or leave was set. */
-static void on_interrupted(struct kvm_vcpu *v, struct kvm_exit *e)
-{
-}
+static void on_interrupted(struct kvm_vcpu *v, struct kvm_exit *e) {}
 
 typedef void (*exit_fn)(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
 

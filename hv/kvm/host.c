@@ -14,7 +14,8 @@
 
 #include "hv/kvm/vm.h"
 
-/* ---- the processor and the kernel's modules --------------------------------------------------- */
+/* ---- the processor and the kernel's modules ---------------------------------------------------
+ */
 
 static void copy(char *to, size_t size, const char *from)
 {
@@ -79,9 +80,11 @@ static void look_at_modules(struct kvm_host *h)
     }
 }
 
-/* ---- access ------------------------------------------------------------------------------------- */
+/* ---- access -------------------------------------------------------------------------------------
+ */
 
-static void refuse(struct kvm_host *h, enum kvm_access access, const char *reason, const char *remedy)
+static void refuse(struct kvm_host *h, enum kvm_access access, const char *reason,
+                   const char *remedy)
 {
     h->access = access;
     copy(h->reason, sizeof h->reason, reason);
@@ -108,43 +111,58 @@ static void explain_open(struct kvm_host *h, int error)
                "switch virtualization (VT-x, SVM) on in the firmware's setup");
 }
 
-/* ---- capabilities ------------------------------------------------------------------------------- */
+/* ---- capabilities -------------------------------------------------------------------------------
+ */
 
 static const struct {
     int capability;
+    bool counts; /* its value is a number of something; else bits or a version, which is "yes" */
     const char *name, *meaning;
 } FEATURES[] = {
-    {KVM_CAP_NR_VCPUS, "vCPUs, recommended", "more than this run, but take turns"},
-    {KVM_CAP_MAX_VCPUS, "vCPUs, at most", "of one virtual machine"},
-    {KVM_CAP_NR_MEMSLOTS, "memory slots", "pieces of guest memory that can be mapped apart"},
-    {KVM_CAP_IRQCHIP, "interrupt controllers", "PIC, I/O APIC and local APICs in the kernel: no exits"},
-    {KVM_CAP_PIT2, "interval timer", "the PC's timer in the kernel: no exits"},
-    {KVM_CAP_TSC_DEADLINE_TIMER, "deadline timer", "the local APIC's timer by the time stamp counter"},
-    {KVM_CAP_IRQFD, "irqfd", "an interrupt by writing to a descriptor"},
-    {KVM_CAP_IOEVENTFD, "ioeventfd", "a guest's doorbell rings a descriptor, without an exit to us"},
-    {KVM_CAP_COALESCED_PIO, "coalesced access", "writes are collected instead of an exit each"},
-    {KVM_CAP_IMMEDIATE_EXIT, "immediate exit", "a kick is never lost between looking and entering"},
-    {KVM_CAP_SYNC_REGS, "shared registers", "registers come with the exit, without a system call"},
-    {KVM_CAP_SET_GUEST_DEBUG, "guest debugging", "single steps and breakpoints"},
-    {KVM_CAP_READONLY_MEM, "read-only memory", "ROM: writes are exits"},
-    {KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, "manual dirty log", "the log of written pages, cleared in parts"},
-    {KVM_CAP_DIRTY_LOG_RING, "dirty ring", "written pages in a ring: what migration likes best"},
-    {KVM_CAP_XSAVE, "XSAVE state", "vector registers can be saved and restored"},
-    {KVM_CAP_ADJUST_CLOCK, "clock", "the guest's clock can be saved and restored"},
-    {KVM_CAP_X86_SMM, "system management mode", "for firmware that wants it"},
-    {KVM_CAP_TSC_CONTROL, "TSC scaling", "a guest can go on under another host's time stamp frequency"},
+    {KVM_CAP_NR_VCPUS, true, "vCPUs, recommended", "more than this run, but take turns"},
+    {KVM_CAP_MAX_VCPUS, true, "vCPUs, at most", "of one virtual machine"},
+    {KVM_CAP_NR_MEMSLOTS, true, "memory slots", "pieces of guest memory that can be mapped apart"},
+    {KVM_CAP_IRQCHIP, false, "interrupt controllers",
+     "PIC, I/O APIC and local APICs in the kernel: no exits"},
+    {KVM_CAP_PIT2, false, "interval timer", "the PC's timer in the kernel: no exits"},
+    {KVM_CAP_TSC_DEADLINE_TIMER, false, "deadline timer",
+     "the local APIC's timer by the time stamp counter"},
+    {KVM_CAP_IRQFD, false, "irqfd", "an interrupt by writing to a descriptor"},
+    {KVM_CAP_IOEVENTFD, false, "ioeventfd",
+     "a guest's doorbell rings a descriptor, without an exit to us"},
+    {KVM_CAP_COALESCED_PIO, false, "coalesced access",
+     "writes are collected instead of an exit each"},
+    {KVM_CAP_IMMEDIATE_EXIT, false, "immediate exit",
+     "a kick is never lost between looking and entering"},
+    {KVM_CAP_SYNC_REGS, false, "shared registers",
+     "registers come with the exit, without a system call"},
+    {KVM_CAP_SET_GUEST_DEBUG, false, "guest debugging", "single steps and breakpoints"},
+    {KVM_CAP_READONLY_MEM, false, "read-only memory", "ROM: writes are exits"},
+    {KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, false, "manual dirty log",
+     "the log of written pages, cleared in parts"},
+    {KVM_CAP_DIRTY_LOG_RING, false, "dirty ring",
+     "written pages in a ring, as migration wants them"},
+    {KVM_CAP_XSAVE, false, "XSAVE state", "vector registers can be saved and restored"},
+    {KVM_CAP_ADJUST_CLOCK, false, "clock", "the guest's clock can be saved and restored"},
+    {KVM_CAP_X86_SMM, false, "system management mode", "for firmware that wants it"},
+    {KVM_CAP_TSC_CONTROL, false, "TSC scaling",
+     "a guest can go on under another host's time stamp frequency"},
 };
 
 static void look_at_features(struct kvm_host *h, int fd)
 {
     for (size_t i = 0; i < sizeof FEATURES / sizeof *FEATURES; i++) {
         int value = ioctl(fd, KVM_CHECK_EXTENSION, FEATURES[i].capability);
-        h->feature[h->features++] = (struct kvm_host_feature){
-            FEATURES[i].name, FEATURES[i].meaning, value < 0 ? 0 : value};
+        h->feature[h->features++] =
+            (struct kvm_host_feature){FEATURES[i].name, FEATURES[i].meaning,
+                                      value < 0                          ? 0
+                                      : value > 1 && !FEATURES[i].counts ? 1
+                                                                         : value};
     }
 }
 
-/* ---- measuring ---------------------------------------------------------------------------------- */
+/* ---- measuring ----------------------------------------------------------------------------------
+ */
 
 static uint64_t now_ns(void)
 {
@@ -166,7 +184,8 @@ static int prepare_guest(struct kvm_vm *vm)
     struct kvm_regs regs = {.rip = 0x1000, .rflags = 2};
     struct kvm_sregs sregs;
     int fd = vm->vcpu[0].fd;
-    if (!kvm_memory_write(&vm->memory, 0x1000, CODE, sizeof CODE) || ioctl(fd, KVM_GET_SREGS, &sregs))
+    if (!kvm_memory_write(&vm->memory, 0x1000, CODE, sizeof CODE) ||
+        ioctl(fd, KVM_GET_SREGS, &sregs))
         return -errno;
     sregs.cs.base = sregs.cs.selector = 0;
     return ioctl(fd, KVM_SET_SREGS, &sregs) || ioctl(fd, KVM_SET_REGS, &regs) ? -errno : 0;

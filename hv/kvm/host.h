@@ -28,18 +28,18 @@ struct kvm_host {
     char remedy[KVM_HOST_TEXT]; /* and what to do about it */
     char processor[64];         /* as it calls itself */
     char extension[48];         /* "Intel VT-x", "AMD-V", or "none that this system shows" */
-    char module[48];            /* the kernel module that does the work: "kvm_intel" ...; "" unknown */
-    bool virtualized;           /* this host is itself a guest: what follows is nested */
-    bool nested_paging;         /* EPT or NPT, as far as the module tells */
+    char module[48];    /* the kernel module that does the work: "kvm_intel" ...; "" unknown */
+    bool virtualized;   /* this host is itself a guest: what follows is nested */
+    bool nested_paging; /* EPT or NPT, as far as the module tells */
     int api;
     unsigned features;
     struct kvm_host_feature feature[KVM_HOST_FEATURES];
-    uint64_t exit_ns;           /* median of an exit's round trip; 0: not measured */
-    uint64_t create_ns;         /* to make a VM with a vCPU and 16 MiB */
+    uint64_t exit_ns;   /* median of an exit's round trip; 0: not measured */
+    uint64_t create_ns; /* to make a VM with a vCPU and 16 MiB */
 };
 
-/* Looks; `fd` is an open /dev/kvm (stays the caller's) or -1. Takes about 20 ms: it measures with a guest
- * of three instructions. Never fails: what is not there is told. */
+/* Looks; `fd` is an open /dev/kvm (stays the caller's) or -1. Takes about 20 ms: it measures with a
+ * guest of three instructions. Never fails: what is not there is told. */
 void kvm_host_look(int fd, struct kvm_host *out);
 
 #endif

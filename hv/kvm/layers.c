@@ -11,18 +11,18 @@
 struct layer {
     int id, parent;
     uint64_t count;
-    uint64_t *page;  /* numbers of pages, ascending */
-    uint8_t *bytes;  /* their content, in that order */
+    uint64_t *page; /* numbers of pages, ascending */
+    uint8_t *bytes; /* their content, in that order */
 };
 
 struct kvm_layers {
     struct kvm_vm *vm;
-    uint64_t pages;      /* of memory */
-    uint64_t *dirty;     /* bits: pages written since the top was opened */
-    uint8_t *heat;       /* a byte a page */
+    uint64_t pages;  /* of memory */
+    uint64_t *dirty; /* bits: pages written since the top was opened */
+    uint8_t *heat;   /* a byte a page */
     struct layer **layer;
     int count, next_id;
-    int current;         /* id below the top, 0: none */
+    int current; /* id below the top, 0: none */
 };
 
 /* ---- sets of pages -------------------------------------------------------------------------- */
@@ -103,7 +103,8 @@ static struct layer *new_layer(uint64_t count)
         return a;
     a->count = count;
     a->page = malloc(count * sizeof *a->page);
-    a->bytes = mmap(NULL, count * KVM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    a->bytes =
+        mmap(NULL, count * KVM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (a->bytes == MAP_FAILED)
         a->bytes = NULL;
     if (a->page && a->bytes)
@@ -171,8 +172,8 @@ const uint8_t *kvm_layers_heat(const struct kvm_layers *l)
 
 /* ---- freezing -------------------------------------------------------------------------------- */
 
-/* The first time: the memfd stays as it is, and the guest writes to private copies of its pages. KVM follows
- * the change of the mapping by itself (its MMU notifier). */
+/* The first time: the memfd stays as it is, and the guest writes to private copies of its pages.
+ * KVM follows the change of the mapping by itself (its MMU notifier). */
 static int freeze_base(struct kvm_layers *l)
 {
     struct kvm_memory *m = &l->vm->memory;
@@ -230,7 +231,8 @@ static void add_pages(uint64_t *set, const struct layer *a)
         set_add(set, a->page[i]);
 }
 
-/* Adds the pages in which two layers differ: those of all layers between each and what both stand on. */
+/* Adds the pages in which two layers differ: those of all layers between each and what both stand
+ * on. */
 static void add_difference(const struct kvm_layers *l, uint64_t *set, int a, int b)
 {
     for (const struct layer *x = find(l, a); x && !is_below(l, x->id, b); x = find(l, x->parent))
@@ -285,7 +287,8 @@ static struct layer *merge(const struct layer *lower, const struct layer *upper)
     uint64_t i = 0, j = 0, n = 0;
     struct layer *a = new_layer(lower->count + upper->count);
     while (a && (i < lower->count || j < upper->count)) {
-        bool take_upper = i == lower->count || (j < upper->count && upper->page[j] <= lower->page[i]);
+        bool take_upper =
+            i == lower->count || (j < upper->count && upper->page[j] <= lower->page[i]);
         const struct layer *from = take_upper ? upper : lower;
         uint64_t at = take_upper ? j : i;
         if (take_upper && i < lower->count && lower->page[i] == upper->page[j])
@@ -321,7 +324,8 @@ int kvm_layers_delete(struct kvm_layers *l, int id)
         free_layer(l->layer[i]);
         l->layer[i] = merged;
     }
-    if (l->current == id) { /* the top stands on it: its pages count as written since the one below */
+    if (l->current ==
+        id) { /* the top stands on it: its pages count as written since the one below */
         add_pages(l->dirty, gone);
         l->current = gone->parent;
     }

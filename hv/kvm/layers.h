@@ -6,11 +6,12 @@
  *      ...
  *      base     the memfd as it was at the first snapshot
  *
- * The first snapshot freezes the memfd: the guest's mapping becomes a private (copy-on-write) mapping of
- * it, at the same host address, and nothing is copied. A later snapshot copies the pages that have become
- * dirty since: its cost is theirs. Restoring puts back those pages only that can differ, from the
- * newest layer that has them; pages that no layer has fall back to the base by dropping the private copy.
- * Snapshots form a tree: restoring an older one and going on makes a branch.
+ * The first snapshot freezes the memfd: the guest's mapping becomes a private (copy-on-write)
+ * mapping of it, at the same host address, and nothing is copied. A later snapshot copies the pages
+ * that have become dirty since: its cost is theirs. Restoring puts back those pages only that can
+ * differ, from the newest layer that has them; pages that no layer has fall back to the base by
+ * dropping the private copy. Snapshots form a tree: restoring an older one and going on makes a
+ * branch.
  *
  * The guest itself never goes through layers: its mapping always shows the newest content.
  */
@@ -41,10 +42,11 @@ uint64_t kvm_layers_pages(const struct kvm_layers *layers, int id);
 /* Which layer would answer for the page at this offset of memory: an id, 0 the base, -1 the top. */
 int kvm_layers_find(struct kvm_layers *layers, uint64_t offset);
 
-/* ---- how hot pages are ---------------------------------------------------------------------------- */
+/* ---- how hot pages are
+ * ---------------------------------------------------------------------------- */
 
-/* Looks what was written since the last look. `written` pages are counted; heat fades by half each look.
- * The log of dirty pages begins with the first call. */
+/* Looks what was written since the last look. `written` pages are counted; heat fades by half each
+ * look. The log of dirty pages begins with the first call. */
 int kvm_layers_look(struct kvm_layers *layers, uint64_t *written);
 /* 255: written before the newest look; halved at each later look. One byte a page. */
 const uint8_t *kvm_layers_heat(const struct kvm_layers *layers);

@@ -53,7 +53,8 @@ union any {
     struct msrs msrs;
 };
 
-/* ---- the saved form ----------------------------------------------------------------------------- */
+/* ---- the saved form -----------------------------------------------------------------------------
+ */
 
 static void put(struct state_buffer *buffer, const char *name, const void *bytes, uint32_t size)
 {
@@ -71,7 +72,8 @@ struct reader {
     bool failed;
 };
 
-/* The bytes of the next piece, which must have this name and size (0: any up to `max`); NULL if not. */
+/* The bytes of the next piece, which must have this name and size (0: any up to `max`); NULL if
+ * not. */
 static const uint8_t *take(struct reader *r, const char *name, uint32_t *size, uint32_t max)
 {
     uint32_t length;
@@ -89,7 +91,8 @@ fail:
     return NULL;
 }
 
-/* ---- MSRs --------------------------------------------------------------------------------------- */
+/* ---- MSRs ---------------------------------------------------------------------------------------
+ */
 
 /* Which MSRs there are, KVM tells by a list. */
 static int list_msrs(const struct kvm_vm *vm, struct msrs *msrs)
@@ -136,8 +139,7 @@ static int load_msrs(const struct kvm_vcpu *v, const uint8_t *bytes, uint32_t si
     if (!one)
         return -ENOMEM;
     int error = 0;
-    for (uint32_t at = 0; at + sizeof one->entry[0] <= size && !error;
-         at += sizeof one->entry[0]) {
+    for (uint32_t at = 0; at + sizeof one->entry[0] <= size && !error; at += sizeof one->entry[0]) {
         one->head.nmsrs = 1;
         memcpy(&one->entry[0], bytes + at, sizeof one->entry[0]);
         if (ioctl(v->fd, KVM_SET_MSRS, one) < 0)
@@ -147,7 +149,8 @@ static int load_msrs(const struct kvm_vcpu *v, const uint8_t *bytes, uint32_t si
     return error;
 }
 
-/* ---- save --------------------------------------------------------------------------------------- */
+/* ---- save ---------------------------------------------------------------------------------------
+ */
 
 static int save_pieces(int fd, const struct piece *pieces, int count, struct state_buffer *buffer)
 {
@@ -179,9 +182,11 @@ int kvm_state_save(struct kvm_vm *vm, struct state_buffer *buffer)
     return error ? error : buffer->failed ? -ENOMEM : 0;
 }
 
-/* ---- load --------------------------------------------------------------------------------------- */
+/* ---- load ---------------------------------------------------------------------------------------
+ */
 
-/* Reads through the pieces, with the system calls (`apply`) or without, to see whether all are there. */
+/* Reads through the pieces, with the system calls (`apply`) or without, to see whether all are
+ * there. */
 static int load_pieces(struct reader *r, int fd, const struct piece *pieces, int count, bool apply)
 {
     int error = 0;
@@ -221,7 +226,8 @@ static int load_vcpu(struct reader *r, struct kvm_vcpu *v, bool apply)
 {
     uint32_t size = 0;
     int error = load_pieces(r, v->fd, VCPU_PIECES, VCPU_COUNT, apply);
-    const uint8_t *msrs = error ? NULL : take(r, "msrs", &size, MSRS_MAX * sizeof(struct kvm_msr_entry));
+    const uint8_t *msrs =
+        error ? NULL : take(r, "msrs", &size, MSRS_MAX * sizeof(struct kvm_msr_entry));
     if (error || !msrs)
         return error ? error : -EINVAL;
     if (apply)

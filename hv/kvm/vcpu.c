@@ -1,9 +1,9 @@
 /*
  * A vCPU's thread: park, enter the guest, handle what it came back with, enter again.
  *
- * This is the loop that every monitor on KVM has at its heart. KVM_RUN returns when the guest has done
- * something that the kernel leaves to this program (an exit), when a signal came (EINTR), or when
- * immediate_exit was set before it began.
+ * This is the loop that every monitor on KVM has at its heart. KVM_RUN returns when the guest has
+ * done something that the kernel leaves to this program (an exit), when a signal came (EINTR), or
+ * when immediate_exit was set before it began.
  */
 #include "config.h"
 
@@ -62,9 +62,10 @@ static void on_exit_from_guest(struct kvm_vcpu *v)
 
 /* ---- the loop ----------------------------------------------------------------------------- */
 
-/* An access that the guest has begun is completed by the next KVM_RUN (api.rst, "KVM_EXIT_IO"): without
- * it the registers would be those of half an instruction. immediate_exit keeps the guest from going on. A
- * string instruction may come with its next element, and there is no end to what a guest can ask for. */
+/* An access that the guest has begun is completed by the next KVM_RUN (api.rst, "KVM_EXIT_IO"):
+ * without it the registers would be those of half an instruction. immediate_exit keeps the guest
+ * from going on. A string instruction may come with its next element, and there is no end to what a
+ * guest can ask for. */
 enum { FINISH_MAX = 64 };
 
 static void finish_access(struct kvm_vcpu *v)

@@ -2,8 +2,9 @@
  * A VM's life: descriptors, memory slots, interrupt controllers, vCPUs and their threads. See vm.h.
  *
  * The order of creation is the order of kvm_vm_init(), and KVM asks for it: interrupt controllers
- * before vCPUs (each gets a local APIC when it is made), the timer after the controllers. Memory comes
- * first of all: once there are controllers, a change of slots waits for every reader of them, milliseconds.
+ * before vCPUs (each gets a local APIC when it is made), the timer after the controllers. Memory
+ * comes first of all: once there are controllers, a change of slots waits for every reader of them,
+ * milliseconds.
  */
 #include "config.h"
 
@@ -24,8 +25,8 @@
 enum { SLOT_LOW, SLOT_HIGH, SLOT_ROM };
 enum { ROM_MAX = 16 << 20, WHY = 256 };
 
-/* Intel processors without "unrestricted guest" need three pages of guest-physical addresses for real
- * mode (api.rst, KVM_SET_TSS_ADDR); they lie below the ROM. */
+/* Intel processors without "unrestricted guest" need three pages of guest-physical addresses for
+ * real mode (api.rst, KVM_SET_TSS_ADDR); they lie below the ROM. */
 #define TSS_ADDRESS 0xfeffd000u
 
 static int fail(char *why, const char *what)
@@ -191,9 +192,7 @@ static int create_vcpu(struct kvm_vm *vm, unsigned index, char *why)
     return 0;
 }
 
-static void kicked(int signal)
-{
-}
+static void kicked(int signal) {}
 
 /* The handler is the same for every VM of this program, so it does not matter who installs it. */
 static void install_kick(void)

@@ -2,19 +2,18 @@
  * A virtual machine on the host's own processor.
  *
  * KVM gives a program three kinds of descriptor: /dev/kvm, a VM made from it, and vCPUs made from
- * that. A struct kvm_vm holds them together with what KVM does not do itself: the guest's memory, the
- * devices behind its ports and physical addresses, and one thread for each vCPU.
+ * that. A struct kvm_vm holds them together with what KVM does not do itself: the guest's memory,
+ * the devices behind its ports and physical addresses, and one thread for each vCPU.
  *
  * Who may touch what:
  *
- *   between two runs       everything here belongs to the caller of kvm_vm_run(): all vCPU threads are
- *                          parked, and their registers may be read and written
- *   during kvm_vm_run()    each vCPU thread owns its struct kvm_vcpu; devices, wires and the log of
- *                          exits belong to whoever holds `io`
- *   at any time            kvm_vm_kick(): makes a run end soon
+ *   between two runs       everything here belongs to the caller of kvm_vm_run(): all vCPU threads
+ * are parked, and their registers may be read and written during kvm_vm_run()    each vCPU thread
+ * owns its struct kvm_vcpu; devices, wires and the log of exits belong to whoever holds `io` at any
+ * time            kvm_vm_kick(): makes a run end soon
  *
- * Errors: functions return 0 or -errno of the failing system call. Whatever a guest does is no error:
- * it is an exit, and what KVM cannot go on from is a struct kvm_stop.
+ * Errors: functions return 0 or -errno of the failing system call. Whatever a guest does is no
+ * error: it is an exit, and what KVM cannot go on from is a struct kvm_stop.
  *
  * Source: "The Definitive KVM (Kernel-based Virtual Machine) API Documentation" (Linux,
  * Documentation/virt/kvm/api.rst); sections are named where they matter.
@@ -57,15 +56,15 @@ struct kvm_stop {
 
 /* One exit, as it is kept for those who look. Times are of the host's monotonic clock. */
 struct kvm_exit {
-    uint64_t seq;       /* 1 = the first */
-    uint64_t rip;       /* of the guest when it left */
-    uint64_t address;   /* port or guest-physical address, or the reason's own number */
-    uint64_t value;     /* written, or read by the guest */
-    uint64_t guest_ns;  /* that the vCPU has run before it */
-    uint64_t ns;        /* that the monitor took */
-    uint32_t reason;    /* KVM_EXIT_* */
-    uint32_t count;     /* of a string instruction: elements moved at once; else 1 */
-    uint8_t size;       /* of an element, in bytes */
+    uint64_t seq;      /* 1 = the first */
+    uint64_t rip;      /* of the guest when it left */
+    uint64_t address;  /* port or guest-physical address, or the reason's own number */
+    uint64_t value;    /* written, or read by the guest */
+    uint64_t guest_ns; /* that the vCPU has run before it */
+    uint64_t ns;       /* that the monitor took */
+    uint32_t reason;   /* KVM_EXIT_* */
+    uint32_t count;    /* of a string instruction: elements moved at once; else 1 */
+    uint8_t size;      /* of an element, in bytes */
     uint8_t vcpu;
     bool write;
     const struct device *device; /* that answered, or NULL */
@@ -105,30 +104,31 @@ struct kvm_vm {
     size_t run_size;
     struct kvm_vm_config config;
     struct kvm_memory memory;
-    uint8_t *rom;            /* read-only memory below 4 GiB, or NULL */
+    uint8_t *rom; /* read-only memory below 4 GiB, or NULL */
     size_t rom_size;
     struct kvm_vcpu vcpu[KVM_VCPUS_MAX];
     unsigned vcpus;
     struct kvm_cpuid2 *cpuid;
 
-    pthread_mutex_t io;      /* guards these, while a run is going on */
+    pthread_mutex_t io; /* guards these, while a run is going on */
     struct bus ports, mmio;
     struct kvm_exits *exits;
-    bool int3_stops;         /* software breakpoints are set: int3 ends the run */
-    uint32_t slot_flags;     /* KVM_MEM_LOG_DIRTY_PAGES while dirty pages are logged */
+    bool int3_stops;     /* software breakpoints are set: int3 ends the run */
+    uint32_t slot_flags; /* KVM_MEM_LOG_DIRTY_PAGES while dirty pages are logged */
 
-    pthread_mutex_t lock;    /* guards the following */
-    pthread_cond_t begin;    /* to vCPU threads: some `go` */
-    pthread_cond_t parked;   /* to kvm_vm_run(): `busy` is 0 */
-    unsigned busy;           /* vCPUs that run */
+    pthread_mutex_t lock;  /* guards the following */
+    pthread_cond_t begin;  /* to vCPU threads: some `go` */
+    pthread_cond_t parked; /* to kvm_vm_run(): `busy` is 0 */
+    unsigned busy;         /* vCPUs that run */
     bool quit;
     struct kvm_stop stop;    /* the first reason of this run */
     atomic_bool leave;       /* vCPU threads come back from the guest and park */
     atomic_bool exit_wanted; /* end the run after the next exit */
 };
 
-/* Makes a VM with its memory, interrupt controllers, timer and vCPUs, in the state of the processor's
- * reset, and starts the (parked) vCPU threads. 0, or -errno with one line in `why` (256 bytes). */
+/* Makes a VM with its memory, interrupt controllers, timer and vCPUs, in the state of the
+ * processor's reset, and starts the (parked) vCPU threads. 0, or -errno with one line in `why` (256
+ * bytes). */
 int kvm_vm_init(struct kvm_vm *vm, const struct kvm_vm_config *config, char *why);
 /* Ends the threads and gives everything back; also after a failed kvm_vm_init(). */
 void kvm_vm_free(struct kvm_vm *vm);
@@ -140,8 +140,8 @@ int kvm_vm_set_rom(struct kvm_vm *vm, const uint8_t *bytes, size_t size);
 /* Lets the vCPUs in `mask` (bit n: vCPU n) run until something happens, somebody kicks, or `ms` are
  * over. All are parked again afterwards. */
 struct kvm_stop kvm_vm_run(struct kvm_vm *vm, uint64_t mask, int ms);
-/* Forgets kicks of the past. A kick after this ends the next run; so look for reasons to stop after it
- * and before kvm_vm_run(). */
+/* Forgets kicks of the past. A kick after this ends the next run; so look for reasons to stop after
+ * it and before kvm_vm_run(). */
 void kvm_vm_arm(struct kvm_vm *vm);
 void kvm_vm_kick(struct kvm_vm *vm);
 
@@ -155,7 +155,8 @@ int kvm_vm_log_dirty(struct kvm_vm *vm, bool on);
  * vCPUs; clears the log. 0 or -errno. */
 int kvm_vm_dirty(struct kvm_vm *vm, void (*page)(void *context, uint64_t offset), void *context);
 
-/* ---- for vCPU threads (vcpu.c, exits.c) --------------------------------------------------------- */
+/* ---- for vCPU threads (vcpu.c, exits.c) ---------------------------------------------------------
+ */
 
 /* vCPU threads are called back from the guest by a signal that does nothing else. */
 #define KVM_SIGNAL_KICK (SIGRTMIN + 4)

@@ -1,10 +1,11 @@
 /*
- * What hv/kvm costs beside the bare system calls. Prints one JSON object; bench.py makes a table of it.
+ * What hv/kvm costs beside the bare system calls. Prints one JSON object; bench.py makes a table of
+ * it.
  *
- *   exit        a guest's write to a port and back: through the whole monitor, and in a loop of nothing
- *               but KVM_RUN on the same virtual machine; in turns, medians
- *   start       from nothing to the guest's first instruction
- *   snapshot    freeze, and restore to the first instruction, for 64 MiB of which the guest writes some
+ *   exit        a guest's write to a port and back: through the whole monitor, and in a loop of
+ * nothing but KVM_RUN on the same virtual machine; in turns, medians start       from nothing to
+ * the guest's first instruction snapshot    freeze, and restore to the first instruction, for 64
+ * MiB of which the guest writes some
  */
 #include "config.h"
 
@@ -59,7 +60,8 @@ static double median(double *values, int count)
     return values[count / 2];
 }
 
-/* ---- a port that ends the run after so many writes ---------------------------------------------- */
+/* ---- a port that ends the run after so many writes ----------------------------------------------
+ */
 
 static struct kvm_vm vm;
 static uint64_t writes_left;
@@ -84,7 +86,8 @@ static void begin(const uint8_t *code, size_t size)
     char why[256] = "";
     struct kvm_sregs sregs;
     struct kvm_regs regs = {.rip = 0x1000, .rflags = 2};
-    struct kvm_vm_config config = {.kvm_fd = -1, .memory = MEMORY, .vcpus = 1, .confine = kvm_confine};
+    struct kvm_vm_config config = {
+        .kvm_fd = -1, .memory = MEMORY, .vcpus = 1, .confine = kvm_confine};
     if (kvm_vm_init(&vm, &config, why)) {
         fprintf(stderr, "kvm bench: %s\n", why);
         exit(1);
@@ -107,7 +110,8 @@ static void run(uint64_t writes)
     }
 }
 
-/* ---- figures ------------------------------------------------------------------------------------ */
+/* ---- figures ------------------------------------------------------------------------------------
+ */
 
 static double monitor_round(void)
 {
