@@ -1,10 +1,12 @@
 /* Inside of the KVM backend: backend.c (life), backend-run.c (running, breakpoints), backend-view.c
- * (questions), backend-snapshot.c. */
+ * (questions), backend-exits.c (more of them), backend-snapshot.c. */
 #ifndef VITRINE_KVM_BACKEND_PRIV_H
 #define VITRINE_KVM_BACKEND_PRIV_H
 
 #include "hv/backend.h"
 #include "hv/kvm/board.h"
+#include "hv/kvm/disasm.h"
+#include "hv/kvm/explain.h"
 #include "hv/kvm/layers.h"
 #include "hv/kvm/registers.h"
 #include "hv/kvm/symbols.h"
@@ -38,6 +40,8 @@ struct kvm_backend {
     bool has_vm;
     struct kvm_board *board;
     struct kvm_layers *layers;
+    struct kvm_disasm *disasm;
+    unsigned width;              /* bits of a guest-physical address */
     struct kvm_symbols *symbols; /* NULL: none known */
     struct state_buffer initial; /* state after loading, for reset */
     bool software_kvm;           /* the host's KVM has no hardware below it */
@@ -75,23 +79,32 @@ void kvm_backend_forget_snapshots(struct kvm_backend *backend);
 int kvm_backend_save(struct kvm_backend *backend, struct state_buffer *buffer);
 int kvm_backend_load(struct kvm_backend *backend, const struct state_buffer *buffer);
 
+/* A vCPU's registers, and how its code is to be read. */
+struct kvm_look {
+    struct kvm_cpu_state cpu;
+    struct kvm_code code;
+};
+
 /* backend-view.c */
-void kvm_backend_status(void *self, struct view_status *out);
+bool kvm_backend_look(struct kvm_backend *backend, struct kvm_look *look); /* the current vCPU */
 void kvm_backend_view_registers(void *self, struct view_registers *out);
 int kvm_backend_disassemble(void *self, uint64_t va, struct view_insn *out, int count);
 int kvm_backend_disassemble_pc(void *self, int before, struct view_insn *out, int count);
 void kvm_backend_translate(void *self, uint64_t va, char access, struct view_translation *out);
 void kvm_backend_view_table(void *self, enum view_table_kind kind, struct view_table *out);
 void kvm_backend_view_memory(void *self, bool physical, struct view_memory *out);
-void kvm_backend_view_dirty(void *self, struct view_dirty *out);
 int kvm_backend_write_memory(void *self, bool physical, uint64_t address, const uint8_t *bytes,
                              uint32_t length);
 int kvm_backend_write_register64(void *self, const char *name, uint64_t value);
+int kvm_backend_lookup(void *self, const char *name, uint64_t *address);
+bool kvm_backend_symbol(void *self, uint64_t address, char *out, size_t size);
+
+/* backend-exits.c */
+void kvm_backend_status(void *self, struct view_status *out);
 int kvm_backend_exits(void *self, uint64_t after, struct view_exit *out, int max);
 void kvm_backend_exit_stats(void *self, struct view_exit_stats *out);
 void kvm_backend_view_devices(void *self, struct view_devices *out);
+void kvm_backend_view_dirty(void *self, struct view_dirty *out);
 uint64_t kvm_backend_digest(void *self);
-int kvm_backend_lookup(void *self, const char *name, uint64_t *address);
-bool kvm_backend_symbol(void *self, uint64_t address, char *out, size_t size);
 
 #endif

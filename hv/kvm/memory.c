@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cpu/state.h"
+
 int kvm_memory_init(struct kvm_memory *m, uint64_t size)
 {
     *m = (struct kvm_memory){.fd = -1, .size = size};
@@ -78,12 +80,33 @@ bool kvm_memory_write(const struct kvm_memory *m, uint64_t gpa, const void *byte
     return at != NULL;
 }
 
+static bool is_zero(const uint8_t *page)
+{
+    static const uint8_t ZERO[KVM_PAGE];
+    return !memcmp(page, ZERO, KVM_PAGE);
+}
+
+/* Where the memfd has data; holes would be filled by looking at them. */
+void kvm_memory_digest(const struct kvm_memory *m, struct digest *digest)
+{
+    for (off_t from = 0, to; m->frozen || (from = lseek(m->fd, from, SEEK_DATA)) >= 0; from = to) {
+        to = m->frozen ? (off_t)m->size : lseek(m->fd, from, SEEK_HOLE);
+        for (uint64_t at = (uint64_t)from; at < (uint64_t)to && at < m->size; at += KVM_PAGE) {
+            if (is_zero(m->host + at))
+                continue;
+            digest_u64(digest, at);
+            digest_bytes(digest, m->host + at, KVM_PAGE);
+        }
+        if (m->frozen)
+            break;
+    }
+}
+
 /* Pages that are zero already may not have any memory of the host yet, and shall not get it. */
 static void zero_pages(struct kvm_memory *m)
 {
-    static const uint8_t ZERO[KVM_PAGE];
     for (uint64_t at = 0; at < m->size; at += KVM_PAGE) {
-        if (!memcmp(m->host + at, ZERO, KVM_PAGE))
+        if (is_zero(m->host + at))
             continue;
         memset(m->host + at, 0, KVM_PAGE);
         note_written(m, m->host + at, KVM_PAGE);

@@ -52,6 +52,10 @@ bool kvm_memory_read(const struct kvm_memory *memory, uint64_t gpa, void *bytes,
 bool kvm_memory_write(const struct kvm_memory *memory, uint64_t gpa, const void *bytes,
                       size_t count);
 
+/* Adds the content to the digest: pages that are all zero count as if they were not there. */
+struct digest;
+void kvm_memory_digest(const struct kvm_memory *memory, struct digest *digest);
+
 /* All zeros again. */
 void kvm_memory_clear(struct kvm_memory *memory);
 
