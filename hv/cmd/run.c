@@ -233,8 +233,11 @@ static int status_of(struct run *run)
         return status.exit_code & 0xff || !status.exit_code ? status.exit_code & 0xff : 1;
     if (run->console.leave || run->gdb_done)
         return 0;
-    cmd_fail("%s: %s after %llu instructions", status.guest, status.text,
-             (unsigned long long)status.instructions);
+    if (status.counted)
+        cmd_fail("%s: %s after %llu instructions", status.guest, status.text,
+                 (unsigned long long)status.instructions);
+    else
+        cmd_fail("%s: %s", status.guest, status.text);
     return status.stop == STOPPED_LIMIT ? EXIT_LIMIT : EXIT_STUCK;
 }
 
