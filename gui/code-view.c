@@ -5,6 +5,7 @@
  */
 #include "gui/code-view.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "gui/lookup.h"
@@ -21,7 +22,7 @@ struct _VitrineCodeView {
     struct view_insn *insn; /* MOST */
     int count;
     int insn_of_row[MOST]; /* -1: a heading */
-    uint32_t top, pc, shown_end;
+    uint64_t top, pc, shown_end;
     gboolean follow;
 };
 
@@ -74,7 +75,8 @@ static void add_insn(VitrineCodeView *view, const struct view_insn *insn, GStrin
     gboolean current = insn->va == view->pc;
     vitrine_rows_span(view->rows, row, SPAN_FAULT, "%s", insn->breakpoint ? "\u25cf" : " ");
     vitrine_rows_span(view->rows, row, SPAN_STRONG, "%s ", current ? "\u25b6" : " ");
-    vitrine_rows_span(view->rows, row, current ? SPAN_STRONG : SPAN_DIM, "%08x  ", insn->va);
+    vitrine_rows_span(view->rows, row, current ? SPAN_STRONG : SPAN_DIM, "%08" PRIx64 "  ",
+                      insn->va);
     if (!insn->readable) {
         vitrine_rows_span(view->rows, row, SPAN_DIM, "%s", insn->text);
         return;
@@ -149,7 +151,7 @@ static void scroll(VitrineRows *rows, int delta, gpointer data)
 
 /* ---- breakpoints -------------------------------------------------------------------------- */
 
-static void toggle(VitrineCodeView *view, uint32_t va)
+static void toggle(VitrineCodeView *view, uint64_t va)
 {
     struct session_break list[SESSION_BREAKS];
     gboolean removed = FALSE;
@@ -181,15 +183,15 @@ void vitrine_code_view_toggle_breakpoint(VitrineCodeView *view)
 
 /* ---- where to look ------------------------------------------------------------------------ */
 
-void vitrine_code_view_show(VitrineCodeView *view, uint32_t va)
+void vitrine_code_view_show(VitrineCodeView *view, uint64_t va)
 {
-    view->top = (va & ~3u) - 4 * BEFORE;
+    view->top = (va & ~3ull) - 4 * BEFORE;
     vitrine_rows_refresh(view->rows);
 }
 
 static void on_entry(GtkEntry *entry, VitrineCodeView *view)
 {
-    uint32_t va;
+    uint64_t va;
     if (lookup_entry(GTK_EDITABLE(entry), view->session, &va))
         vitrine_code_view_show(view, va);
     else if (!*gtk_editable_get_text(GTK_EDITABLE(entry)))

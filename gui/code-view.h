@@ -13,7 +13,7 @@ GtkWidget *vitrine_code_view_new(void);
 void vitrine_code_view_set_session(VitrineCodeView *view, struct session *session);
 /* `follow`: bring the current instruction into sight. */
 void vitrine_code_view_refresh(VitrineCodeView *view, gboolean follow);
-void vitrine_code_view_show(VitrineCodeView *view, uint32_t va);
+void vitrine_code_view_show(VitrineCodeView *view, uint64_t va);
 void vitrine_code_view_focus(VitrineCodeView *view);
 /* Sets or removes a breakpoint at the current instruction. */
 void vitrine_code_view_toggle_breakpoint(VitrineCodeView *view);

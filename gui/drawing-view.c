@@ -4,6 +4,8 @@
  */
 #include "gui/drawing-view.h"
 
+#include <inttypes.h>
+
 #include "gui/lookup.h"
 #include "gui/rows.h"
 
@@ -13,7 +15,7 @@ struct _VitrineDrawingView {
     struct session *session;
     GtkWidget *area, *entry, *follow, *access[3];
     gboolean updating;
-    uint32_t va;
+    uint64_t va;
     char letter;
     gboolean bare;
     struct view_translation translation;
@@ -62,7 +64,7 @@ static gboolean follows(VitrineDrawingView *view)
 static void show_choice(VitrineDrawingView *view)
 {
     char text[16];
-    g_snprintf(text, sizeof text, "0x%08x", view->va);
+    g_snprintf(text, sizeof text, "0x%08" PRIx64, view->va);
     view->updating = TRUE;
     if (!(gtk_widget_get_state_flags(view->entry) & GTK_STATE_FLAG_FOCUS_WITHIN))
         gtk_editable_set_text(GTK_EDITABLE(view->entry), text);
@@ -110,7 +112,7 @@ void vitrine_drawing_view_refresh(VitrineDrawingView *view)
     gtk_widget_queue_draw(view->area);
 }
 
-void vitrine_drawing_view_show(VitrineDrawingView *view, uint32_t va, char access)
+void vitrine_drawing_view_show(VitrineDrawingView *view, uint64_t va, char access)
 {
     view->va = va;
     view->letter = access;
@@ -126,7 +128,7 @@ void vitrine_drawing_view_follow(VitrineDrawingView *view)
 
 static void on_entry(GtkEntry *entry, VitrineDrawingView *view)
 {
-    uint32_t va;
+    uint64_t va;
     if (lookup_entry(GTK_EDITABLE(entry), view->session, &va))
         vitrine_drawing_view_show(view, va, view->letter ? view->letter : 'r');
 }

@@ -14,7 +14,7 @@ GtkWidget *vitrine_drawing_view_new(enum drawing_kind kind);
 void vitrine_drawing_view_set_session(VitrineDrawingView *view, struct session *session);
 void vitrine_drawing_view_refresh(VitrineDrawingView *view);
 /* DRAWING_TRANSLATION: shows this address instead of following the guest; `access` r, w or x. */
-void vitrine_drawing_view_show(VitrineDrawingView *view, uint32_t va, char access);
+void vitrine_drawing_view_show(VitrineDrawingView *view, uint64_t va, char access);
 /* Goes back to following the newest access. */
 void vitrine_drawing_view_follow(VitrineDrawingView *view);
 /* As draw_to_file(), at the size that is seen. */

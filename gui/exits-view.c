@@ -4,6 +4,7 @@
  */
 #include "gui/exits-view.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "gui/rows.h"
@@ -53,7 +54,7 @@ static void add_exit(VitrineExitsView *view, const struct view_exit *e, GString 
     int action = vitrine_rows_columns(view->log) - 62 + (view->bare ? 5 : 0);
     char *text = shortened(e->action, action);
     vitrine_rows_span(view->log, row, SPAN_DIM, "%5" G_GUINT64_FORMAT " ", e->seq);
-    vitrine_rows_span(view->log, row, SPAN_PLAIN, "%08x ", e->pc);
+    vitrine_rows_span(view->log, row, SPAN_PLAIN, "%08" PRIx64 " ", e->pc);
     vitrine_rows_span(view->log, row, SPAN_ACCENT, "%-16.16s ", e->reason_name);
     vitrine_rows_span(view->log, row, SPAN_PLAIN, "%-24.24s ", instruction_text(e));
     if (!view->bare)
@@ -93,7 +94,8 @@ static char *log_tooltip(VitrineRows *rows, guint row, gpointer data)
     if ((int)row >= view->count)
         return NULL;
     const struct view_exit *e = &view->exit[row];
-    return g_strdup_printf("%s at 0x%08x\n%s\n%s", e->reason_name, e->pc, e->text, e->action);
+    return g_strdup_printf("%s at 0x%08" PRIx64 "\n%s\n%s", e->reason_name, e->pc, e->text,
+                           e->action);
 }
 
 /* ---- the one that is chosen --------------------------------------------------------------- */
@@ -114,14 +116,15 @@ static void detail_row(VitrineExitsView *view, guint i, GString *row)
         break;
     case 1:
         vitrine_rows_span(rows, row, SPAN_DIM, "guest  ");
-        vitrine_rows_span(rows, row, SPAN_PLAIN, "pc %08x in %s mode: %s", e->pc,
+        vitrine_rows_span(rows, row, SPAN_PLAIN, "pc %08" PRIx64 " in %s mode: %s", e->pc,
                           mode_name(e->mode), instruction_text(e));
         if (e->insn)
             vitrine_rows_span(rows, row, SPAN_DIM, "  (%08x)", e->insn);
         break;
     case 2:
         vitrine_rows_span(rows, row, SPAN_DIM, "cause  ");
-        vitrine_rows_span(rows, row, SPAN_PLAIN, "real mcause %08x, mtval %08x", e->cause, e->tval);
+        vitrine_rows_span(rows, row, SPAN_PLAIN, "real mcause %08x, mtval %08" PRIx64, e->cause,
+                          e->tval);
         if (!view->bare)
             vitrine_rows_span(rows, row, SPAN_PLAIN, ", cost %u instructions", e->cost);
         break;
@@ -134,7 +137,8 @@ static void detail_row(VitrineExitsView *view, guint i, GString *row)
             break;
         vitrine_rows_span(rows, row, SPAN_DIM, "shadow ");
         if (e->shadow.count == 1)
-            vitrine_rows_span(rows, row, SPAN_PLAIN, "%s %08x: %08x -> %08x, %s",
+            vitrine_rows_span(rows, row, SPAN_PLAIN,
+                              "%s %08" PRIx64 ": %08" PRIx64 " -> %08" PRIx64 ", %s",
                               changes[e->shadow.kind], e->shadow.va, e->shadow.pte_old,
                               e->shadow.pte_new, e->shadow.reason);
         else
@@ -157,7 +161,7 @@ static void fill_details(VitrineRows *rows, guint first, guint count, gpointer d
 }
 
 /* The address that an exit is about: of a page or access fault mtval, else the instruction. */
-static uint32_t subject(const struct view_exit *e, char *access)
+static uint64_t subject(const struct view_exit *e, char *access)
 {
     switch (e->cause) {
     case 5:
@@ -173,7 +177,7 @@ static uint32_t subject(const struct view_exit *e, char *access)
 static void choose(VitrineExitsView *view, const struct view_exit *e)
 {
     char access = 0;
-    uint32_t va = 0;
+    uint64_t va = 0;
     gboolean again = !e || e->seq == view->chosen.seq;
     view->chosen = again ? (struct view_exit){0} : *e;
     gtk_widget_set_visible(GTK_WIDGET(view->details), view->chosen.seq != 0);
@@ -233,7 +237,7 @@ static void vitrine_exits_view_class_init(VitrineExitsViewClass *class)
 {
     G_OBJECT_CLASS(class)->finalize = finalize;
     chosen_signal = g_signal_new("chosen", VITRINE_TYPE_EXITS_VIEW, G_SIGNAL_RUN_LAST, 0, NULL,
-                                 NULL, NULL, G_TYPE_NONE, 2, G_TYPE_UINT, G_TYPE_INT);
+                                 NULL, NULL, G_TYPE_NONE, 2, G_TYPE_UINT64, G_TYPE_INT);
 }
 
 static void vitrine_exits_view_init(VitrineExitsView *view)

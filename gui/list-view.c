@@ -4,6 +4,8 @@
  */
 #include "gui/list-view.h"
 
+#include <inttypes.h>
+
 #include "gui/rows.h"
 
 struct row {
@@ -44,7 +46,7 @@ static void add_device(VitrineListView *view, const struct view_device *d)
 {
     GString *row = g_string_new(NULL);
     vitrine_rows_span(view->rows, row, SPAN_STRONG, "%s", d->name);
-    vitrine_rows_span(view->rows, row, SPAN_DIM, "  0x%08x..0x%08x", d->base,
+    vitrine_rows_span(view->rows, row, SPAN_DIM, "  0x%08" PRIx64 "..0x%08" PRIx64, d->base,
                       d->base + d->size - 1);
     if (d->irq)
         vitrine_rows_span(view->rows, row, SPAN_DIM, "  interrupt %d", d->irq);
@@ -59,8 +61,8 @@ static void add_device(VitrineListView *view, const struct view_device *d)
         if (r->access[0] == 'w')
             vitrine_rows_span(view->rows, row, SPAN_DIM, "%*s", 8, "-");
         else
-            vitrine_rows_span(view->rows, row, SPAN_STRONG, "%*s%0*x", 8 - 2 * MIN(r->size, 4), "",
-                              2 * MIN(r->size, 4), r->value);
+            vitrine_rows_span(view->rows, row, SPAN_STRONG, "%*s%0*" PRIx64,
+                              8 - 2 * MIN(r->size, 4), "", 2 * MIN(r->size, 4), r->value);
         vitrine_rows_span(view->rows, row, SPAN_PLAIN, "  %s", r->meaning);
         add(view, row, ROW_PLAIN, g_strdup_printf("%s: %s", r->name, r->meaning));
     }
@@ -83,7 +85,7 @@ static void add_tlb_entry(VitrineListView *view, const struct view_tlb_entry *e)
     char bits[9] = {0};
     for (int i = 0; i < 8; i++)
         bits[7 - i] = e->permissions >> i & 1 ? letters[i] : '-';
-    vitrine_rows_span(view->rows, row, SPAN_PLAIN, "%08x  %08x  ", e->va, e->pa);
+    vitrine_rows_span(view->rows, row, SPAN_PLAIN, "%08" PRIx64 "  %08" PRIx64 "  ", e->va, e->pa);
     vitrine_rows_span(view->rows, row, SPAN_ACCENT, "%s  ", bits);
     vitrine_rows_span(view->rows, row, SPAN_DIM, "%c     ", modes[e->mode & 3]);
     if (e->satp)

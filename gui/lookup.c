@@ -1,7 +1,7 @@
 /* Addresses as people type them. See lookup.h. */
 #include "gui/lookup.h"
 
-static gboolean lookup_hex(struct session *session, const char *text, uint32_t *address)
+static gboolean lookup_hex(struct session *session, const char *text, uint64_t *address)
 {
     char *number = g_strdup_printf("0x%s", text);
     gboolean found = session_lookup(session, number, address) == 0;
@@ -9,7 +9,7 @@ static gboolean lookup_hex(struct session *session, const char *text, uint32_t *
     return found;
 }
 
-gboolean lookup_entry(GtkEditable *entry, struct session *session, uint32_t *address)
+gboolean lookup_entry(GtkEditable *entry, struct session *session, uint64_t *address)
 {
     char *text = g_strstrip(g_strdup(gtk_editable_get_text(entry)));
     gboolean number = g_ascii_isdigit(*text), found = FALSE;

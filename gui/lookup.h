@@ -9,6 +9,6 @@
 /* Finds the address that the entry names: a symbol, file:line, or a number, which is hexadecimal
  * with and without 0x, as everything in the window is. Marks the entry as wrong if there is none.
  */
-gboolean lookup_entry(GtkEditable *entry, struct session *session, uint32_t *address);
+gboolean lookup_entry(GtkEditable *entry, struct session *session, uint64_t *address);
 
 #endif

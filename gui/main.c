@@ -23,14 +23,14 @@ static int fail(const char *format, const char *what)
 }
 
 /* "64M", "1G", "65536K": bytes. */
-static gboolean parse_memory(const char *text, uint32_t *bytes)
+static gboolean parse_memory(const char *text, uint64_t *bytes)
 {
     char *end;
     guint64 n = g_ascii_strtoull(text, &end, 10);
     unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
     if (end == text || (*end && end[1]) || (*end && !shift) || n > (1u << 30 >> shift))
         return FALSE;
-    *bytes = (uint32_t)(n << shift);
+    *bytes = n << shift;
     return *bytes >= 4u << 20 && *bytes % (4u << 20) == 0;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "gui/memory-view.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "gui/lookup.h"
@@ -17,7 +18,7 @@ struct _VitrineMemoryView {
     VitrineRows *rows;
     GtkWidget *entry, *physical;
     struct session *session;
-    uint32_t top;
+    uint64_t top;
     gboolean chosen; /* somebody has asked for an address */
     struct view_memory now, before;
     gboolean before_physical;
@@ -38,7 +39,7 @@ static gboolean there(const struct view_memory *m, uint32_t i)
 /* Was the byte there last time, with another value? */
 static gboolean changed(VitrineMemoryView *view, uint32_t i)
 {
-    uint32_t at = view->now.address + i - view->before.address;
+    uint64_t at = view->now.address + i - view->before.address;
     return view->before_physical == is_physical(view) && at < view->before.length &&
            there(&view->before, at) && view->before.data[at] != view->now.data[i];
 }
@@ -47,7 +48,7 @@ static void add_row(VitrineMemoryView *view, uint32_t offset, GString *row)
 {
     const struct view_memory *m = &view->now;
     char text[PER_ROW + 1] = {0};
-    vitrine_rows_span(view->rows, row, SPAN_DIM, "%08x ", m->address + offset);
+    vitrine_rows_span(view->rows, row, SPAN_DIM, "%08" PRIx64 " ", m->address + offset);
     for (uint32_t i = 0; i < PER_ROW; i++) {
         uint8_t byte = m->data[offset + i];
         gboolean here = there(m, offset + i);
@@ -84,15 +85,15 @@ static void fill(VitrineRows *rows, guint first, guint count, gpointer data)
 static void scroll(VitrineRows *rows, int delta, gpointer data)
 {
     VitrineMemoryView *view = data;
-    view->top += (uint32_t)delta * PER_ROW;
+    view->top += (uint64_t)((int64_t)delta * PER_ROW);
     vitrine_rows_refresh(rows);
 }
 
-static void show(VitrineMemoryView *view, uint32_t address)
+static void show(VitrineMemoryView *view, uint64_t address)
 {
-    char text[16];
-    view->top = address & ~(uint32_t)(PER_ROW - 1);
-    g_snprintf(text, sizeof text, "0x%08x", address);
+    char text[24];
+    view->top = address & ~(uint64_t)(PER_ROW - 1);
+    g_snprintf(text, sizeof text, "0x%08" PRIx64, address);
     gtk_editable_set_text(GTK_EDITABLE(view->entry), text);
 }
 
@@ -114,7 +115,7 @@ void vitrine_memory_view_refresh(VitrineMemoryView *view)
 
 static void on_entry(GtkEntry *entry, VitrineMemoryView *view)
 {
-    uint32_t address;
+    uint64_t address;
     if (!lookup_entry(GTK_EDITABLE(entry), view->session, &address))
         return;
     view->chosen = TRUE;

@@ -212,7 +212,7 @@ static GtkWidget *build_message_bar(VitrineWindow *w)
     return w->bar;
 }
 
-static void on_chosen(VitrineExitsView *view, guint va, int access, VitrineWindow *w)
+static void on_chosen(VitrineExitsView *view, guint64 va, int access, VitrineWindow *w)
 {
     if (access)
         vitrine_drawing_view_show(w->translation, va, (char)access);

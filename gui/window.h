@@ -13,7 +13,7 @@ G_DECLARE_FINAL_TYPE(VitrineWindow, vitrine_window, VITRINE, WINDOW, GtkApplicat
 struct window_options {
     const char *guest; /* NULL: the demo guest, if it is found */
     const char *disk;
-    uint32_t memory; /* bytes; 0: the default */
+    uint64_t memory; /* bytes; 0: the default */
     gboolean bare, dark;
     int width, height;       /* 0: as it was last time */
     const char *console_log; /* a copy of the console's text goes there; NULL: nowhere */

@@ -17,7 +17,7 @@ struct _VitrineWindow {
     struct session *session; /* NULL: no guest */
     char *guest, *disk;
     gboolean bare, disk_readonly;
-    uint32_t memory_size;
+    uint64_t memory_size;
     gboolean running; /* as far as the window knows */
     int stop_queued;  /* atomic: a stop is on its way to the main loop */
     guint tick;

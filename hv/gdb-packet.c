@@ -20,7 +20,15 @@
 #include "cpu/isa.h"
 #include "hv/gdb_priv.h"
 
-enum { REG_PC = 32, REG_CSR = 65, REG_PRIV = REG_CSR + 4096, SIGNAL_INT = 2, SIGNAL_TRAP = 5 };
+enum {
+    REG_PC = 32,
+    REG_CSR = 65,
+    REG_PRIV = REG_CSR + 4096,
+    SIGNAL_INT = 2,
+    SIGNAL_ILL = 4,
+    SIGNAL_TRAP = 5,
+    SIGNAL_SEGV = 11
+};
 
 /* ---- replies ------------------------------------------------------------------------------ */
 
@@ -120,7 +128,28 @@ static void reply_watch(struct gdb *gdb, const struct view_status *status)
             status->watch_address - point->address < point->length)
             kind = "awatch";
     }
-    reply_add(gdb, "T%02x%s:%x;", SIGNAL_TRAP, kind, status->watch_address);
+    reply_add(gdb, "T%02x%s:%" PRIx64 ";", SIGNAL_TRAP, kind, status->watch_address);
+}
+
+/* The signal that would have stopped a process so. */
+static unsigned signal_of(enum session_stop stop)
+{
+    switch (stop) {
+    case STOPPED_PAUSE:
+    case STOPPED_IDLE:
+    case STOPPED_LIMIT: return SIGNAL_INT;
+    case STOPPED_SHUTDOWN: return SIGNAL_SEGV;
+    case STOPPED_INTERNAL:
+    case STOPPED_FAIL_ENTRY: return SIGNAL_ILL;
+    default: return SIGNAL_TRAP;
+    }
+}
+
+/* Such a stop gdb would not explain: it gets our words. */
+static bool wants_words(enum session_stop stop)
+{
+    return stop == STOPPED_IDLE || stop == STOPPED_LIMIT || stop == STOPPED_STUCK ||
+           stop == STOPPED_SHUTDOWN || stop == STOPPED_INTERNAL || stop == STOPPED_FAIL_ENTRY;
 }
 
 static void reply_stop(struct gdb *gdb)
@@ -133,11 +162,8 @@ static void reply_stop(struct gdb *gdb)
         reply_add(gdb, "X09");
     else if (status.stop == STOPPED_WATCHPOINT)
         reply_watch(gdb, &status);
-    else if (status.stop == STOPPED_PAUSE || status.stop == STOPPED_IDLE ||
-             status.stop == STOPPED_LIMIT)
-        reply_add(gdb, "T%02x", SIGNAL_INT);
     else
-        reply_add(gdb, "T%02x", SIGNAL_TRAP);
+        reply_add(gdb, "T%02x", signal_of(status.stop));
 }
 
 /* Shows a line in gdb's console. */
@@ -158,7 +184,7 @@ void gdb_report_stop(struct gdb *gdb)
     if (!gdb->resumed || status.state == SESSION_RUNNING || status.stops == gdb->stops)
         return;
     gdb->resumed = false;
-    if (status.stop == STOPPED_IDLE || status.stop == STOPPED_LIMIT || status.stop == STOPPED_STUCK)
+    if (wants_words(status.stop))
         send_message(gdb, status.text);
     gdb->reply_count = 0;
     reply_stop(gdb);
@@ -489,7 +515,7 @@ static void monitor_exits(struct gdb *gdb, FILE *out, const char *argument)
     uint64_t after = stats.total > 10 ? stats.total - 10 : 0;
     int count = session_exits(gdb->session, after, exits, 16);
     for (int i = 0; i < count; i++)
-        fprintf(out, "%" PRIu64 " pc 0x%08x %s [%s]: %s\n", exits[i].seq, exits[i].pc,
+        fprintf(out, "%" PRIu64 " pc 0x%08" PRIx64 " %s [%s]: %s\n", exits[i].seq, exits[i].pc,
                 exits[i].reason_name, exits[i].text, exits[i].action);
     if (!count)
         fprintf(out, "none yet\n");
@@ -499,20 +525,20 @@ static void print_walk(FILE *out, const char *title, const struct view_walk *wal
 {
     if (!walk->present)
         return;
-    fprintf(out, "%-14s 0x%08x -> ", title, walk->va);
+    fprintf(out, "%-14s 0x%08" PRIx64 " -> ", title, walk->va);
     if (walk->ok)
-        fprintf(out, "0x%08x%s\n", walk->pa, walk->bare ? " (translation is off)" : "");
+        fprintf(out, "0x%08" PRIx64 "%s\n", walk->pa, walk->bare ? " (translation is off)" : "");
     else
         fprintf(out, "%s: %s\n", walk->fault, walk->why);
     for (int i = 0; i < walk->step_count; i++)
-        fprintf(out, "  level %u entry %u at 0x%08x: 0x%08x\n", walk->step[i].level,
-                walk->step[i].index, walk->step[i].pte_pa, walk->step[i].pte);
+        fprintf(out, "  level %u entry %u at 0x%08" PRIx64 ": 0x%08" PRIx64 "\n",
+                walk->step[i].level, walk->step[i].index, walk->step[i].pte_pa, walk->step[i].pte);
 }
 
 static void monitor_walk(struct gdb *gdb, FILE *out, const char *argument)
 {
     struct view_translation translation;
-    uint32_t va;
+    uint64_t va;
     if (session_lookup(gdb->session, argument, &va)) {
         fprintf(out, "walk: which address? (0x..., a symbol, or file:line)\n");
         return;

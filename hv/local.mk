@@ -1,6 +1,7 @@
 # The monitor and the session. See hv/README.md for the reading order.
 noinst_LIBRARIES += %D%/libhv.a
 %C%_libhv_a_SOURCES = \
+	%D%/backend.h \
 	%D%/emulate.c \
 	%D%/exit.c %D%/exit.def \
 	%D%/gdb.c %D%/gdb-packet.c %D%/gdb.h %D%/gdb_priv.h \
@@ -8,8 +9,9 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/hw.c %D%/hw.h \
 	%D%/inject.c \
 	%D%/sched.c \
-	%D%/session.c %D%/session-io.c %D%/session-view.c %D%/session.h %D%/session_priv.h \
+	%D%/session.c %D%/session-ask.c %D%/session-io.c %D%/session.h %D%/session_priv.h \
 	%D%/shadow.c %D%/shadow.h \
+	%D%/simulated.c %D%/simulated-view.c %D%/simulated_priv.h \
 	%D%/view.h \
 	%D%/vm.c %D%/vm.h
 EXTRA_DIST += %D%/README.md

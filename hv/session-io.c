@@ -1,10 +1,12 @@
-/* A session's console queues, and the list of its breakpoints. */
+/* A session's console queues, the list of its breakpoints, and the ring of its events. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "cpu/event.h"
 #include "hv/session_priv.h"
 
-/* ---- console ------------------------------------------------------------------------------ */
+/* ---- console: the users' side -------------------------------------------------------------- */
 
 size_t session_input(struct session *s, const uint8_t *bytes, size_t count)
 {
@@ -28,34 +30,103 @@ void session_input_end(struct session *s)
 size_t session_output(struct session *s, uint8_t *bytes, size_t size)
 {
     session_enter(s);
+    pthread_mutex_lock(&s->output_lock);
     size_t count = 0;
     while (s->output && count < size && s->output_count) {
         bytes[count++] = s->output[s->output_head];
         s->output_head = (s->output_head + 1) % OUTPUT_RING;
         s->output_count--;
     }
+    pthread_mutex_unlock(&s->output_lock);
     session_leave(s);
     return count;
 }
 
+void session_clear_console(struct session *s)
+{
+    pthread_mutex_lock(&s->output_lock);
+    s->output_count = 0;
+    pthread_mutex_unlock(&s->output_lock);
+    s->input_count = s->input_logged = 0;
+}
+
+/* ---- console: the backend's side ----------------------------------------------------------- */
+
+void session_console(struct session *s, const uint8_t *bytes, size_t count)
+{
+    pthread_mutex_lock(&s->output_lock);
+    if (s->config.output)
+        s->config.output(s->config.context, bytes, count);
+    for (size_t i = 0; i < count && s->output; i++) {
+        s->output[(s->output_head + s->output_count) % OUTPUT_RING] = bytes[i];
+        if (s->output_count < OUTPUT_RING)
+            s->output_count++;
+        else
+            s->output_head = (s->output_head + 1) % OUTPUT_RING;
+    }
+    pthread_mutex_unlock(&s->output_lock);
+}
+
+bool session_input_peek(struct session *s, uint8_t *byte)
+{
+    if (s->input_count)
+        *byte = s->input[s->input_head];
+    return s->input_count > 0;
+}
+
+static void log_input(struct session *s, struct input_record record)
+{
+    if (s->input_logged == s->input_log_size) {
+        size_t size = s->input_log_size * 2 + 256;
+        struct input_record *grown = realloc(s->input_log, size * sizeof *grown);
+        if (!grown)
+            return;
+        s->input_log = grown;
+        s->input_log_size = size;
+    }
+    s->input_log[s->input_logged++] = record;
+}
+
+void session_input_taken(struct session *s, uint64_t instruction)
+{
+    log_input(s, (struct input_record){instruction, s->input[s->input_head]});
+    s->input_head = (s->input_head + 1) % INPUT_QUEUE;
+    s->input_count--;
+}
+
+bool session_input_over(struct session *s)
+{
+    return s->input_ended;
+}
+
 /* ---- breakpoints -------------------------------------------------------------------------- */
+
+static bool is_valid(const struct session *s, const struct session_break *wanted)
+{
+    unsigned all = BREAK_EXECUTE | BREAK_READ | BREAK_WRITE;
+    uint64_t max = s->ops->address_max ? s->ops->address_max : UINT64_MAX;
+    uint64_t length = wanted->length ? wanted->length : 1;
+    return wanted->kind && !(wanted->kind & ~all) && length - 1 <= max &&
+           wanted->address <= max - (length - 1);
+}
 
 int session_break_add(struct session *s, const struct session_break *wanted)
 {
-    unsigned all = BREAK_EXECUTE | BREAK_READ | BREAK_WRITE;
-    uint32_t length = wanted->length ? wanted->length : 1;
-    if (!wanted->kind || wanted->kind & ~all || wanted->address > UINT32_MAX - (length - 1))
+    if (!is_valid(s, wanted))
         return -EINVAL;
     session_enter(s);
-    int id = -ENOSPC;
-    if (s->point_count < SESSION_BREAKS) {
-        id = s->next_id++;
+    int result = s->point_count < SESSION_BREAKS ? 0 : -ENOSPC;
+    if (!result) {
         s->points[s->point_count] = *wanted;
-        s->points[s->point_count++].id = id;
-        session_load_points(s);
+        s->points[s->point_count++].id = s->next_id;
+        result = s->ops->points(s->backend, s->points, s->point_count);
+        if (result)
+            s->ops->points(s->backend, s->points, --s->point_count);
+        else
+            result = s->next_id++;
     }
     session_leave(s);
-    return id;
+    return result;
 }
 
 int session_break_remove(struct session *s, int id)
@@ -66,7 +137,7 @@ int session_break_remove(struct session *s, int id)
         if (s->points[i].id != id)
             continue;
         s->points[i] = s->points[--s->point_count];
-        session_load_points(s);
+        s->ops->points(s->backend, s->points, s->point_count);
         error = 0;
     }
     session_leave(s);
@@ -78,6 +149,51 @@ int session_break_list(struct session *s, struct session_break *out, int max)
     session_enter(s);
     int count = s->point_count < max ? s->point_count : max;
     memcpy(out, s->points, (size_t)count * sizeof *out);
+    session_leave(s);
+    return count;
+}
+
+/* ---- events ------------------------------------------------------------------------------- */
+
+void session_events_mask(struct session *s, uint32_t mask)
+{
+    session_enter(s);
+    pthread_mutex_lock(&s->events_lock);
+    if (!s->events)
+        s->events = calloc(EVENT_RING, sizeof *s->events);
+    bool ready = s->events;
+    if (ready)
+        s->events_mask = mask;
+    pthread_mutex_unlock(&s->events_lock);
+    if (ready && s->ops->events_mask)
+        s->ops->events_mask(s->backend, mask);
+    session_leave(s);
+}
+
+void session_publish(struct session *s, const struct event *event)
+{
+    if (!(s->events_mask & EVENT_BIT(event->type)))
+        return;
+    pthread_mutex_lock(&s->events_lock);
+    if (s->events_count == EVENT_RING)
+        s->events_dropped++;
+    else
+        s->events[(s->events_head + s->events_count++) % EVENT_RING] = *event;
+    pthread_mutex_unlock(&s->events_lock);
+}
+
+int session_events(struct session *s, struct event *out, int max, uint64_t *dropped)
+{
+    session_enter(s);
+    pthread_mutex_lock(&s->events_lock);
+    int count = 0;
+    while (count < max && s->events_count) {
+        out[count++] = s->events[s->events_head];
+        s->events_head = (s->events_head + 1) % EVENT_RING;
+        s->events_count--;
+    }
+    *dropped = s->events_dropped;
+    pthread_mutex_unlock(&s->events_lock);
     session_leave(s);
     return count;
 }

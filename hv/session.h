@@ -2,9 +2,10 @@
  * A session: the one door to a running guest.
  *
  * The command line, the window, the GDB stub, the grader and the tests all drive this object and
- * nothing below it. A session owns one guest (on the bare computer or in a virtual machine) and one
- * worker thread that runs it in slices. All functions here may be called from any thread; they are
- * answered by the worker between two slices (within about a millisecond) and return copies.
+ * nothing below it. A session owns one guest (on the bare computer, in a virtual machine on it, or
+ * an x86 guest on the host's own processor) and one worker thread that runs it in slices. All
+ * functions here may be called from any thread; they are answered by the worker between two slices
+ * (within about a millisecond) and return copies.
  *
  * Life cycle:
  *
@@ -19,7 +20,13 @@
  *     session_status(s, &status);
  *     session_free(s);
  *
- * Errors: functions that can fail return 0 or -errno; the reasons are named at each function.
+ * Errors: functions that can fail return 0 or -errno; the reasons are named at each function. What
+ * a kind of guest does not have is -ENOTSUP, and its views are empty (`present` false, count 0).
+ *
+ * Addresses have 64 bits. Those of an RV32 guest end at 0xffffffff: session_lookup(), breakpoints
+ * and session_run_to() refuse larger ones, elsewhere their upper half is ignored (so that addresses
+ * may be counted over the end, as the hart does).
+ *
  * A guest's misbehaviour is never an error of the session: it is a stop, see enum session_stop.
  *
  * Source: docs/architecture.md, "A session".
@@ -37,16 +44,23 @@ struct session;
 
 enum { SESSION_ERROR = 512 };
 
-enum session_under { SESSION_BARE, SESSION_HV };
+enum session_under {
+    SESSION_BARE, /* an RV32 guest on the simulated computer */
+    SESSION_HV,   /* the same in a virtual machine on it */
+    SESSION_KVM,  /* an x86 guest on the host's processor; not in every build */
+};
 
 struct session_config {
-    const char *image;  /* ELF, or flat binary (loaded at 0x80400000, S mode); must be set */
+    const char *image;  /* ELF, or flat binary (loaded at 0x80400000, S mode); must be set, but see
+                         * `firmware`. KVM: see boot_format */
     const char *disk;   /* raw image for virtio-blk, NULL: none */
     bool disk_readonly;
-    const char *kernel_args; /* /chosen/bootargs of the device tree, NULL: none */
+    const char *kernel_args; /* command line of the kernel (RV32: /chosen/bootargs), NULL: none */
     enum session_under under;
-    const char *engine; /* "interp", "jit", "auto" ...; NULL: interp */
-    uint32_t memory;    /* guest memory in bytes, a multiple of 4 MiB from 4 MiB to 1 GiB */
+    const char *engine; /* "interp", "jit", "auto" ...; NULL: interp. KVM: ignored */
+    /* Guest memory in bytes: a multiple of 4 MiB from 4 MiB to 1 GiB; KVM: a multiple of 4 KiB from
+     * 1 MiB to 1 TiB. */
+    uint64_t memory;
     uint64_t max_instructions; /* stop there; 0: no limit */
     bool host_clock;      /* mtime follows the host's clock instead of counting instructions */
     bool misaligned_trap; /* misaligned loads and stores trap instead of being done */
@@ -55,8 +69,18 @@ struct session_config {
      * sleeps meanwhile. Changes nothing of what the guest sees. */
     bool paced;
 
-    /* Console output of the guest, called on the worker thread as it is written; may be NULL
-     * (then output is kept for session_output()). It must not call back into the session. */
+    /* For SESSION_KVM; the others ignore them. */
+    const char *initrd;      /* initial RAM disk, NULL: none */
+    const char *firmware;    /* BIOS image that boots from `disk`; then `image` may be NULL */
+    const char *boot_format; /* what `image` is ("bzimage", "pvh" ...); NULL: found by looking */
+    unsigned cpus;           /* vCPUs, at least 1 */
+    bool net;                /* virtio-net on a user-mode network */
+    int kvm_fd;              /* an open /dev/kvm, which stays the caller's; -1: open it */
+    bool no_seccomp;         /* leave the vCPU threads unconfined, for a debugger of the monitor */
+
+    /* Console output of the guest, called as it is written, on a thread that runs the guest (one
+     * call at a time, and none after the stop); may be NULL (then output is kept for
+     * session_output()). It must not call back into the session. */
     void (*output)(void *context, const uint8_t *bytes, size_t count);
     /* Called on the worker thread each time the session stops; may be NULL. Must not call back into
      * the session: wake your own loop instead. */
@@ -64,11 +88,11 @@ struct session_config {
     void *context;
 };
 
-/* Fills in the defaults: hv, 64 MiB, interp, instruction clock. Never fails. */
+/* Fills in the defaults: hv, 64 MiB, interp, instruction clock; one vCPU. Never fails. */
 void session_config_init(struct session_config *config);
 
 /* Loads the image and stops before its first instruction. NULL on failure, and `why` (at least
- * SESSION_ERROR bytes) is one line that names the file and the reason. */
+ * SESSION_ERROR bytes) is one line that names the file and the reason. The strings are copied. */
 struct session *session_new(const struct session_config *config, char *why);
 
 /* Stops the worker, frees everything; NULL is allowed. */
@@ -77,13 +101,16 @@ void session_free(struct session *session);
 /* ---- control: these return at once; session_wait() waits for the stop --------------------- */
 
 /* Each is -EBUSY while the guest runs (but pause, input) and -ESHUTDOWN once it has ended (but reset). */
-int session_step(struct session *session, uint64_t count); /* count guest instructions */
+int session_step(struct session *session, uint64_t count); /* instructions of the current vCPU */
 int session_step_over(struct session *session);  /* as step, but runs through a call or a trap */
 int session_step_exit(struct session *session);  /* until a VM exit has been handled (bare: a trap) */
 int session_run(struct session *session);
-int session_run_to(struct session *session, uint32_t va); /* a temporary breakpoint */
+int session_run_to(struct session *session, uint64_t va); /* a temporary breakpoint; -EINVAL */
 int session_pause(struct session *session);                /* 0 also when it is already stopped */
 int session_reset(struct session *session);                /* to the state after session_new() */
+/* From now on questions about registers and translation, and steps, mean this vCPU. Also while the
+ * guest runs. -EINVAL: there is no such vCPU. */
+int session_set_vcpu(struct session *session, unsigned index);
 
 /* Waits until the session is not running. `timeout_ms` < 0: for ever. 0, or -ETIMEDOUT. */
 int session_wait(struct session *session, int timeout_ms);
@@ -107,13 +134,14 @@ struct session_break {
     int id;            /* set by session_break_add */
     unsigned kind;     /* enum session_break_kind, or-ed */
     bool physical;     /* address is guest-physical */
-    uint32_t address;
+    uint64_t address;
     uint32_t length;   /* bytes; BREAK_EXECUTE looks at instruction starts in the range; 0 = 1 */
 };
 
 enum { SESSION_BREAKS = 64 };
 
-/* Returns the id (> 0), or -ENOSPC when SESSION_BREAKS are set, -EINVAL for a bad kind or range. */
+/* Returns the id (> 0), or -EINVAL for a bad kind or range, -ENOSPC when SESSION_BREAKS are set (or
+ * more than the processor has places for), -ENOTSUP for a kind that this guest cannot have. */
 int session_break_add(struct session *session, const struct session_break *wanted);
 int session_break_remove(struct session *session, int id); /* -ENOENT */
 int session_break_list(struct session *session, struct session_break *out, int max);
@@ -122,25 +150,32 @@ int session_break_list(struct session *session, struct session_break *out, int m
 
 void session_status(struct session *session, struct view_status *out);
 void session_view_hart(struct session *session, enum view_hart_kind kind, struct view_hart *out);
+/* The registers of the guest's (current) processor as a list, whatever its ISA. */
+void session_view_registers(struct session *session, struct view_registers *out);
 /* `count` instructions from guest virtual address `va` on; returns how many were written. */
-int session_disassemble(struct session *session, uint32_t va, struct view_insn *out, int count);
+int session_disassemble(struct session *session, uint64_t va, struct view_insn *out, int count);
 /* As above, around the current pc with `before` instructions in front of it. */
 int session_disassemble_pc(struct session *session, int before, struct view_insn *out, int count);
 /* Translation of va for access 'r', 'w' or 'x' as the hart would do it now, changing nothing. */
-void session_translate(struct session *session, uint32_t va, char access,
+void session_translate(struct session *session, uint64_t va, char access,
                        struct view_translation *out);
 /* The guest address that the newest instruction used: its load or store, else its fetch. */
-void session_last_access(struct session *session, uint32_t *va, char *access);
+void session_last_access(struct session *session, uint64_t *va, char *access);
 void session_view_table(struct session *session, enum view_table_kind kind, struct view_table *out);
 void session_view_tlb(struct session *session, struct view_tlb *out);
 /* Memory by guest virtual address (physical: false) or guest-physical address. */
-void session_view_memory(struct session *session, bool physical, uint32_t address, uint32_t length,
+void session_view_memory(struct session *session, bool physical, uint64_t address, uint32_t length,
                          struct view_memory *out);
+/* Which pages the guest writes to. Each call ends an interval and begins the next. */
+void session_view_dirty(struct session *session, struct view_dirty *out);
 /* Writes guest memory / registers, for a debugger. -EFAULT where there is no RAM. */
-int session_write_memory(struct session *session, bool physical, uint32_t address,
+int session_write_memory(struct session *session, bool physical, uint64_t address,
                          const uint8_t *bytes, uint32_t length);
 int session_write_register(struct session *session, int number, uint32_t value); /* 0..31, 32 = pc */
 int session_write_csr(struct session *session, uint16_t number, uint32_t value); /* -ENOENT */
+/* By the name in view_register, on any ISA. -ENOENT: there is none of that name; -EINVAL: it cannot
+ * hold this value, or cannot be written. */
+int session_write_register64(struct session *session, const char *name, uint64_t value);
 /* Runs the guest in another engine from the next instruction on, also while it runs; the guest cannot
  * tell. -ENOENT: there is none of that name. view_status tells which one it is. */
 int session_set_engine(struct session *session, const char *name);
@@ -154,12 +189,26 @@ uint64_t session_digest(struct session *session);
 uint64_t session_digest_all(struct session *session);
 
 /* Symbols and lines. `name` is "symbol", "symbol+8", "file.c:42", or a number (0x...). 0, -ENOENT. */
-int session_lookup(struct session *session, const char *name, uint32_t *address);
+int session_lookup(struct session *session, const char *name, uint64_t *address);
 /* "main+0x10" of an address; "" when unknown. Returns false if unknown. */
-bool session_symbol(struct session *session, uint32_t address, char *out, size_t size);
+bool session_symbol(struct session *session, uint64_t address, char *out, size_t size);
 
 /* Memory between two symbols, one 32-bit word a line in hex (architecture tests). 0 or -errno. */
 int session_write_signature(struct session *session, const char *path);
+
+/* ---- snapshots ---------------------------------------------------------------------------- */
+
+/* All are -ENOTSUP where there are none, and but for the list -EBUSY while the guest runs. `why` is
+ * SESSION_ERROR bytes: one line when the result is negative. */
+
+/* Keeps the state of the whole machine under this name. The id (> 0), or -errno. */
+int session_snapshot(struct session *session, const char *name, char *why);
+/* Puts the machine back; also after it has ended. The session stops anew (STOPPED_RESET), what was
+ * typed and printed and not taken yet is dropped. -ENOENT: no such snapshot. */
+int session_restore(struct session *session, int id, char *why);
+/* Fills in at most `max`, oldest first; returns how many there are in all. */
+int session_snapshots(struct session *session, struct view_snapshot *out, int max);
+int session_snapshot_delete(struct session *session, int id); /* -ENOENT */
 
 /* ---- events ------------------------------------------------------------------------------- */
 

@@ -7,13 +7,20 @@
  *
  * Addresses: va = virtual address, pa = physical address of the hart in question. Of the three
  * translations of a virtual machine, gVA -> gPA is the guest's own, gPA -> hPA the monitor's map,
- * gVA -> hPA the shadow table that the hardware walks.
+ * gVA -> hPA the shadow table that the hardware walks. Addresses and page table entries have 64
+ * bits in every view; those of a 32-bit guest have zeros above.
  */
 #ifndef VITRINE_HV_VIEW_H
 #define VITRINE_HV_VIEW_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+/* What the guest's processor is: which views are filled in, and how wide its addresses are. */
+enum view_isa {
+    ISA_RV32, /* the simulated computer: 32 bits, Sv32 */
+    ISA_X86,  /* the host's own processor through KVM: 16 to 64 bits */
+};
 
 /* Which hart a question is about. On a session without a monitor only VIEW_REAL exists. */
 enum view_hart_kind {
@@ -23,7 +30,7 @@ enum view_hart_kind {
 
 enum {
     VIEW_CSRS = 96,
-    VIEW_WALK_STEPS = 2, /* Sv32 has two levels */
+    VIEW_WALK_STEPS = 5, /* Sv32 has two levels, x86-64 four or five */
     VIEW_TLB = 512,
     VIEW_REGIONS = 4096,
     VIEW_SYMBOL = 64,
@@ -31,6 +38,8 @@ enum {
     VIEW_TEXT = 96,
     VIEW_DEVICES = 16,
     VIEW_DEVICE_REGS = 64,
+    VIEW_REGISTERS = 256,
+    VIEW_DIRTY_CELLS = 4096,
 };
 
 /* ---- registers ---------------------------------------------------------------------------- */
@@ -43,6 +52,7 @@ struct view_csr {
     bool changed; /* since the session last stopped before this stop */
 };
 
+/* An RV32 hart. On a guest with another ISA it is not present: see struct view_registers. */
 struct view_hart {
     bool present; /* false: there is no such hart in this session */
     enum view_hart_kind kind;
@@ -59,18 +69,36 @@ struct view_hart {
     struct view_csr csr[VIEW_CSRS];
 };
 
+/* One register of any processor, for those who only want to list them. */
+struct view_register {
+    char name[16];  /* "a0", "rip", "cs", "satp": what session_write_register64() takes */
+    char group[16]; /* "general", "segment", "control", "msr" ...; its registers stand together */
+    uint16_t bits;  /* width: 1 to 128 */
+    uint64_t value;
+    uint64_t high; /* bits 64..127 of a wide one, else 0 */
+    bool changed;  /* since the session last stopped before this stop */
+    char text[VIEW_TEXT]; /* the value in words: flags, fields, the symbol there; may be "" */
+};
+
+struct view_registers {
+    unsigned count;
+    struct view_register reg[VIEW_REGISTERS];
+};
+
 /* ---- instructions ------------------------------------------------------------------------- */
 
 struct view_insn {
-    uint32_t va;
-    uint32_t word;
+    uint64_t va;
+    uint32_t word;     /* RISC-V: the instruction; else its first four bytes, lowest first */
+    uint8_t length;    /* bytes: RISC-V 4, x86 1 to 15; never 0, so that va + length goes on */
+    uint8_t bytes[15]; /* as they stand in memory; all 0 if not readable */
     bool readable; /* false: no memory there, `text` says why */
     char text[VIEW_TEXT];
     char symbol[VIEW_SYMBOL]; /* "main" at its first instruction, "main+0x10" within; "" if none */
     bool symbol_start;        /* this is the symbol's first address */
     char file[VIEW_FILE];     /* source file, "" without debug information */
     int line;                 /* 1-based, 0 if unknown */
-    char meaning[VIEW_TEXT];  /* isa.def's line of prose */
+    char meaning[VIEW_TEXT];  /* a line of prose (isa.def), "" if there is none */
     bool breakpoint;
     bool sensitive; /* traps to the monitor when run in a virtual machine */
 };
@@ -78,14 +106,17 @@ struct view_insn {
 /* ---- translation -------------------------------------------------------------------------- */
 
 struct view_walk_step {
-    uint8_t level;     /* 1 = root table, 0 = leaf table */
-    uint32_t table_pa; /* of the table */
-    uint32_t index;    /* entry within it, 0..1023 */
-    uint32_t pte_pa;   /* of the entry */
-    uint32_t pte;      /* as read */
-    uint32_t pte_new;  /* after the A/D update of this walk (equal to pte if none) */
+    uint8_t level;     /* root table: levels - 1 (Sv32: 1), leaf table: 0 */
+    uint64_t table_pa; /* of the table */
+    uint32_t index;    /* entry within it: 0..1023, or 0..511 of 8 bytes */
+    uint64_t pte_pa;   /* of the entry */
+    uint64_t pte;      /* as read */
+    uint64_t pte_new;  /* after the A/D update of this walk (equal to pte if none) */
     bool leaf;
-    bool updated; /* A or D was set by this walk */
+    bool updated;        /* A or D was set by this walk */
+    uint8_t entry_bytes; /* 4 (Sv32, 32-bit x86) or 8 */
+    uint64_t next_pa;    /* of the next table or of the page; 0 if the entry is not valid */
+    uint32_t flags;      /* what the entry says by itself, as PTE_V|R|W|X|U|G|A|D on every ISA */
 };
 
 /* One translation of one address by one table. */
@@ -93,15 +124,16 @@ struct view_walk {
     bool present;    /* false: this kind of table does not exist here */
     bool bare;       /* translation is off: pa = va */
     bool ok;         /* the address translates */
-    uint32_t va, pa; /* pa valid if ok */
-    uint32_t root_pa;
+    uint64_t va, pa; /* pa valid if ok */
+    uint64_t root_pa;
     uint16_t asid;
     uint8_t mode;     /* effective privilege of the access */
     char access;      /* 'r', 'w' or 'x' */
     uint8_t step_count;
     struct view_walk_step step[VIEW_WALK_STEPS];
-    uint32_t page_size;   /* bytes: 4096 or 4 MiB (4 KiB in the monitor's map); 0 if not ok */
-    uint32_t permissions; /* PTE_R|W|X|U|A|D bits of the leaf (pa side) */
+    uint32_t page_size;   /* bytes: 4 KiB, 2 MiB, 4 MiB, 1 GiB (monitor's map: 4 KiB); 0 if not ok */
+    uint32_t permissions; /* PTE_R|W|X|U|G|A|D (cpu/rv.h), whatever the ISA calls them. Sv32: of the
+                           * leaf; x86: what all levels together allow, R if present, X if not NX */
     char why[VIEW_TEXT];  /* if !ok: the reason in words ("level 0 entry is not valid") */
     char fault[32];       /* if !ok: name of the trap, e.g. "store page fault" */
 };
@@ -111,16 +143,16 @@ enum shadow_change_kind { SHADOW_NONE, SHADOW_FILLED, SHADOW_UPGRADED, SHADOW_DR
 /* The last thing that happened to shadow entries, for marking them in the drawing. */
 struct view_shadow_change {
     enum shadow_change_kind kind;
-    uint32_t va;            /* page; meaningless if `count` entries went at once */
+    uint64_t va;            /* page; meaningless if `count` entries went at once */
     uint32_t count;         /* entries concerned */
-    uint32_t pte_old, pte_new;
+    uint64_t pte_old, pte_new;
     uint64_t exit_seq;      /* the exit that did it */
     char reason[VIEW_TEXT]; /* "first access", "guest wrote for the first time", "sfence.vma" ... */
 };
 
 /* The three translations of one guest virtual address, side by side. */
 struct view_translation {
-    uint32_t va;
+    uint64_t va;
     char access;
     struct view_walk guest;  /* gVA -> gPA by the guest's table (on a bare machine: the only one) */
     struct view_walk map;    /* gPA -> hPA by the monitor's map; step_count is 0 */
@@ -134,23 +166,23 @@ enum view_table_kind { VIEW_GUEST_TABLE, VIEW_MAP, VIEW_SHADOW_TABLE };
 
 /* A run of pages that translate in the same way, for "page tables of the three kinds". */
 struct view_region {
-    uint32_t va, pa;
-    uint32_t size;        /* bytes */
-    uint32_t permissions; /* PTE bits */
+    uint64_t va, pa;
+    uint64_t size;        /* bytes */
+    uint32_t permissions; /* PTE bits, as in struct view_walk */
     uint32_t page_size;
 };
 
 struct view_table {
     enum view_table_kind kind;
     bool present;
-    uint32_t root_pa;
+    uint64_t root_pa;
     unsigned count;
     bool truncated;
     struct view_region region[VIEW_REGIONS];
 };
 
 struct view_tlb_entry {
-    uint32_t va, pa;
+    uint64_t va, pa;
     uint32_t permissions; /* PTE bits that the entry allows */
     uint32_t satp;        /* address space that it belongs to; 0: bare */
     uint8_t mode;         /* effective privilege it was filled for */
@@ -165,10 +197,35 @@ struct view_tlb {
 /* ---- memory ------------------------------------------------------------------------------- */
 
 struct view_memory {
-    uint32_t address; /* of data[0] */
+    uint64_t address; /* of data[0] */
     uint32_t length;  /* bytes asked for, at most sizeof data */
     uint8_t data[4096];
     uint8_t valid[4096 / 8]; /* bit n: data[n] is there (bit clear: unmapped or a device) */
+};
+
+/* How hot each run of the guest's pages is, from the hardware's log of pages written. */
+struct view_dirty {
+    bool present;            /* false: this guest's writes are not logged */
+    uint64_t memory;         /* bytes of guest memory, which the cells cover from address 0 of RAM on */
+    uint32_t pages_per_cell; /* 4 KiB pages */
+    uint32_t cells;          /* at most VIEW_DIRTY_CELLS; the last may cover less than the others */
+    uint8_t heat[VIEW_DIRTY_CELLS]; /* 255: written in the newest interval; fades to 0 */
+    uint64_t dirty_now;             /* pages written in the newest interval */
+    uint64_t dirty_total;           /* sum of that over all intervals since reset */
+};
+
+/* ---- snapshots ---------------------------------------------------------------------------- */
+
+/* A state of the whole virtual machine that was kept. They form a tree: each knows the one that the
+ * guest had been restored from, or that was taken before it. */
+struct view_snapshot {
+    int id;     /* > 0, never used again in this session */
+    int parent; /* 0: none */
+    char name[64];
+    uint64_t pages; /* of guest memory that it does not share with its parent */
+    uint64_t bytes; /* of host memory or disk that it takes */
+    uint64_t exits; /* view_status.exits when it was taken */
+    bool current;   /* the guest goes on from this one */
 };
 
 /* ---- exits -------------------------------------------------------------------------------- */
@@ -176,15 +233,17 @@ struct view_memory {
 /* One VM exit (on a bare session: one trap taken), oldest dropped first. */
 struct view_exit {
     uint64_t seq;         /* 1 = the first since reset */
-    uint64_t instruction; /* guest instructions executed before it */
-    uint64_t since;       /* guest instructions run directly since the exit before */
-    uint32_t pc;          /* guest's */
+    uint64_t instruction; /* guest instructions executed before it; 0 where they are not counted */
+    uint64_t since;       /* guest instructions run directly since the exit before; 0 likewise */
+    uint64_t pc;          /* guest's */
     uint32_t insn;        /* the word there, 0 if it could not be read */
-    uint8_t mode;         /* guest's virtual mode: 0 U, 1 S, 3 M */
+    uint8_t mode;         /* guest's virtual mode: 0 U, 1 S, 3 M; x86: 0 CPL 3, 1 CPL 0 to 2 */
     uint8_t reason;       /* enum exit_reason, see exit.def (bare: cause.def row) */
-    uint32_t cause;       /* the real hart's mcause */
-    uint32_t tval;        /* the real hart's mtval */
-    uint32_t cost;        /* monitor's work in nominal instructions (docs: the cost model) */
+    uint32_t cause;       /* the real hart's mcause; x86: KVM's exit reason */
+    uint64_t tval;        /* the real hart's mtval; x86: port or guest-physical address, if any */
+    uint32_t cost;        /* monitor's work in nominal instructions (docs: the cost model), or 0 */
+    uint64_t ns;          /* host time the monitor took; 0 where time is counted in instructions */
+    uint8_t vcpu;         /* which one has left the guest */
     char reason_name[24]; /* "CSR write", "shadow fault", "MMIO" ... */
     char text[VIEW_TEXT]; /* the guest's instruction, disassembled */
     char action[VIEW_TEXT]; /* what the monitor did, in one line */
@@ -196,13 +255,15 @@ struct view_exit_count {
     char meaning[VIEW_TEXT];
     uint64_t count;
     uint64_t cost;
+    uint64_t ns; /* sum of view_exit.ns */
 };
 
 struct view_exit_stats {
     uint64_t total;
-    uint64_t instructions; /* guest's */
+    uint64_t instructions; /* guest's; 0 where they are not counted */
+    uint64_t ns;           /* host time of all exits together; 0 where time is counted */
     unsigned count;
-    struct view_exit_count by_reason[32];
+    struct view_exit_count by_reason[64];
 };
 
 /* ---- devices ------------------------------------------------------------------------------ */
@@ -212,15 +273,16 @@ struct view_device_register {
     uint32_t offset;
     uint8_t size;    /* bytes */
     char access[4];  /* "r", "w", "rw" */
-    uint32_t value;  /* without the side effects of a read; 0 for write-only registers */
+    uint64_t value;  /* without the side effects of a read; 0 for write-only registers */
     char meaning[VIEW_TEXT];
 };
 
 struct view_device {
     char name[24];
     char about[VIEW_TEXT];
-    uint32_t base, size;
-    int irq; /* PLIC source, 0 if none */
+    uint64_t base, size; /* guest-physical; an x86 port if `ports` */
+    bool ports;          /* x86: base and size are in I/O space */
+    int irq;             /* interrupt line at the controller, 0 if none */
     unsigned count;
     struct view_device_register reg[VIEW_DEVICE_REGS];
 };
@@ -249,23 +311,32 @@ enum session_stop {
     STOPPED_IDLE,       /* sleeps in WFI for ever: no timer armed and no input can come */
     STOPPED_POWEROFF,   /* test finisher, SBI system reset or HTIF; see exit_code */
     STOPPED_STUCK,      /* firmware or monitor cannot go on: see text */
+    /* KVM has given the vCPU up, which is view_status.vcpu. Registers and memory can be looked at. */
+    STOPPED_SHUTDOWN,   /* triple fault: a fault while the double fault was delivered */
+    STOPPED_INTERNAL,   /* KVM cannot go on, e.g. its instruction emulator lacks the instruction */
+    STOPPED_FAIL_ENTRY, /* the processor has refused the guest's state */
 };
 
 struct view_status {
     enum session_state state;
     enum session_stop stop;
-    int exit_code; /* if STOPPED_POWEROFF */
+    int exit_code;        /* if STOPPED_POWEROFF */
     char text[VIEW_TEXT]; /* the stop in words, e.g. "watchpoint: write of 0x80401000" */
-    uint32_t watch_address; /* if STOPPED_WATCHPOINT */
+    uint64_t watch_address; /* if STOPPED_WATCHPOINT */
     char watch_access;      /* 'r', 'w', 'x' */
-    uint64_t instructions;  /* guest's, since reset */
+    uint64_t instructions;  /* guest's, since reset; see `counted` */
     uint64_t exits;         /* VM exits (bare: traps) since reset */
     uint64_t stops;         /* how often the session has stopped: changes when a view is stale */
-    bool under_monitor;
+    bool under_monitor;     /* in a virtual machine: there are exits, not traps */
+    enum view_isa isa;
+    unsigned vcpus; /* how many there are, at least 1 */
+    unsigned vcpu;  /* the one that questions and steps mean, 0.. */
+    bool counted;   /* `instructions` is exact; false: it may be 0, or an estimate */
+    uint64_t exit_ns; /* host time of all exits together; 0 where time is counted in instructions */
     char guest[VIEW_FILE];
-    char engine[16];
-    uint32_t memory; /* bytes of guest memory */
-    double mips;     /* million instructions per second of host time in the last second of running */
+    char engine[16]; /* "kvm" where the host's processor runs the guest */
+    uint64_t memory; /* bytes of guest memory */
+    double mips;      /* million instructions per second of host time in the last second of running */
 };
 
 #endif

@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include <inttypes.h>
 #include <cairo-pdf.h>
 #include <cairo-svg.h>
 #include <errno.h>
@@ -70,21 +71,22 @@ static void describe_translation(const struct view_translation *v, char *title, 
                                  char *text, unsigned size)
 {
     const char *name = v->shadow.present ? "guest-virtual" : "virtual";
-    snprintf(title, title_size, "Translation of %s address 0x%08x for a %s", name, v->va,
+    snprintf(title, title_size, "Translation of %s address 0x%08" PRIx64 " for a %s", name, v->va,
              access_word(v->access));
     if (!v->guest.ok)
         snprintf(text, size, "The page table refuses: %s (%s).", v->guest.fault, v->guest.why);
     else if (!v->shadow.present)
-        snprintf(text, size, "The page table translates it to physical address 0x%08x.",
+        snprintf(text, size, "The page table translates it to physical address 0x%08" PRIx64 ".",
                  v->guest.pa);
     else if (!v->map.ok)
         snprintf(text, size,
-                 "The guest's table translates it to gPA 0x%08x; the monitor's map: %s.",
+                 "The guest's table translates it to gPA 0x%08" PRIx64 "; the monitor's map: %s.",
                  v->guest.pa, v->map.why);
     else
         snprintf(text, size,
-                 "The guest's table translates it to gPA 0x%08x, the monitor's map that to hPA "
-                 "0x%08x; the shadow table %s.",
+                 "The guest's table translates it to gPA 0x%08" PRIx64
+                 ", the monitor's map that to hPA "
+                 "0x%08" PRIx64 "; the shadow table %s.",
                  v->guest.pa, v->map.pa,
                  v->shadow.ok ? "leads there in one walk" : "has no entry for it yet");
 }

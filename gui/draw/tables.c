@@ -4,6 +4,7 @@
  * it has no useful scale); a gap between two boxes is a gap in the addresses. Where there are more
  * runs than fit, the nearest neighbours are put together.
  */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ struct group {
 
 static uint64_t gap_before(const struct view_table *t, unsigned i)
 {
-    return t->region[i].va - ((uint64_t)t->region[i - 1].va + t->region[i - 1].size);
+    return t->region[i].va - (t->region[i - 1].va + t->region[i - 1].size);
 }
 
 static int by_size(const void *a, const void *b)
@@ -130,17 +131,17 @@ static void add_group(struct scene *s, const struct view_table *t, const struct 
     char text[SCENE_TEXT];
     int box = scene_box(s, SCENE_CANVAS, role, x, y, w, BOX_HEIGHT * em, id);
     scene_label(s, box, role, FONT_MONO_BOLD, .88 * em, ALIGN_LEFT, x + .5 * em, y + .1 * em, half,
-                1.4 * em, scene_name(s, id, "va"), "0x%08x", r->va);
+                1.4 * em, scene_name(s, id, "va"), "0x%08" PRIx64, r->va);
     double right = x + w - .5 * em - half;
     if (g->count == 1) {
         double px[] = {x + .5 * em + half + .1 * em, right - .1 * em + .2 * em};
         double py[] = {y + .8 * em, y + .8 * em};
         scene_label(s, box, role, FONT_MONO, .88 * em, ALIGN_RIGHT, right, y + .1 * em, half,
-                    1.4 * em, scene_name(s, id, "pa"), "0x%08x", r->pa);
+                    1.4 * em, scene_name(s, id, "pa"), "0x%08" PRIx64, r->pa);
         scene_arrow(s, role, 2, px, py, "");
     } else {
         scene_label(s, box, role, FONT_MONO, .88 * em, ALIGN_RIGHT, right - .9 * em, y + .1 * em,
-                    half + .9 * em, 1.4 * em, scene_name(s, id, "pa"), "..0x%08x",
+                    half + .9 * em, 1.4 * em, scene_name(s, id, "pa"), "..0x%08" PRIx64,
                     last->va + last->size - 1);
     }
     group_text(t, g, text, sizeof text);
@@ -162,7 +163,7 @@ static void add_summary(struct scene *s, const struct view_table *t, const char 
                     1.2 * em, scene_name(s, id, "summary"), "%s in use", bytes);
     else
         scene_label(s, SCENE_CANVAS, ROLE_DIM, FONT_TEXT, .85 * em, ALIGN_LEFT, x, 2.4 * em, w,
-                    1.2 * em, scene_name(s, id, "summary"), "%s%s, root 0x%08x",
+                    1.2 * em, scene_name(s, id, "summary"), "%s%s, root 0x%08" PRIx64,
                     t->truncated ? "over " : "", bytes, t->root_pa);
 }
 

@@ -13,6 +13,7 @@
  * address that it comes from. A walk that fails is drawn as far as it came, and the reason stands
  * in the place of the result.
  */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +27,7 @@ static const double STRIP_TOP = 2.9, STRIP_HEIGHT = 2.9;
 static const double HEAD_TOP = 6.4, HEAD_HEIGHT = 2.7;
 static const double TABLE_HEIGHT = 5.3, TABLE_HEAD = 1.5, TABLE_GAP = 1.5;
 static const double RESULT_HEIGHT = 5, FOOT_HEIGHT = 2;
+enum { LEVELS = 2 }; /* that there is room for: Sv32's */
 
 struct layout {
     struct scene *s;
@@ -80,8 +82,8 @@ static void add_address(struct layout *l)
     double em = l->em, half = (s->width - 2 * MARGIN * em) / 2;
     const struct view_translation *v = l->v;
     scene_label(s, SCENE_CANVAS, ROLE_PLAIN, FONT_BOLD, 1.25 * em, ALIGN_LEFT, MARGIN * em, .6 * em,
-                half, 2 * em, "address", "%s 0x%08x, %s in %s mode", l->bare ? "VA" : "gVA", v->va,
-                access_name(v->access), mode_name(v->guest.mode));
+                half, 2 * em, "address", "%s 0x%08" PRIx64 ", %s in %s mode",
+                l->bare ? "VA" : "gVA", v->va, access_name(v->access), mode_name(v->guest.mode));
     if (l->bare || !v->shadow_class[0])
         return;
     scene_label(s, SCENE_CANVAS, ROLE_DIM, FONT_TEXT, .9 * em, ALIGN_RIGHT, MARGIN * em + half,
@@ -110,7 +112,7 @@ static void add_fields(struct layout *l)
     double em = l->em, gap = .3 * em;
     double width = fmin(l->s->width - 2 * MARGIN * em, 60 * em);
     double x = (l->s->width - width) / 2, bit = (width - 2 * gap) / 32;
-    uint32_t va = l->v->va;
+    uint32_t va = (uint32_t)l->v->va;
     add_field(l, ROLE_VPN1, x, 10 * bit, "va.vpn1", "VPN[1], bits 31..22", 10, va >> 22);
     x += 10 * bit + gap;
     add_field(l, ROLE_VPN0, x, 10 * bit, "va.vpn0", "VPN[0], bits 21..12", 10, va >> 12 & 0x3ff);
@@ -176,14 +178,14 @@ static void add_table(struct layout *l, int column, const char *id,
                       const struct view_walk_step *step, enum scene_role role, const char *badge)
 {
     struct scene *s = l->s;
-    double em = l->em, x = l->x[column], y = l->level[step->level], w = l->w;
+    double em = l->em, x = l->x[column], y = l->level[step->level & 1], w = l->w;
     int box = scene_box(s, SCENE_CANVAS, role, x, y, w, l->table, id);
     double inside = x + .5 * em;
     scene_label(s, box, role, FONT_BOLD, .85 * em, ALIGN_LEFT, inside, y + .1 * em, w / 2 - .6 * em,
                 TABLE_HEAD * em, scene_name(l->s, id, "name"),
                 step->level ? "root table" : "leaf table");
     scene_label(s, box, role, FONT_MONO, .85 * em, ALIGN_RIGHT, x + w / 2, y + .1 * em,
-                w / 2 - .5 * em, TABLE_HEAD * em, scene_name(l->s, id, "table"), "0x%08x",
+                w / 2 - .5 * em, TABLE_HEAD * em, scene_name(l->s, id, "table"), "0x%08" PRIx64,
                 step->table_pa);
 
     double body = y + TABLE_HEAD * em, space = (l->table - TABLE_HEAD * em - 3.3 * em) / 2;
@@ -195,7 +197,7 @@ static void add_table(struct layout *l, int column, const char *id,
     scene_label(s, chip, field, FONT_MONO_BOLD, .9 * em, ALIGN_CENTRE, inside, row, 2.7 * em,
                 1.55 * em, "", "%u", step->index);
     scene_label(s, box, role, FONT_MONO_BOLD, .95 * em, ALIGN_LEFT, inside + 3 * em, row, 6.2 * em,
-                1.55 * em, scene_name(l->s, id, "pte"), "0x%08x", step->pte_new);
+                1.55 * em, scene_name(l->s, id, "pte"), "0x%08" PRIx64, step->pte_new);
     if (badge)
         add_badge(l, box, id, badge, x + w - .4 * em, row + .18 * em);
     add_bits(l, box, role == ROLE_FAULT ? ROLE_FAULT : ROLE_SET, id, inside, row + 1.8 * em, step);
@@ -239,7 +241,7 @@ static void updated_bits(const struct view_walk *walk, char *text, unsigned size
 {
     text[0] = 0;
     for (int i = 0; i < walk->step_count && i < VIEW_WALK_STEPS; i++) {
-        uint32_t fresh = walk->step[i].pte_new & ~walk->step[i].pte;
+        uint64_t fresh = walk->step[i].pte_new & ~walk->step[i].pte;
         if (fresh)
             snprintf(text, size, "; this walk sets %s%s%s", fresh & 0x40 ? "A" : "",
                      (fresh & 0xc0) == 0xc0 ? " and " : "", fresh & 0x80 ? "D" : "");
@@ -253,28 +255,29 @@ static void page_text(const struct view_walk *walk, char *text, unsigned size)
     if (walk->bare)
         snprintf(text, size, "the same address");
     else
-        snprintf(text, size, "%s page 0x%08x%s", walk->page_size > 4096 ? "4 MiB" : "4 KiB",
-                 walk->pa & ~(walk->page_size ? walk->page_size - 1 : 0), updated);
+        snprintf(text, size, "%s page 0x%08" PRIx64 "%s",
+                 walk->page_size > 4096 ? "4 MiB" : "4 KiB",
+                 walk->pa & ~(walk->page_size ? (uint64_t)walk->page_size - 1 : 0), updated);
 }
 
 /* Tables, arrows between them, and the arrow to the result. */
 static void add_walk(struct layout *l, int column, const char *id, const struct view_walk *walk,
                      enum scene_role refused, const char *badge)
 {
-    int count = walk->step_count < VIEW_WALK_STEPS ? walk->step_count : VIEW_WALK_STEPS;
+    int count = walk->step_count < LEVELS ? walk->step_count : LEVELS;
     double bottom = l->level[1] + l->table;
     for (int i = 0; i < count; i++) {
         const struct view_walk_step *step = &walk->step[i];
         bool last = i == count - 1;
         if (i > 0) {
-            down_arrow(l, column, ROLE_VPN1, bottom, l->level[step->level],
+            down_arrow(l, column, ROLE_VPN1, bottom, l->level[step->level & 1],
                        scene_name(l->s, id, "next"));
         }
         char name[SCENE_ID];
         snprintf(name, sizeof name, "%.8s.%u", id, step->level & 1);
         add_table(l, column, name, step, last && !walk->ok ? refused : ROLE_PLAIN,
                   last ? badge : NULL);
-        bottom = l->level[step->level] + l->table;
+        bottom = l->level[step->level & 1] + l->table;
     }
     down_arrow(l, column, walk->ok ? ROLE_GOOD : refused, bottom, l->result,
                scene_name(l->s, id, "end"));
@@ -308,7 +311,7 @@ static void add_guest(struct layout *l)
     else
         add_walk(l, 0, "guest", walk, ROLE_FAULT, NULL);
     if (walk->ok) {
-        snprintf(line, sizeof line, "%s 0x%08x", l->bare ? "PA" : "gPA", walk->pa);
+        snprintf(line, sizeof line, "%s 0x%08" PRIx64, l->bare ? "PA" : "gPA", walk->pa);
         page_text(walk, detail, sizeof detail);
         add_result(l, 0, ROLE_GOOD, "guest.result", line, true, detail);
     } else {
@@ -331,11 +334,11 @@ static void add_frame(struct layout *l, const struct view_walk *map)
     double left = x + .5 * em, right = x + w - .5 * em - cell;
     int from = scene_box(s, box, ROLE_GOOD, left, row, cell, 1.7 * em, "map.frame.page");
     scene_label(s, from, ROLE_GOOD, FONT_MONO_BOLD, .95 * em, ALIGN_CENTRE, left, row, cell,
-                1.7 * em, "", "0x%05x", map->va >> 12);
+                1.7 * em, "", "0x%05" PRIx64, map->va >> 12);
     enum scene_role to_role = map->ok ? ROLE_GOOD : ROLE_GHOST;
     int to = scene_box(s, box, to_role, right, row, cell, 1.7 * em, "map.frame.frame");
     scene_label(s, to, to_role, FONT_MONO_BOLD, .95 * em, ALIGN_CENTRE, right, row, cell, 1.7 * em,
-                "", map->ok ? "0x%05x" : "none", map->pa >> 12);
+                "", map->ok ? "0x%05" PRIx64 : "none", map->pa >> 12);
     double px[] = {left + cell + .3 * em, right - .3 * em};
     double py[] = {row + .85 * em, row + .85 * em};
     scene_arrow(s, to_role, 2, px, py, "map.frame.arrow");
@@ -369,8 +372,8 @@ static void add_map(struct layout *l)
     add_link(l);
     down_arrow(l, 1, map->ok ? ROLE_GOOD : ROLE_WAIT, l->level[0] + l->table, l->result, "map.end");
     if (map->ok) {
-        snprintf(line, sizeof line, "hPA 0x%08x", map->pa);
-        snprintf(detail, sizeof detail, "the same offset in frame 0x%05x", map->pa >> 12);
+        snprintf(line, sizeof line, "hPA 0x%08" PRIx64, map->pa);
+        snprintf(detail, sizeof detail, "the same offset in frame 0x%05" PRIx64, map->pa >> 12);
         add_result(l, 1, ROLE_GOOD, "map.result", line, true, detail);
     } else {
         add_result(l, 1, ROLE_WAIT, "map.result", "no hPA", false, map->why);
@@ -390,7 +393,7 @@ static const char *shadow_consequence(const struct view_translation *v)
 static const char *shadow_badge(const struct view_translation *v)
 {
     const struct view_shadow_change *c = &v->change;
-    bool here = c->va == (v->va & ~0xfffu) && c->count <= 1;
+    bool here = c->va == (v->va & ~0xfffull) && c->count <= 1;
     switch (c->kind) {
     case SHADOW_FILLED: return here && v->shadow.ok ? "new" : NULL;
     case SHADOW_UPGRADED: return here && v->shadow.ok ? "wider" : NULL;
@@ -410,7 +413,7 @@ static void add_shadow(struct layout *l)
     else
         add_walk(l, 2, "shadow", walk, ROLE_WAIT, shadow_badge(l->v));
     if (walk->ok) {
-        snprintf(line, sizeof line, "hPA 0x%08x", walk->pa);
+        snprintf(line, sizeof line, "hPA 0x%08" PRIx64, walk->pa);
         page_text(walk, detail, sizeof detail);
         add_result(l, 2, ROLE_GOOD, "shadow.result", line, true, detail);
     } else {
@@ -442,7 +445,7 @@ static void add_change(struct layout *l)
     if (c->kind == SHADOW_DROPPED && c->count != 1)
         snprintf(what, sizeof what, "%u shadow %s", c->count, c->count == 1 ? "entry" : "entries");
     else
-        snprintf(what, sizeof what, "shadow entry for 0x%08x", c->va);
+        snprintf(what, sizeof what, "shadow entry for 0x%08" PRIx64, c->va);
     int box = scene_box(l->s, SCENE_CANVAS, ROLE_DIM, x, l->foot, w, FOOT_HEIGHT * em, "change");
     scene_label(l->s, box, ROLE_DIM, FONT_TEXT, .9 * em, ALIGN_CENTRE, x + .5 * em, l->foot, w - em,
                 FOOT_HEIGHT * em, "change.text", "Exit %llu %s %s: %s",

@@ -36,20 +36,17 @@ static int take_count(const char *text, uint64_t otherwise, uint64_t max, uint64
     return 0;
 }
 
-static int take_address(struct debug *debug, const char *text, uint32_t *out)
+static int take_address(struct debug *debug, const char *text, uint64_t *out)
 {
     if (session_lookup(debug->session, text, out))
         return fail(text, "no such symbol, line or address");
     return 0;
 }
 
-static uint32_t guest_pc(struct debug *debug)
+static uint64_t guest_pc(struct debug *debug)
 {
-    struct view_hart hart;
-    session_view_hart(debug->session, VIEW_VIRTUAL, &hart);
-    if (!hart.present)
-        session_view_hart(debug->session, VIEW_REAL, &hart);
-    return hart.pc;
+    struct view_insn insn;
+    return session_disassemble_pc(debug->session, 0, &insn, 1) == 1 ? insn.va : 0;
 }
 
 /* ---- running ------------------------------------------------------------------------------ */
@@ -106,7 +103,7 @@ static int command_run(struct debug *debug, char **words)
 
 static int command_until(struct debug *debug, char **words)
 {
-    uint32_t address;
+    uint64_t address;
     if (take_address(debug, words[1], &address))
         return -1;
     return follow(debug, words[0], session_run_to(debug->session, address));
@@ -139,7 +136,7 @@ static int list_breaks(struct debug *debug)
     int count = session_break_list(debug->session, list, SESSION_BREAKS);
     for (int i = 0; i < count; i++) {
         session_symbol(debug->session, list[i].address, symbol, sizeof symbol);
-        printf("%d: %s at %s0x%08x, %u bytes  %s\n", list[i].id, kind_name(list[i].kind),
+        printf("%d: %s at %s0x%08" PRIx64 ", %u bytes  %s\n", list[i].id, kind_name(list[i].kind),
                list[i].physical ? "physical " : "", list[i].address,
                list[i].length ? list[i].length : 1, list[i].physical ? "" : symbol);
     }
@@ -151,8 +148,8 @@ static int add_break(struct debug *debug, const char *what, const struct session
     int id = session_break_add(debug->session, wanted);
     if (id < 0)
         return fail(what, id == -ENOSPC ? "too many breakpoints" : strerror(-id));
-    printf("%d: %s at %s0x%08x\n", id, kind_name(wanted->kind), wanted->physical ? "physical " : "",
-           wanted->address);
+    printf("%d: %s at %s0x%08" PRIx64 "\n", id, kind_name(wanted->kind),
+           wanted->physical ? "physical " : "", wanted->address);
     return 0;
 }
 
@@ -235,7 +232,7 @@ static int command_csrs(struct debug *debug, char **words)
 static int command_walk(struct debug *debug, char **words)
 {
     struct view_translation translation;
-    uint32_t va;
+    uint64_t va;
     char access = 'r';
     if (!words[1])
         session_last_access(debug->session, &va, &access);
@@ -276,7 +273,7 @@ static int command_tlb(struct debug *debug, char **words)
 static int command_dis(struct debug *debug, char **words)
 {
     struct view_insn insn[64];
-    uint32_t va = guest_pc(debug);
+    uint64_t va = guest_pc(debug);
     uint64_t count;
     if (words[1] && take_address(debug, words[1], &va))
         return -1;
@@ -291,7 +288,7 @@ static int command_dis(struct debug *debug, char **words)
 static int command_mem(struct debug *debug, char **words)
 {
     struct view_memory memory;
-    uint32_t address;
+    uint64_t address;
     uint64_t length;
     bool physical = !strcmp(words[1], "phys");
     char **at = words + 1 + physical;
@@ -340,11 +337,11 @@ static int command_input(struct debug *debug, char **words)
 static int command_where(struct debug *debug, char **words)
 {
     char symbol[VIEW_SYMBOL];
-    uint32_t address = guest_pc(debug);
+    uint64_t address = guest_pc(debug);
     if (words[1] && take_address(debug, words[1], &address))
         return -1;
     session_symbol(debug->session, address, symbol, sizeof symbol);
-    printf("0x%08x %s\n", address, symbol);
+    printf("0x%08" PRIx64 " %s\n", address, symbol);
     return 0;
 }
 

@@ -25,8 +25,9 @@ static void fill_insn(struct view_insn *insn, const struct image *image, struct 
     const char *file;
     uint32_t offset = 0;
     const char *symbol = image->symbols ? symbols_at(image->symbols, pa, &offset) : NULL;
-    *insn = (struct view_insn){.va = pa};
+    *insn = (struct view_insn){.va = pa, .length = 4};
     insn->readable = ram_read(ram, pa, &insn->word, sizeof insn->word);
+    memcpy(insn->bytes, &insn->word, sizeof insn->word);
     isa_disassemble(pa, insn->word, insn->text, sizeof insn->text);
     insn->sensitive = isa_traps_in_user_mode(insn->word);
     if (symbol) {
@@ -55,7 +56,7 @@ static void show_range(const struct image *image, struct ram *ram, uint32_t from
             puts("    ...");
         zeros = zero;
         if (!zero)
-            show_insns(stdout, &insn, 1, ~0u);
+            show_insns(stdout, &insn, 1, UINT64_MAX);
     }
 }
 

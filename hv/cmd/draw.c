@@ -22,7 +22,7 @@ struct subject {
 static int take_translation(const struct options *options, struct session *session,
                             struct subject *subject)
 {
-    uint32_t va;
+    uint64_t va;
     char access;
     session_last_access(session, &va, &access);
     if (options->va) {

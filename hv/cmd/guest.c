@@ -49,7 +49,7 @@ int cmd_run_to(struct session *session, const char *at)
 {
     struct view_status status;
     uint64_t count = 0;
-    uint32_t address = 0;
+    uint64_t address = 0;
     if (!at)
         return 0;
     bool by_count = is_count(at);

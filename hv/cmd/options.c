@@ -65,7 +65,7 @@ static const char *set_memory(void *field, const char *value)
     uint64_t bytes;
     if (parse_size(value, &bytes) || bytes < 4u << 20 || bytes > 1u << 30 || bytes % (4u << 20))
         return "a size from 4M to 1G in steps of 4M";
-    *(uint32_t *)field = (uint32_t)bytes;
+    *(uint64_t *)field = bytes;
     return NULL;
 }
 

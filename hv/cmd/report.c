@@ -22,6 +22,9 @@ const char *report_stop_name(unsigned stop)
         [STOPPED_IDLE] = "idle",
         [STOPPED_POWEROFF] = "poweroff",
         [STOPPED_STUCK] = "stuck",
+        [STOPPED_SHUTDOWN] = "shutdown",
+        [STOPPED_INTERNAL] = "internal",
+        [STOPPED_FAIL_ENTRY] = "fail-entry",
     };
     return stop < sizeof NAMES / sizeof *NAMES ? NAMES[stop] : "unknown";
 }
@@ -44,11 +47,16 @@ static void add_double(JsonBuilder *builder, const char *name, double value)
     json_builder_add_double_value(builder, value);
 }
 
+static const char *under_name(const struct view_status *status)
+{
+    return status->isa == ISA_X86 ? "kvm" : status->under_monitor ? "hv" : "bare";
+}
+
 static void add_status(JsonBuilder *builder, const struct view_status *status,
                        const struct report *report)
 {
     add_string(builder, "guest", status->guest);
-    add_string(builder, "under", status->under_monitor ? "hv" : "bare");
+    add_string(builder, "under", under_name(status));
     add_string(builder, "engine", status->engine);
     add_number(builder, "memory", status->memory);
     add_string(builder, "stop", report_stop_name(status->stop));

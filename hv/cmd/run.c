@@ -211,7 +211,7 @@ static struct session *open_session(struct run *run, const char *image)
 static int check_outputs(struct run *run)
 {
     const struct options *options = run->options;
-    uint32_t address;
+    uint64_t address;
     if (options->json_file && cmd_check_output(options->json_file))
         return EXIT_USAGE;
     if (!options->signature)
@@ -233,8 +233,11 @@ static int status_of(struct run *run)
         return status.exit_code & 0xff || !status.exit_code ? status.exit_code & 0xff : 1;
     if (run->console.leave || run->gdb_done)
         return 0;
-    cmd_fail("%s: %s after %llu instructions", status.guest, status.text,
-             (unsigned long long)status.instructions);
+    if (status.counted)
+        cmd_fail("%s: %s after %llu instructions", status.guest, status.text,
+                 (unsigned long long)status.instructions);
+    else
+        cmd_fail("%s: %s", status.guest, status.text);
     return status.stop == STOPPED_LIMIT ? EXIT_LIMIT : EXIT_STUCK;
 }
 

@@ -34,6 +34,16 @@ const char *show_permissions(uint32_t pte, char text[static 10])
     return text;
 }
 
+const char *show_page_size(uint32_t bytes)
+{
+    switch (bytes) {
+    case 1u << 30: return "1 GiB";
+    case 4u << 20: return "4 MiB";
+    case 2u << 20: return "2 MiB";
+    default: return "4 KiB";
+    }
+}
+
 /* ---- registers ---------------------------------------------------------------------------- */
 
 static void show_hart_line(FILE *out, const struct view_hart *hart)
@@ -85,14 +95,14 @@ void show_csrs(FILE *out, const struct view_hart *hart)
 
 /* ---- instructions ------------------------------------------------------------------------- */
 
-void show_insns(FILE *out, const struct view_insn *insn, int count, uint32_t pc)
+void show_insns(FILE *out, const struct view_insn *insn, int count, uint64_t pc)
 {
     for (int i = 0; i < count; i++) {
         const struct view_insn *at = &insn[i];
         if (at->symbol_start)
             fprintf(out, "%s:\n", at->symbol);
-        fprintf(out, "%s%c 0x%08x  ", at->va == pc ? "=>" : "  ", at->breakpoint ? '*' : ' ',
-                at->va);
+        fprintf(out, "%s%c 0x%08" PRIx64 "  ", at->va == pc ? "=>" : "  ",
+                at->breakpoint ? '*' : ' ', at->va);
         if (at->readable)
             fprintf(out, "%08x  %-32s", at->word, at->text);
         else
@@ -110,17 +120,17 @@ void show_insns(FILE *out, const struct view_insn *insn, int count, uint32_t pc)
 static void show_step(FILE *out, const struct view_walk_step *step)
 {
     char bits[10];
-    fprintf(out, "    level %u, entry %4u at 0x%08x: 0x%08x ", step->level, step->index,
-            step->pte_pa, step->pte);
-    if (!(step->pte & PTE_V))
+    fprintf(out, "    level %u, entry %4u at 0x%08" PRIx64 ": 0x%08" PRIx64 " ", step->level,
+            step->index, step->pte_pa, step->pte);
+    if (!(step->flags & PTE_V))
         fprintf(out, "not valid");
     else if (step->leaf)
-        fprintf(out, "leaf %s, page at 0x%08x", show_permissions(step->pte, bits),
-                PTE_PPN(step->pte) << PAGE_SHIFT);
+        fprintf(out, "leaf %s, page at 0x%08" PRIx64, show_permissions(step->flags, bits),
+                step->next_pa);
     else
-        fprintf(out, "table at 0x%08x", PTE_PPN(step->pte) << PAGE_SHIFT);
+        fprintf(out, "table at 0x%08" PRIx64, step->next_pa);
     if (step->updated)
-        fprintf(out, ", becomes 0x%08x", step->pte_new);
+        fprintf(out, ", becomes 0x%08" PRIx64, step->pte_new);
     fputc('\n', out);
 }
 
@@ -132,19 +142,19 @@ static void show_walk(FILE *out, const char *title, const char *from, const char
         fprintf(out, "  %-14s none here\n", title);
         return;
     }
-    fprintf(out, "  %-14s %s 0x%08x -> ", title, from, walk->va);
+    fprintf(out, "  %-14s %s 0x%08" PRIx64 " -> ", title, from, walk->va);
     if (walk->ok)
-        fprintf(out, "%s 0x%08x", to, walk->pa);
+        fprintf(out, "%s 0x%08" PRIx64, to, walk->pa);
     else
         fprintf(out, "%s: %s", walk->fault, walk->why);
     if (walk->bare)
         fprintf(out, ", translation is off");
     else if (walk->ok)
         fprintf(out, ", %s, %s page", show_permissions(walk->permissions, bits),
-                walk->page_size > PAGE_SIZE ? "4 MiB" : "4 KiB");
+                show_page_size(walk->page_size));
     fputc('\n', out);
     if (walk->step_count)
-        fprintf(out, "    root table at 0x%08x, address space %u, as %s\n", walk->root_pa,
+        fprintf(out, "    root table at 0x%08" PRIx64 ", address space %u, as %s\n", walk->root_pa,
                 walk->asid, show_mode(walk->mode));
     for (int i = 0; i < walk->step_count && i < VIEW_WALK_STEPS; i++)
         show_step(out, &walk->step[i]);
@@ -160,8 +170,8 @@ static void show_change(FILE *out, const struct view_shadow_change *change)
 {
     fprintf(out, "  newest change  %s", change_name(change->kind));
     if (change->count == 1)
-        fprintf(out, " 0x%08x, entry 0x%08x -> 0x%08x", change->va, change->pte_old,
-                change->pte_new);
+        fprintf(out, " 0x%08" PRIx64 ", entry 0x%08" PRIx64 " -> 0x%08" PRIx64, change->va,
+                change->pte_old, change->pte_new);
     else
         fprintf(out, " %u entries", change->count);
     fprintf(out, " at exit %" PRIu64 ": %s\n", change->exit_seq, change->reason);
@@ -169,7 +179,7 @@ static void show_change(FILE *out, const struct view_shadow_change *change)
 
 void show_translation(FILE *out, const struct view_translation *translation)
 {
-    fprintf(out, "0x%08x, access %c\n", translation->va, translation->access);
+    fprintf(out, "0x%08" PRIx64 ", access %c\n", translation->va, translation->access);
     bool monitored = translation->map.present || translation->shadow.present;
     show_walk(out, monitored ? "guest table" : "page table", monitored ? "gVA" : "VA",
               monitored ? "gPA" : "PA", &translation->guest);
@@ -193,14 +203,16 @@ void show_table(FILE *out, const struct view_table *table)
         fprintf(out, "%s: none here\n", TITLES[table->kind]);
         return;
     }
-    fprintf(out, "%s: root 0x%08x, %u runs of pages%s\n", TITLES[table->kind], table->root_pa,
-            table->count, table->truncated ? " (there are more)" : "");
+    fprintf(out, "%s: root 0x%08" PRIx64 ", %u runs of pages%s\n", TITLES[table->kind],
+            table->root_pa, table->count, table->truncated ? " (there are more)" : "");
     for (unsigned i = 0; i < table->count; i++) {
         const struct view_region *region = &table->region[i];
-        fprintf(out, "  0x%08x..0x%08x -> 0x%08x  %s  %u KiB by %s\n", region->va,
-                region->va + (region->size - 1), region->pa,
+        fprintf(out,
+                "  0x%08" PRIx64 "..0x%08" PRIx64 " -> 0x%08" PRIx64 "  %s  %" PRIu64
+                " KiB by %s\n",
+                region->va, region->va + (region->size - 1), region->pa,
                 show_permissions(region->permissions, bits), region->size >> 10,
-                region->page_size > PAGE_SIZE ? "4 MiB" : "4 KiB");
+                show_page_size(region->page_size));
     }
 }
 
@@ -210,7 +222,7 @@ void show_tlb(FILE *out, const struct view_tlb *tlb)
     fprintf(out, "%u entries, %" PRIu64 " misses\n", tlb->count, tlb->misses);
     for (unsigned i = 0; i < tlb->count; i++) {
         const struct view_tlb_entry *entry = &tlb->entry[i];
-        fprintf(out, "  0x%08x -> 0x%08x  %s  %s  ", entry->va, entry->pa,
+        fprintf(out, "  0x%08" PRIx64 " -> 0x%08" PRIx64 "  %s  %s  ", entry->va, entry->pa,
                 show_permissions(entry->permissions, bits), show_mode(entry->mode));
         if (entry->satp)
             fprintf(out, "root 0x%08x, address space %u\n", SATP_PPN(entry->satp) << PAGE_SHIFT,
@@ -230,7 +242,7 @@ static bool byte_valid(const struct view_memory *memory, uint32_t n)
 static void show_memory_line(FILE *out, const struct view_memory *memory, uint32_t start)
 {
     char text[17] = "";
-    fprintf(out, "  0x%08x ", memory->address + start);
+    fprintf(out, "  0x%08" PRIx64 " ", memory->address + start);
     for (uint32_t i = 0; i < 16; i++) {
         uint32_t n = start + i;
         uint8_t byte = n < memory->length ? memory->data[n] : 0;
@@ -254,7 +266,8 @@ void show_memory(FILE *out, const struct view_memory *memory)
 void show_exit(FILE *out, const struct view_exit *exit)
 {
     fprintf(out,
-            "exit %" PRIu64 " after %" PRIu64 " %s pc 0x%08x: %s, %s [%s] tval 0x%08x, cost %u: %s",
+            "exit %" PRIu64 " after %" PRIu64 " %s pc 0x%08" PRIx64
+            ": %s, %s [%s] tval 0x%08" PRIx64 ", cost %u: %s",
             exit->seq, exit->instruction, show_mode(exit->mode), exit->pc, exit->reason_name,
             exit->text, isa_cause_name(exit->cause), exit->tval, exit->cost, exit->action);
     if (exit->shadow.kind != SHADOW_NONE)
@@ -278,14 +291,14 @@ void show_devices(FILE *out, const struct view_devices *devices)
 {
     for (unsigned i = 0; i < devices->count; i++) {
         const struct view_device *device = &devices->device[i];
-        fprintf(out, "%s at 0x%08x..0x%08x", device->name, device->base,
+        fprintf(out, "%s at 0x%08" PRIx64 "..0x%08" PRIx64, device->name, device->base,
                 device->base + (device->size - 1));
         if (device->irq)
             fprintf(out, ", interrupt %d", device->irq);
         fprintf(out, ": %s\n", device->about);
         for (unsigned j = 0; j < device->count; j++) {
             const struct view_device_register *reg = &device->reg[j];
-            fprintf(out, "  +0x%05x %u %-2s %-18s 0x%08x  %s\n", reg->offset, reg->size,
+            fprintf(out, "  +0x%05x %u %-2s %-18s 0x%08" PRIx64 "  %s\n", reg->offset, reg->size,
                     reg->access, reg->name, reg->value, reg->meaning);
         }
     }
@@ -295,13 +308,11 @@ void show_stop(FILE *out, struct session *session)
 {
     struct view_status status;
     struct view_insn insn;
-    struct view_hart hart;
     session_status(session, &status);
     fprintf(out, "%s; %" PRIu64 " instructions, %" PRIu64 " %s\n", status.text, status.instructions,
             status.exits, status.under_monitor ? "exits" : "traps");
     if (status.state == SESSION_ENDED)
         return;
-    session_view_hart(session, status.under_monitor ? VIEW_VIRTUAL : VIEW_REAL, &hart);
     if (session_disassemble_pc(session, 0, &insn, 1) == 1)
-        show_insns(out, &insn, 1, hart.pc);
+        show_insns(out, &insn, 1, insn.va);
 }

@@ -16,7 +16,7 @@ void show_registers(FILE *out, const struct view_hart *hart);
 void show_registers_both(FILE *out, const struct view_hart *real, const struct view_hart *virtual);
 void show_csrs(FILE *out, const struct view_hart *hart);
 /* One instruction a line: address, word, text, symbol and source line; `pc` is marked. */
-void show_insns(FILE *out, const struct view_insn *insn, int count, uint32_t pc);
+void show_insns(FILE *out, const struct view_insn *insn, int count, uint64_t pc);
 /* The three translations, level by level. */
 void show_translation(FILE *out, const struct view_translation *translation);
 void show_table(FILE *out, const struct view_table *table);
@@ -33,5 +33,7 @@ void show_stop(FILE *out, struct session *session);
 const char *show_mode(unsigned mode);
 /* The bits R W X U G A D of a leaf as letters, with dashes for those that are clear. */
 const char *show_permissions(uint32_t pte, char text[static 10]);
+/* "4 KiB", "2 MiB" ... */
+const char *show_page_size(uint32_t bytes);
 
 #endif

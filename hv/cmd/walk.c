@@ -10,7 +10,7 @@
 int cmd_walk(const struct options *options, int argc, char **argv)
 {
     struct view_translation translation;
-    uint32_t va;
+    uint64_t va;
     struct session *session = cmd_open(options, argv[0]);
     if (!session)
         return EXIT_USAGE;

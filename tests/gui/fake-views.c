@@ -17,9 +17,10 @@ static struct view_walk two_levels(uint32_t va, uint32_t root, uint32_t leaf, ui
         .mode = 1,
         .access = 'w',
         .step_count = 2,
-        .step = {{1, root, va >> 22, root + (va >> 22) * 4, pointer, pointer, false, false},
+        .step = {{1, root, va >> 22, root + (va >> 22) * 4, pointer, pointer, false, false, 4, leaf,
+                  pointer & 0xff},
                  {0, leaf, va >> 12 & 0x3ff, leaf + (va >> 12 & 0x3ff) * 4, entry, entry, true,
-                  false}},
+                  false, 4, pa & ~0xfffu, entry & 0xff}},
         .page_size = 4096,
         .permissions = bits,
     };

@@ -115,7 +115,7 @@ END_TEST
 
 START_TEST(exits_fit)
 {
-    static const unsigned reasons[] = {0, 1, 5, 14, 32};
+    static const unsigned reasons[] = {0, 1, 5, 14, 64};
     struct view_exit_stats v = fake_stats(reasons[_i]);
     for (int i = 0; i < 2 * SIZES; i++) {
         char what[64];

@@ -1,8 +1,9 @@
 /*
- * A session's answers: views of the machine, copied out while it stands between two slices.
+ * The simulated backend's answers: views of the machine, copied out while it stands between two
+ * slices; and, at the end, the table by which a session finds them.
  *
  * Looking changes nothing: walks are done with `look_only`, memory is peeked at, device registers
- * are read without their side effects.
+ * are read without their side effects. Addresses are cut to the guest's 32 bits.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,31 +12,21 @@
 
 #include "cpu/image.h"
 #include "cpu/isa.h"
-#include "hv/session_priv.h"
+#include "hv/simulated_priv.h"
 
 /* ---- status and registers ----------------------------------------------------------------- */
 
-void session_status(struct session *s, struct view_status *out)
+static void view_status(void *self, struct view_status *out)
 {
-    session_enter(s);
-    *out = (struct view_status){
-        .state = s->state,
-        .stop = s->stop,
-        .exit_code = s->exit_code,
-        .watch_address = s->watch.address,
-        .watch_access = s->watch.write ? 'w' : s->watch.read ? 'r' : 'x',
-        .instructions = s->guest->hart.executed,
-        .exits = s->vm ? s->vm->exits : s->trap_count,
-        .stops = s->stops,
-        .under_monitor = s->vm != NULL,
-        .memory = s->config.memory,
-        .mips = s->mips,
-    };
-    snprintf(out->text, sizeof out->text, "%s", s->text);
-    snprintf(out->guest, sizeof out->guest, "%.*s", VIEW_FILE - 1, s->config.image);
+    const struct simulated *s = self;
     const struct engine *engine = s->computer ? s->computer->engine : s->guest->engine;
+    out->instructions = s->guest->hart.executed;
+    out->exits = s->vm ? s->vm->exits : s->trap_count;
+    out->under_monitor = s->vm != NULL;
+    out->isa = ISA_RV32;
+    out->counted = true;
+    out->memory = s->config->memory;
     snprintf(out->engine, sizeof out->engine, "%s", engine->name);
-    session_leave(s);
 }
 
 /* CSRs worth a row: those that exist and are not constant zero. */
@@ -54,11 +45,9 @@ static void view_csrs(const struct hart *h, const struct hart *before, struct vi
     }
 }
 
-void session_view_hart(struct session *s, enum view_hart_kind kind, struct view_hart *out)
+static void view_hart(void *self, enum view_hart_kind kind, struct view_hart *out)
 {
-    session_enter(s);
-    memset(out, 0, sizeof *out);
-    out->kind = kind;
+    const struct simulated *s = self;
     const struct machine *m = s->guest;
     const struct hart *before = &s->before_virtual;
     if (kind == VIEW_REAL && s->computer) {
@@ -66,35 +55,34 @@ void session_view_hart(struct session *s, enum view_hart_kind kind, struct view_
         before = &s->before_real;
     }
     out->present = kind == VIEW_REAL || s->vm;
-    if (out->present) {
-        const struct hart *h = &m->hart;
-        out->pc = h->pc;
-        memcpy(out->x, h->x, sizeof out->x);
-        for (int i = 0; i < 32; i++)
-            out->x_changed |= (uint32_t)(h->x[i] != before->x[i]) << i;
-        out->pc_changed = h->pc != before->pc;
-        out->mode = h->mode;
-        out->mode_changed = h->mode != before->mode;
-        out->waiting = h->waiting;
-        out->instructions = h->executed;
-        out->mtime = hart_mtime(h);
-        view_csrs(h, before, out);
-    }
-    session_leave(s);
+    if (!out->present)
+        return;
+    const struct hart *h = &m->hart;
+    out->pc = h->pc;
+    memcpy(out->x, h->x, sizeof out->x);
+    for (int i = 0; i < 32; i++)
+        out->x_changed |= (uint32_t)(h->x[i] != before->x[i]) << i;
+    out->pc_changed = h->pc != before->pc;
+    out->mode = h->mode;
+    out->mode_changed = h->mode != before->mode;
+    out->waiting = h->waiting;
+    out->instructions = h->executed;
+    out->mtime = hart_mtime(h);
+    view_csrs(h, before, out);
 }
 
 /* ---- looking at guest memory -------------------------------------------------------------- */
 
 /* Walks the guest's table without touching anything. */
-static bool look(struct session *s, uint32_t va, enum access access, struct walk *w)
+static bool look(struct simulated *s, uint32_t va, enum access access, struct walk *w)
 {
-    *w = (struct walk){.context = mmu_context(s->guest, access), .access = access,
-                       .look_only = true};
+    *w = (struct walk){
+        .context = mmu_context(s->guest, access), .access = access, .look_only = true};
     return mmu_walk(s->guest, va, w);
 }
 
 /* The guest-physical address behind va for a debugger: may it be read, or at least executed? */
-static bool debugger_address(struct session *s, uint32_t va, uint32_t *pa)
+static bool debugger_address(struct simulated *s, uint32_t va, uint32_t *pa)
 {
     struct walk w;
     if (!look(s, va, ACCESS_READ, &w) && !look(s, va, ACCESS_FETCH, &w))
@@ -103,19 +91,17 @@ static bool debugger_address(struct session *s, uint32_t va, uint32_t *pa)
     return ram_has(&s->guest->ram, w.pa);
 }
 
-static uint8_t peek_byte(struct session *s, uint32_t pa)
+static uint8_t peek_byte(struct simulated *s, uint32_t pa)
 {
     const uint8_t *page = ram_peek(&s->guest->ram, pa);
     return page ? page[pa & PAGE_MASK] : 0;
 }
 
-void session_view_memory(struct session *s, bool physical, uint32_t address, uint32_t length,
-                         struct view_memory *out)
+static void view_memory(void *self, bool physical, struct view_memory *out)
 {
-    session_enter(s);
-    memset(out, 0, sizeof *out);
+    struct simulated *s = self;
+    uint32_t address = (uint32_t)out->address;
     out->address = address;
-    out->length = length < sizeof out->data ? length : sizeof out->data;
     uint32_t page_pa = 0;
     bool there = false;
     for (uint32_t i = 0; i < out->length; i++) {
@@ -130,11 +116,10 @@ void session_view_memory(struct session *s, bool physical, uint32_t address, uin
         out->data[i] = peek_byte(s, page_pa | (at & PAGE_MASK));
         out->valid[i / 8] |= (uint8_t)(1u << i % 8);
     }
-    session_leave(s);
 }
 
 /* The range's physical addresses, page by page, before the first byte is written. */
-static bool all_writable(struct session *s, bool physical, uint32_t address, uint32_t length)
+static bool all_writable(struct simulated *s, bool physical, uint32_t address, uint32_t length)
 {
     for (uint64_t at = address; at < (uint64_t)address + length; at = (at | PAGE_MASK) + 1) {
         uint32_t pa = (uint32_t)at;
@@ -144,52 +129,48 @@ static bool all_writable(struct session *s, bool physical, uint32_t address, uin
     return true;
 }
 
-int session_write_memory(struct session *s, bool physical, uint32_t address, const uint8_t *bytes,
-                         uint32_t length)
+static int write_memory(void *self, bool physical, uint64_t address, const uint8_t *bytes,
+                        uint32_t length)
 {
-    session_enter(s);
-    int error = all_writable(s, physical, address, length) ? 0 : -EFAULT;
+    struct simulated *s = self;
+    int error = all_writable(s, physical, (uint32_t)address, length) ? 0 : -EFAULT;
     for (uint32_t i = 0; i < length && !error; i++) {
-        uint32_t pa = address + i;
+        uint32_t pa = (uint32_t)address + i;
         if (!physical && !debugger_address(s, pa, &pa))
             error = -EFAULT;
         else if (!ram_write(&s->guest->ram, pa, &bytes[i], 1))
             error = -EFAULT;
     }
-    session_leave(s);
     return error;
 }
 
-int session_write_register(struct session *s, int number, uint32_t value)
+static int write_register(void *self, int number, uint32_t value)
 {
+    struct simulated *s = self;
     if (number < 0 || number > 32)
         return -ENOENT;
-    session_enter(s);
     if (number == 32)
         s->guest->hart.pc = value & ~3u;
     else if (number > 0)
         s->guest->hart.x[number] = value;
-    session_leave(s);
     return 0;
 }
 
-int session_write_csr(struct session *s, uint16_t number, uint32_t value)
+static int write_csr(void *self, uint16_t number, uint32_t value)
 {
+    struct simulated *s = self;
     unsigned effects;
     if (!isa_csr(number))
         return -ENOENT;
-    session_enter(s);
     csr_poke(&s->guest->hart, number, value, &effects);
     machine_csr_effects(s->guest, effects);
     if (s->vm && effects & CSR_PROTECTION)
         shadow_drop_all(&s->vm->shadow, "a debugger has changed the PMP");
-    session_leave(s);
     return 0;
 }
 
-/* ---- disassembly -------------------------------------------------------------------------- */
-
-static void symbol_text(struct session *s, uint32_t address, char *out, size_t size, bool *start)
+static void symbol_text(const struct simulated *s, uint32_t address, char *out, size_t size,
+                        bool *start)
 {
     uint32_t offset = 0;
     const char *name = s->guest->symbols ? symbols_at(s->guest->symbols, address, &offset) : NULL;
@@ -202,27 +183,77 @@ static void symbol_text(struct session *s, uint32_t address, char *out, size_t s
         snprintf(out, size, "%s", name);
 }
 
-static bool has_execute_point(const struct session *s, uint32_t va)
+/* ---- registers as a list ------------------------------------------------------------------ */
+
+static struct view_register *add_register(struct view_registers *out, const char *group,
+                                          const char *name, uint32_t value, bool changed)
 {
-    for (int i = 0; i < s->point_count; i++) {
-        const struct session_break *p = &s->points[i];
-        uint32_t length = p->length ? p->length : 1;
-        if (p->kind & BREAK_EXECUTE && !p->physical && va - p->address < length)
-            return true;
-    }
-    return false;
+    struct view_register *r = &out->reg[out->count++];
+    *r = (struct view_register){.bits = 32, .value = value, .changed = changed};
+    snprintf(r->name, sizeof r->name, "%s", name);
+    snprintf(r->group, sizeof r->group, "%s", group);
+    return r;
 }
 
-static void view_insn(struct session *s, uint32_t va, struct view_insn *out)
+/* Those of the hart that the guest has, or believes to have. */
+static void view_registers(void *self, struct view_registers *out)
+{
+    const struct simulated *s = self;
+    const struct hart *h = &s->guest->hart, *before = &s->before_virtual;
+    const struct csr_row *row;
+    bool start;
+    for (unsigned i = 0; i < 32; i++) {
+        struct view_register *r =
+            add_register(out, "general", isa_register_name(i), h->x[i], h->x[i] != before->x[i]);
+        snprintf(r->text, sizeof r->text, "x%u", i);
+    }
+    struct view_register *pc = add_register(out, "general", "pc", h->pc, h->pc != before->pc);
+    symbol_text(s, h->pc, pc->text, sizeof pc->text, &start);
+    for (unsigned i = 0; (row = isa_csr_at(i)) && out->count < VIEW_REGISTERS; i++) {
+        uint32_t value = csr_peek(h, row->number);
+        if (!row->zero)
+            add_register(out, "csr", row->name, value, value != csr_peek(before, row->number));
+    }
+}
+
+static int register_number(const char *name)
+{
+    char number[8];
+    for (unsigned i = 0; i < 32; i++) {
+        snprintf(number, sizeof number, "x%u", i);
+        if (!strcmp(name, isa_register_name(i)) || !strcmp(name, number))
+            return (int)i;
+    }
+    return strcmp(name, "pc") ? -1 : 32;
+}
+
+static int write_register64(void *self, const char *name, uint64_t value)
+{
+    const struct csr_row *row;
+    int number = register_number(name);
+    if (number >= 0)
+        return value > UINT32_MAX ? -EINVAL : write_register(self, number, (uint32_t)value);
+    for (unsigned i = 0; (row = isa_csr_at(i)); i++)
+        if (!strcmp(name, row->name))
+            return value > UINT32_MAX ? -EINVAL : write_csr(self, row->number, (uint32_t)value);
+    return -ENOENT;
+}
+
+/* ---- disassembly -------------------------------------------------------------------------- */
+
+static void view_insn(struct simulated *s, uint32_t va, struct view_insn *out)
 {
     struct walk w;
     memset(out, 0, sizeof *out);
     out->va = va;
+    out->length = 4;
     bool ok = look(s, va, ACCESS_FETCH, &w);
     out->readable = ok && ram_has(&s->guest->ram, w.pa);
     if (out->readable) {
-        for (unsigned i = 0; i < 4; i++)
-            out->word |= (uint32_t)peek_byte(s, w.pa + i) << 8 * i;
+        for (unsigned i = 0; i < 4; i++) {
+            out->bytes[i] = peek_byte(s, w.pa + i);
+            out->word |= (uint32_t)out->bytes[i] << 8 * i;
+        }
         isa_disassemble(va, out->word, out->text, sizeof out->text);
         snprintf(out->meaning, sizeof out->meaning, "%s",
                  isa_rows[isa_decode(out->word).op].meaning);
@@ -235,26 +266,23 @@ static void view_insn(struct session *s, uint32_t va, struct view_insn *out)
     const char *file;
     if (s->guest->symbols && symbols_line(s->guest->symbols, va, &file, &out->line))
         snprintf(out->file, sizeof out->file, "%.*s", VIEW_FILE - 1, file);
-    out->breakpoint = has_execute_point(s, va);
 }
 
-int session_disassemble(struct session *s, uint32_t va, struct view_insn *out, int count)
+static int disassemble(void *self, uint64_t va, struct view_insn *out, int count)
 {
-    session_enter(s);
+    struct simulated *s = self;
     int n = 0;
-    for (uint32_t at = va & ~3u; n < count; n++, at += 4)
+    for (uint32_t at = (uint32_t)va & ~3u; n < count; n++, at += 4)
         view_insn(s, at, &out[n]);
-    session_leave(s);
     return n;
 }
 
-int session_disassemble_pc(struct session *s, int before, struct view_insn *out, int count)
+static int disassemble_pc(void *self, int before, struct view_insn *out, int count)
 {
-    session_enter(s);
+    struct simulated *s = self;
     uint32_t first = s->guest->hart.pc - 4 * (uint32_t)before;
     for (int n = 0; n < count; n++)
         view_insn(s, first + 4 * (uint32_t)n, &out[n]);
-    session_leave(s);
     return count;
 }
 
@@ -301,6 +329,9 @@ static void view_walk_of(const struct walk *w, uint32_t va, char access, struct 
             .pte_new = step->pte_new,
             .leaf = step->pte & PTE_V && PTE_IS_LEAF(step->pte),
             .updated = step->pte != step->pte_new,
+            .entry_bytes = 4,
+            .next_pa = step->pte & PTE_V ? PTE_PPN(step->pte) << PAGE_SHIFT : 0,
+            .flags = step->pte & 0xff,
         };
     }
     if (out->ok) {
@@ -312,7 +343,7 @@ static void view_walk_of(const struct walk *w, uint32_t va, char access, struct 
 }
 
 /* gPA -> hPA: no table to walk, one look into the monitor's map. */
-static void view_map(struct session *s, uint32_t pa, char access, struct view_walk *out)
+static void view_map(struct simulated *s, uint32_t pa, char access, struct view_walk *out)
 {
     *out = (struct view_walk){.present = true, .va = pa, .access = access};
     uint32_t hpa = gpa_to_hpa(&s->vm->gpa, pa);
@@ -332,8 +363,12 @@ static void view_map(struct session *s, uint32_t pa, char access, struct view_wa
 static void view_change(const struct shadow_change *c, uint64_t seq, struct view_shadow_change *out)
 {
     *out = (struct view_shadow_change){
-        .kind = c->kind, .va = c->va, .count = c->count,
-        .pte_old = c->pte_old, .pte_new = c->pte_new, .exit_seq = seq,
+        .kind = c->kind,
+        .va = c->va,
+        .count = c->count,
+        .pte_old = c->pte_old,
+        .pte_new = c->pte_new,
+        .exit_seq = seq,
     };
     snprintf(out->reason, sizeof out->reason, "%s", c->reason ? c->reason : "");
 }
@@ -350,7 +385,7 @@ static void newest_change(const struct vm *vm, struct view_shadow_change *out)
     }
 }
 
-static void view_shadow_side(struct session *s, uint32_t va, char access,
+static void view_shadow_side(struct simulated *s, uint32_t va, char access,
                              struct view_translation *out)
 {
     struct walk w = {.access = access_of(access)};
@@ -369,13 +404,12 @@ static void view_shadow_side(struct session *s, uint32_t va, char access,
     newest_change(s->vm, &out->change);
 }
 
-void session_translate(struct session *s, uint32_t va, char access, struct view_translation *out)
+static void translate(void *self, uint64_t address, char access, struct view_translation *out)
 {
+    struct simulated *s = self;
     struct walk w;
-    session_enter(s);
-    memset(out, 0, sizeof *out);
+    uint32_t va = (uint32_t)address;
     out->va = va;
-    out->access = access;
     look(s, va, access_of(access), &w);
     view_walk_of(&w, va, access, &out->guest);
     if (s->vm) {
@@ -383,12 +417,11 @@ void session_translate(struct session *s, uint32_t va, char access, struct view_
             view_map(s, w.pa, access, &out->map);
         view_shadow_side(s, va, access, out);
     }
-    session_leave(s);
 }
 
-static char data_access(const struct session *s, struct insn i, uint32_t *va)
+static char data_access(const struct simulated *s, struct insn i, uint64_t *va)
 {
-    *va = s->guest->hart.x[i.rs1] + (uint32_t)i.imm;
+    *va = (uint32_t)(s->guest->hart.x[i.rs1] + (uint32_t)i.imm);
     switch (isa_rows[i.op].format) {
     case FORMAT_L:
     case FORMAT_LR: return 'r';
@@ -400,12 +433,12 @@ static char data_access(const struct session *s, struct insn i, uint32_t *va)
 
 /* What the instruction at pc is about to touch: its operand if it is a load, store or atomic, else
  * itself. Directly after an exit for an address, that address. */
-void session_last_access(struct session *s, uint32_t *va, char *access)
+static void last_access(void *self, uint64_t *va, char *access)
 {
+    struct simulated *s = self;
     struct view_insn insn;
-    session_enter(s);
     const struct exit_record *r = s->vm ? &s->vm->log[s->vm->exits % EXIT_LOG] : NULL;
-    bool just_now = r && s->vm->exits && s->stop == STOPPED_EXIT;
+    bool just_now = r && s->vm->exits && session_last_stop(s->session) == STOPPED_EXIT;
     if (just_now && (r->reason == EXIT_SHADOW_FILL || r->reason == EXIT_PAGE_FAULT)) {
         *va = r->tval;
         *access = r->cause == CAUSE_STORE_PAGE ? 'w' : r->cause == CAUSE_LOAD_PAGE ? 'r' : 'x';
@@ -417,7 +450,6 @@ void session_last_access(struct session *s, uint32_t *va, char *access)
             *access = 'x';
         }
     }
-    session_leave(s);
 }
 
 /* ---- page tables as regions --------------------------------------------------------------- */
@@ -469,35 +501,28 @@ static void add_map(const struct gpa *gpa, struct view_table *out)
                        PTE_R | PTE_W | PTE_X);
 }
 
-void session_view_table(struct session *s, enum view_table_kind kind, struct view_table *out)
+static void view_table(void *self, enum view_table_kind kind, struct view_table *out)
 {
-    session_enter(s);
-    out->kind = kind;
-    out->present = false;
-    out->truncated = false;
-    out->count = 0;
-    out->root_pa = 0;
+    struct simulated *s = self;
     if (kind == VIEW_GUEST_TABLE) {
         struct tlb_context context = mmu_context(s->guest, ACCESS_READ);
         out->present = context.satp != 0;
         out->root_pa = SATP_PPN(context.satp) << PAGE_SHIFT;
         if (out->present)
-            add_table(s->guest, out->root_pa, out);
+            add_table(s->guest, (uint32_t)out->root_pa, out);
     } else if (s->vm && kind == VIEW_MAP) {
         out->present = true;
         add_map(&s->vm->gpa, out);
     } else if (s->vm && s->vm->shadow.current) {
         out->present = true;
         out->root_pa = s->vm->shadow.current->root;
-        add_table(s->computer, out->root_pa, out);
+        add_table(s->computer, (uint32_t)out->root_pa, out);
     }
-    session_leave(s);
 }
 
-void session_view_tlb(struct session *s, struct view_tlb *out)
+static void view_tlb(void *self, struct view_tlb *out)
 {
-    session_enter(s);
-    memset(out, 0, sizeof *out);
+    const struct simulated *s = self;
     const struct tlb *tlb = s->computer ? &s->computer->tlb : &s->guest->tlb;
     out->misses = tlb->misses;
     for (int i = 0; i < TLB_ENTRIES; i++) {
@@ -518,7 +543,6 @@ void session_view_tlb(struct session *s, struct view_tlb *out)
             };
         }
     }
-    session_leave(s);
 }
 
 /* ---- exits -------------------------------------------------------------------------------- */
@@ -526,9 +550,16 @@ void session_view_tlb(struct session *s, struct view_tlb *out)
 static void view_exit_of(const struct exit_record *r, struct view_exit *out)
 {
     *out = (struct view_exit){
-        .seq = r->seq, .instruction = r->instruction, .since = r->since, .pc = r->pc,
-        .insn = r->insn, .mode = r->mode, .reason = r->reason, .cause = r->cause,
-        .tval = r->tval, .cost = r->cost,
+        .seq = r->seq,
+        .instruction = r->instruction,
+        .since = r->since,
+        .pc = r->pc,
+        .insn = r->insn,
+        .mode = r->mode,
+        .reason = r->reason,
+        .cause = r->cause,
+        .tval = r->tval,
+        .cost = r->cost,
     };
     snprintf(out->reason_name, sizeof out->reason_name, "%s", exit_reason_name(r->reason));
     exit_describe(r, out->action, sizeof out->action);
@@ -546,9 +577,9 @@ static void view_trap_of(const struct view_exit *trap, struct view_exit *out)
              mode[trap->mode & 3]);
 }
 
-int session_exits(struct session *s, uint64_t after, struct view_exit *out, int max)
+static int exits(void *self, uint64_t after, struct view_exit *out, int max)
 {
-    session_enter(s);
+    const struct simulated *s = self;
     uint64_t total = s->vm ? s->vm->exits : s->trap_count;
     uint64_t oldest = total > EXIT_LOG ? total - EXIT_LOG + 1 : 1;
     uint64_t seq = after + 1 > oldest ? after + 1 : oldest;
@@ -560,9 +591,8 @@ int session_exits(struct session *s, uint64_t after, struct view_exit *out, int 
         else
             view_trap_of(&s->traps[(seq - 1) % TRAP_LOG], v);
         if (v->insn)
-            isa_disassemble(v->pc, v->insn, v->text, sizeof v->text);
+            isa_disassemble((uint32_t)v->pc, v->insn, v->text, sizeof v->text);
     }
-    session_leave(s);
     return count;
 }
 
@@ -578,10 +608,9 @@ static void add_count(struct view_exit_stats *out, const char *name, const char 
     c->cost = cost;
 }
 
-void session_exit_stats(struct session *s, struct view_exit_stats *out)
+static void exit_stats(void *self, struct view_exit_stats *out)
 {
-    session_enter(s);
-    memset(out, 0, sizeof *out);
+    const struct simulated *s = self;
     out->total = s->vm ? s->vm->exits : s->trap_count;
     out->instructions = s->guest->hart.executed;
     for (unsigned i = 0; s->vm && i < EXIT_REASONS; i++)
@@ -592,7 +621,6 @@ void session_exit_stats(struct session *s, struct view_exit_stats *out)
         add_count(out, isa_cause_name(cause), isa_cause_meaning(cause),
                   s->trap_kind[i / CAUSE_COUNT][i % CAUSE_COUNT], 0);
     }
-    session_leave(s);
 }
 
 /* ---- devices ------------------------------------------------------------------------------ */
@@ -616,34 +644,29 @@ static void view_device_of(const struct device *d, struct view_device *out)
     }
 }
 
-void session_view_devices(struct session *s, struct view_devices *out)
+static void view_devices(void *self, struct view_devices *out)
 {
-    session_enter(s);
-    memset(out, 0, sizeof *out);
+    const struct simulated *s = self;
     for (unsigned i = 0; i < s->guest->bus.count && out->count < VIEW_DEVICES; i++)
         view_device_of(s->guest->bus.device[i], &out->device[out->count++]);
-    session_leave(s);
 }
 
 /* ---- digests, symbols, signature ---------------------------------------------------------- */
 
-uint64_t session_digest(struct session *s)
+static uint64_t digest_guest(void *self)
 {
-    session_enter(s);
-    uint64_t digest = machine_digest(s->guest);
-    session_leave(s);
-    return digest;
+    const struct simulated *s = self;
+    return machine_digest(s->guest);
 }
 
-uint64_t session_digest_all(struct session *s)
+static uint64_t digest_all(void *self)
 {
+    const struct simulated *s = self;
     struct digest digest;
-    session_enter(s);
     digest_init(&digest);
     digest_u64(&digest, machine_digest(s->guest));
     if (s->vm)
         vm_digest(s->vm, &digest);
-    session_leave(s);
     return digest.value;
 }
 
@@ -682,29 +705,21 @@ static bool lookup_symbol(const struct symbols *symbols, const char *name, uint3
     return true;
 }
 
-int session_lookup(struct session *s, const char *name, uint32_t *address)
+static int lookup(void *self, const char *name, uint64_t *address)
 {
-    char *end;
-    errno = 0;
-    unsigned long long number = strtoull(name, &end, 0);
-    if (*name >= '0' && *name <= '9' && !*end) {
-        *address = (uint32_t)number;
-        return errno || number > UINT32_MAX ? -ENOENT : 0;
-    }
-    session_enter(s);
+    const struct simulated *s = self;
     const struct symbols *symbols = s->guest->symbols;
-    bool found = symbols &&
-                 (lookup_symbol(symbols, name, address) || lookup_line(symbols, name, address));
-    session_leave(s);
-    return found ? 0 : -ENOENT;
+    uint32_t found;
+    if (!symbols || (!lookup_symbol(symbols, name, &found) && !lookup_line(symbols, name, &found)))
+        return -ENOENT;
+    *address = found;
+    return 0;
 }
 
-bool session_symbol(struct session *s, uint32_t address, char *out, size_t size)
+static bool symbol(void *self, uint64_t address, char *out, size_t size)
 {
     bool start;
-    session_enter(s);
-    symbol_text(s, address, out, size, &start);
-    session_leave(s);
+    symbol_text(self, (uint32_t)address, out, size, &start);
     return out[0] != 0;
 }
 
@@ -720,9 +735,9 @@ static int write_words(const struct ram *ram, uint32_t from, uint32_t end, FILE 
     return 0;
 }
 
-int session_write_signature(struct session *s, const char *path)
+static int write_signature(void *self, const char *path)
 {
-    session_enter(s);
+    const struct simulated *s = self;
     const struct machine *m = s->guest;
     int error = m->signature_begin && m->signature_end > m->signature_begin ? 0 : -ENOENT;
     FILE *file = error ? NULL : fopen(path, "w");
@@ -733,6 +748,42 @@ int session_write_signature(struct session *s, const char *path)
         if (fclose(file) && !error)
             error = -EIO;
     }
-    session_leave(s);
     return error;
 }
+
+/* ---- the table ---------------------------------------------------------------------------- */
+
+const struct backend_ops backend_simulated = {
+    .address_max = UINT32_MAX,
+    .create = simulated_create,
+    .destroy = simulated_destroy,
+    .reset = simulated_reset,
+    .begin = simulated_begin,
+    .slice = simulated_slice,
+    .points = simulated_points,
+    .instructions = simulated_instructions,
+    .events_mask = simulated_events_mask,
+    .set_engine = simulated_set_engine,
+    .status = view_status,
+    .view_hart = view_hart,
+    .view_registers = view_registers,
+    .disassemble = disassemble,
+    .disassemble_pc = disassemble_pc,
+    .translate = translate,
+    .last_access = last_access,
+    .view_table = view_table,
+    .view_tlb = view_tlb,
+    .view_memory = view_memory,
+    .write_memory = write_memory,
+    .write_register = write_register,
+    .write_csr = write_csr,
+    .write_register64 = write_register64,
+    .exits = exits,
+    .exit_stats = exit_stats,
+    .view_devices = view_devices,
+    .digest = digest_guest,
+    .digest_all = digest_all,
+    .lookup = lookup,
+    .symbol = symbol,
+    .write_signature = write_signature,
+};

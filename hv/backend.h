@@ -1,0 +1,172 @@
+/*
+ * A backend: what runs a session's guest.
+ *
+ * A session (hv/session.h) is the same to its users whatever its guest runs on. What differs is
+ * behind this table of functions: the simulated computer with or without the monitor
+ * (hv/simulated.c), or the host's own processor through KVM (hv/kvm/backend.c). The session keeps
+ * the worker thread, the lock, the console queues, the list of breakpoints, the ring of events and
+ * the state (stopped, running, ended); the backend keeps the machine.
+ *
+ *      caller's thread                  session's worker
+ *      session_run()                    waits
+ *        begin(command)
+ *        wakes the worker          ->   slice(), slice(), slice() ...
+ *      session_translate()
+ *        kick(), waits for the lock ->  slice() returns false; the worker lets callers in
+ *        translate()
+ *        lets go of the lock       ->   slice() ... returns true: the stop is published
+ *
+ * Every function but kick() is called with the session's lock held, so that a backend needs no lock
+ * of its own against the session. Between two slices nothing of the guest runs: a backend with
+ * threads of its own parks them before slice() returns.
+ *
+ * A function that a backend does not have is NULL: the session then answers -ENOTSUP or an empty
+ * view. create, destroy, reset, begin, slice, points and status must be there.
+ */
+#ifndef VITRINE_HV_BACKEND_H
+#define VITRINE_HV_BACKEND_H
+
+#include "hv/session.h"
+
+/* What the guest has been told to do: filled in by session_step() and its sisters. */
+enum backend_goal {
+    GOAL_RUN,       /* until something stops it */
+    GOAL_STEP,      /* `count` instructions (of the current vCPU) */
+    GOAL_STEP_OVER, /* one, but through a call or a trap */
+    GOAL_STEP_EXIT, /* until a VM exit (bare: a trap) has been handled */
+    GOAL_RUN_TO,    /* to `va` */
+};
+
+struct backend_command {
+    enum backend_goal goal;
+    uint64_t count;
+    uint64_t va;
+};
+
+/* How a run ended. All zeros when slice() gets it. */
+struct backend_stop {
+    enum session_state state; /* SESSION_STOPPED or SESSION_ENDED */
+    enum session_stop stop;
+    char text[VIEW_TEXT];
+    int exit_code;          /* if STOPPED_POWEROFF */
+    uint64_t watch_address; /* if STOPPED_WATCHPOINT */
+    char watch_access;
+};
+
+struct event;
+
+struct backend_ops {
+    /* The highest guest address. What a person or a breakpoint names above it is refused by the
+     * session; in other arguments the backend ignores the bits above. 0: there are 64. */
+    uint64_t address_max;
+
+    /* ---- life ----------------------------------------------------------------------------- */
+
+    /* Checks the configuration (image or firmware is set; all else is the backend's to judge),
+     * makes the machine and loads the guest, which then stands before its first instruction. NULL
+     * and one line in `why` (SESSION_ERROR bytes) on failure. The configuration stays valid until
+     * destroy(). The guest may already write to its console. */
+    void *(*create)(const struct session_config *config, struct session *session, char *why);
+    void (*destroy)(void *self);
+    /* Back to the state after create(), but for the breakpoints. 0, or -errno with `why`. */
+    int (*reset)(void *self, char *why);
+
+    /* ---- running -------------------------------------------------------------------------- */
+
+    /* A run begins. 0 or -errno (-EINVAL: no such address). */
+    int (*begin)(void *self, const struct backend_command *command);
+    /* Runs the guest for a while: about a millisecond, or until session_wanted() if there is
+     * kick(). True: the run is over, and `stop` says why. False: the session lets waiting callers
+     * in and calls again. Whether a pause is wanted the session decides itself, after a slice that
+     * returned false. */
+    bool (*slice)(void *self, struct backend_stop *stop);
+    /* Somebody waits: slice() shall return soon. From any thread, without the lock, at any time
+     * between create() and destroy(); also when no slice is under way. NULL: slices are short
+     * enough. */
+    void (*kick)(void *self);
+    /* The breakpoints and watchpoints that hold from now on, also while the guest runs. 0; or
+     * -EINVAL, -ENOSPC, -ENOTSUP: the session then calls again with those that held before. They
+     * are copied. */
+    int (*points)(void *self, const struct session_break *points, int count);
+    /* Guest instructions executed since reset, for the measuring of speed. NULL: they are not
+     * counted. */
+    uint64_t (*instructions)(void *self);
+    /* Publish the events of these types with session_publish() from now on. */
+    void (*events_mask)(void *self, uint32_t mask);
+    int (*set_vcpu)(void *self, unsigned index);
+    int (*set_engine)(void *self, const char *name);
+
+    /* ---- questions: each is the function of hv/session.h of the same name ------------------ */
+
+    /* Views come zeroed (but for the regions of a table), and with what was asked (kind, va,
+     * access, address, length) filled in. Nothing here changes the guest, but for the functions
+     * that write. */
+
+    /* The machine's part: instructions, exits, under_monitor, isa, vcpus, vcpu, counted, exit_ns,
+     * engine, memory. */
+    void (*status)(void *self, struct view_status *out);
+    void (*view_hart)(void *self, enum view_hart_kind kind, struct view_hart *out);
+    void (*view_registers)(void *self, struct view_registers *out);
+    /* The session fills in `breakpoint`. */
+    int (*disassemble)(void *self, uint64_t va, struct view_insn *out, int count);
+    int (*disassemble_pc)(void *self, int before, struct view_insn *out, int count);
+    void (*translate)(void *self, uint64_t va, char access, struct view_translation *out);
+    /* NULL: the session says 'x' of the pc. */
+    void (*last_access)(void *self, uint64_t *va, char *access);
+    void (*view_table)(void *self, enum view_table_kind kind, struct view_table *out);
+    void (*view_tlb)(void *self, struct view_tlb *out);
+    /* `out` has address and length, which is at most sizeof data. */
+    void (*view_memory)(void *self, bool physical, struct view_memory *out);
+    void (*view_dirty)(void *self, struct view_dirty *out);
+    int (*write_memory)(void *self, bool physical, uint64_t address, const uint8_t *bytes,
+                        uint32_t length);
+    int (*write_register)(void *self, int number, uint32_t value);
+    int (*write_csr)(void *self, uint16_t number, uint32_t value);
+    int (*write_register64)(void *self, const char *name, uint64_t value);
+    int (*exits)(void *self, uint64_t after, struct view_exit *out, int max);
+    void (*exit_stats)(void *self, struct view_exit_stats *out);
+    void (*view_devices)(void *self, struct view_devices *out);
+    uint64_t (*digest)(void *self);
+    uint64_t (*digest_all)(void *self);
+    int (*lookup)(void *self, const char *name,
+                  uint64_t *address); /* no numbers: the session does */
+    bool (*symbol)(void *self, uint64_t address, char *out, size_t size);
+    int (*write_signature)(void *self, const char *path);
+
+    /* ---- snapshots: only called while the guest stands ------------------------------------- */
+
+    int (*snapshot)(void *self, const char *name, char *why);
+    int (*restore)(void *self, int id, char *why);
+    int (*snapshots)(void *self, struct view_snapshot *out, int max);
+    int (*snapshot_delete)(void *self, int id);
+};
+
+extern const struct backend_ops backend_simulated;
+extern const struct backend_ops backend_kvm; /* only with HAVE_KVM */
+
+/* ---- what a backend may ask of its session -------------------------------------------------- */
+
+/* With the lock held, that is in functions of the backend on the thread that called them, unless
+ * "from any thread" is said. */
+
+/* The guest has written to its console. From any thread, in create() and in slice(). */
+void session_console(struct session *session, const uint8_t *bytes, size_t count);
+/* The oldest byte that was typed and not delivered yet, without taking it; false: there is none. */
+bool session_input_peek(struct session *session, uint8_t *byte);
+/* That byte has been delivered, before this instruction. */
+void session_input_taken(struct session *session, uint64_t instruction);
+/* Nobody will type any more. What was typed before may not be delivered yet: session_input_peek().
+ */
+bool session_input_over(struct session *session);
+/* Lets callers in who wait for the lock; then sleeps until something is typed, a pause is wanted,
+ * the session ends, or `ns` are over. Only in slice(), with nothing of the guest running. The time
+ * does not count for the guest's speed. */
+void session_nap(struct session *session, uint64_t ns);
+/* Is there a reason to end the slice: a pause, the end, a caller who waits? From any thread. */
+bool session_wanted(struct session *session);
+/* Why the guest stood the last time; while it runs, the time before. */
+enum session_stop session_last_stop(struct session *session);
+/* Puts an event into the ring, if its type is wanted. From any thread. */
+void session_publish(struct session *session, const struct event *event);
+
+#endif

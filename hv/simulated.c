@@ -1,0 +1,516 @@
+/*
+ * The simulated backend: a guest on the simulated computer, bare or in a virtual machine. See
+ * backend.h for what a backend is.
+ *
+ * What ends a slice, and whether that ends the run, is decided in one place, after_slice(). Time is
+ * the guest's own here: nothing in this file but the pacing looks at the host's clock.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/simulated_priv.h"
+
+enum {
+    SLICE = 100000,          /* instructions: about half a millisecond of the interpreter */
+    SLICE_FAST = 1000000,    /* the same of the other engines */
+    SLICE_WATCHED = 8192,    /* while every instruction is an event: fits the ring */
+    SLICE_IDLE = 2000,       /* while a paced guest sleeps most of the time */
+    PACE_MAX_NS = 50000000,  /* longest nap of a paced guest: input and pause wake it anyway */
+    IDLE_MAX_NS = 100000000, /* and of one that waits for input */
+};
+
+/* ---- stopping ----------------------------------------------------------------------------- */
+
+static void say(struct backend_stop *stop, enum session_state state, enum session_stop why,
+                const char *text)
+{
+    stop->state = state;
+    stop->stop = why;
+    snprintf(stop->text, sizeof stop->text, "%s", text);
+}
+
+static void stop_at_watchpoint(const struct simulated *s, struct backend_stop *stop)
+{
+    const struct machine_break *watch = &s->guest->watch;
+    say(stop, SESSION_STOPPED, STOPPED_WATCHPOINT, "");
+    snprintf(stop->text, sizeof stop->text, "watchpoint: %s of 0x%08x",
+             watch->write ? "write" : "read", watch->address);
+    stop->watch_address = watch->address;
+    stop->watch_access = watch->write ? 'w' : watch->read ? 'r' : 'x';
+}
+
+static void stop_powered_off(const struct simulated *s, struct backend_stop *stop)
+{
+    stop->exit_code = s->guest->exit_code;
+    say(stop, SESSION_ENDED, STOPPED_POWEROFF, "");
+    snprintf(stop->text, sizeof stop->text, "the guest has switched itself off with exit code %d",
+             stop->exit_code);
+}
+
+/* ---- breakpoints into the machine --------------------------------------------------------- */
+
+static void load_points(struct simulated *s)
+{
+    struct machine_debug *d = &s->guest->debug;
+    d->count = 0;
+    for (int i = 0; i < s->point_count; i++) {
+        const struct session_break *p = &s->points[i];
+        d->point[d->count++] = (struct machine_break){
+            .address = (uint32_t)p->address,
+            .length = p->length ? p->length : 1,
+            .execute = p->kind & BREAK_EXECUTE,
+            .read = p->kind & BREAK_READ,
+            .write = p->kind & BREAK_WRITE,
+            .physical = p->physical,
+        };
+    }
+    if (s->goal.point)
+        d->point[d->count++] =
+            (struct machine_break){.address = s->goal.at, .length = 1, .execute = true};
+    assert(d->count <= MACHINE_BREAKS);
+    machine_debug_changed(s->guest);
+}
+
+/* Is the breakpoint that was hit the temporary one, and does it count here? */
+static bool goal_reached(const struct simulated *s)
+{
+    const struct goal *g = &s->goal;
+    const struct hart *h = &s->guest->hart;
+    if (!g->point || h->pc != g->at)
+        return false;
+    return !g->same_frame || (h->mode == g->mode && h->satp == g->satp && h->x[2] >= g->sp);
+}
+
+static bool is_user_point(const struct simulated *s)
+{
+    uint64_t pc = s->guest->hart.pc;
+    for (int i = 0; i < s->point_count; i++) {
+        const struct session_break *p = &s->points[i];
+        uint32_t length = p->length ? p->length : 1;
+        if (p->kind & BREAK_EXECUTE && (p->physical || pc - p->address < length))
+            return true;
+    }
+    return false;
+}
+
+/* True: the run is over. */
+static bool at_breakpoint(struct simulated *s, struct backend_stop *stop)
+{
+    if (goal_reached(s))
+        say(stop, SESSION_STOPPED, STOPPED_STEP, "reached");
+    else if (is_user_point(s))
+        say(stop, SESSION_STOPPED, STOPPED_BREAKPOINT, "breakpoint");
+    else { /* the temporary one, in another frame */
+        s->guest->debug.skip = s->guest->hart.executed;
+        return false;
+    }
+    return true;
+}
+
+int simulated_points(void *self, const struct session_break *points, int count)
+{
+    struct simulated *s = self;
+    memcpy(s->points, points, (size_t)count * sizeof *points);
+    s->point_count = count;
+    load_points(s);
+    return 0;
+}
+
+/* ---- one slice ---------------------------------------------------------------------------- */
+
+static void deliver_input(struct simulated *s)
+{
+    uint8_t byte;
+    while (session_input_peek(s->session, &byte) && machine_input(s->guest, &byte, 1))
+        session_input_taken(s->session, s->guest->hart.executed);
+}
+
+static uint64_t slice_budget(const struct simulated *s)
+{
+    uint64_t executed = s->guest->hart.executed;
+    uint64_t budget = s->goal.target - executed;
+    if (s->config->max_instructions && s->config->max_instructions - executed < budget)
+        budget = s->config->max_instructions - executed;
+    bool fast = (s->computer ? s->computer : s->guest)->engine != &engine_interp;
+    uint64_t slice = fast ? SLICE_FAST : SLICE;
+    if (s->events_mask & EVENTS_OF_EVERY_INSN)
+        slice = SLICE_WATCHED;
+    if (s->sleepy)
+        slice = SLICE_IDLE;
+    return budget < slice ? budget : slice;
+}
+
+/* The guest sleeps and no timer will wake it: wait for input, or stop if there can be none. */
+static bool at_idle(struct simulated *s, struct backend_stop *stop)
+{
+    const struct hart *h = &s->guest->hart;
+    uint64_t wait = clock_host_wait_ns(&h->clock);
+    bool stepping = s->goal.target != UINT64_MAX, over = session_input_over(s->session);
+    deliver_input(s);
+    if (h->mip & h->mie)
+        return false;
+    if (wait == UINT64_MAX && (over || stepping)) {
+        say(stop, SESSION_STOPPED, STOPPED_IDLE,
+            over ? "the guest sleeps, and nothing can wake it"
+                 : "the guest sleeps until input comes");
+        return true;
+    }
+    session_nap(s->session, wait < IDLE_MAX_NS ? wait : IDLE_MAX_NS);
+    return false;
+}
+
+static int load_guest(struct simulated *s, char *why)
+{
+    int error = s->vm ? vm_load(s->vm, s->config->image, why)
+                      : machine_load(s->guest, s->config->image, why);
+    s->trap_count = s->trap_last = 0;
+    memset(s->trap_kind, 0, sizeof s->trap_kind);
+    s->goal = (struct goal){.target = UINT64_MAX};
+    s->before_virtual = s->guest->hart;
+    if (s->computer)
+        s->before_real = s->computer->hart;
+    return error;
+}
+
+/* The guest has asked for a reset of its machine. */
+static bool guest_reset(struct simulated *s, struct backend_stop *stop)
+{
+    char why[MACHINE_ERROR];
+    uint64_t target = s->goal.target;
+    if (load_guest(s, why)) {
+        say(stop, SESSION_ENDED, STOPPED_STUCK, "the image cannot be loaded again");
+        return true;
+    }
+    s->goal.target = target;
+    return false;
+}
+
+static bool at_limit(const struct simulated *s, struct backend_stop *stop)
+{
+    uint64_t executed = s->guest->hart.executed;
+    if (executed >= s->goal.target)
+        say(stop, SESSION_STOPPED, STOPPED_STEP, "stepped");
+    else if (s->config->max_instructions && executed >= s->config->max_instructions)
+        say(stop, SESSION_STOPPED, STOPPED_LIMIT, "the instruction limit is reached");
+    else
+        return false;
+    return true;
+}
+
+/* What the machine has stopped for: does it end the run? */
+static bool take_reason(struct simulated *s, enum stop_reason reason, struct backend_stop *stop)
+{
+    switch (reason) {
+    case STOP_BREAKPOINT: return at_breakpoint(s, stop);
+    case STOP_IDLE: return at_idle(s, stop);
+    case STOP_RESET: return guest_reset(s, stop);
+    case STOP_WATCHPOINT: stop_at_watchpoint(s, stop); return true;
+    case STOP_POWEROFF: stop_powered_off(s, stop); return true;
+    case STOP_STUCK: say(stop, SESSION_ENDED, STOPPED_STUCK, s->guest->stuck); return true;
+    case STOP_TRAP:
+        say(stop, SESSION_ENDED, STOPPED_STUCK, "a trap that no monitor has taken");
+        return true;
+    case STOP_REQUEST:
+    case STOP_NONE: break;
+    }
+    return false;
+}
+
+static bool after_slice(struct simulated *s, enum stop_reason reason, struct backend_stop *stop)
+{
+    if (take_reason(s, reason, stop))
+        return true;
+    if (s->goal.exit && s->goal.exit_seen) {
+        say(stop, SESSION_STOPPED, STOPPED_EXIT, s->vm ? "VM exit handled" : "trap taken");
+        return true;
+    }
+    return at_limit(s, stop);
+}
+
+/* Idle time of a paced guest passes on the host, too. */
+static bool pace(struct simulated *s, uint64_t idle_before)
+{
+    uint8_t byte;
+    uint64_t idle = s->guest->hart.clock.idle - idle_before;
+    if (!s->config->paced || !idle)
+        return false;
+    uint64_t ns = idle / CLOCK_INSNS_PER_TICK * (1000000000u / TIMEBASE_HZ);
+    if (!session_input_peek(s->session, &byte))
+        session_nap(s->session, ns < PACE_MAX_NS ? ns : PACE_MAX_NS);
+    return true;
+}
+
+bool simulated_slice(void *self, struct backend_stop *stop)
+{
+    struct simulated *s = self;
+    deliver_input(s);
+    uint64_t idle = s->guest->hart.clock.idle;
+    enum stop_reason reason = machine_run(s->guest, slice_budget(s));
+    bool over = after_slice(s, reason, stop);
+    s->sleepy = !over && pace(s, idle);
+    return over;
+}
+
+uint64_t simulated_instructions(void *self)
+{
+    const struct simulated *s = self;
+    return s->guest->hart.executed;
+}
+
+/* ---- what happens while it runs ----------------------------------------------------------- */
+
+static void console_out(void *context, const uint8_t *bytes, size_t count)
+{
+    struct simulated *s = context;
+    session_console(s->session, bytes, count);
+}
+
+/* A bare session's "exits" are the traps that its hart takes. */
+static void log_trap(struct simulated *s, const struct event *e)
+{
+    const struct hart *h = &s->guest->hart;
+    bool called_firmware = s->guest->firmware && e->a == CAUSE_ECALL_S;
+    uint32_t pc = called_firmware ? h->pc : e->d == MODE_M ? h->mepc : h->sepc;
+    struct view_exit *v = &s->traps[s->trap_count % TRAP_LOG];
+    *v = (struct view_exit){
+        .seq = ++s->trap_count,
+        .instruction = h->executed,
+        .since = h->executed - s->trap_last,
+        .pc = pc,
+        .insn = s->guest->insn,
+        .mode = (uint8_t)e->c,
+        .reason = (uint8_t)(e->a & 31),
+        .cause = e->a,
+        .tval = e->b,
+    };
+    s->trap_last = h->executed;
+    s->trap_kind[e->a >> 31][e->a & (CAUSE_COUNT - 1)]++;
+}
+
+static void see_exit(void *context, const struct event *e)
+{
+    struct simulated *s = context;
+    if (e->type == EVENT_TRAP)
+        log_trap(s, e);
+    s->goal.exit_seen = true;
+    if (s->goal.exit)
+        machine_stop(s->guest, STOP_REQUEST);
+}
+
+static void see_event(void *context, const struct event *e)
+{
+    struct simulated *s = context;
+    session_publish(s->session, e);
+}
+
+static void observe(struct simulated *s, struct machine *m)
+{
+    events_observe(&m->events, s->events_mask, see_event, s);
+    machine_debug_changed(m);
+}
+
+void simulated_events_mask(void *self, uint32_t mask)
+{
+    struct simulated *s = self;
+    s->events_mask = mask;
+    observe(s, s->guest);
+    if (s->computer)
+        observe(s, s->computer);
+}
+
+int simulated_set_engine(void *self, const char *name)
+{
+    struct simulated *s = self;
+    const struct engine *engine = engine_find(name);
+    if (!engine)
+        return -ENOENT;
+    machine_set_engine(s->computer ? s->computer : s->guest, engine);
+    return 0;
+}
+
+/* ---- creating ----------------------------------------------------------------------------- */
+
+static int check_config(const struct session_config *c, char *why)
+{
+    if (c->memory < SUPERPAGE_SIZE || c->memory > 1u << 30 || c->memory % SUPERPAGE_SIZE)
+        snprintf(why, SESSION_ERROR,
+                 "memory of %llu bytes: it must be a multiple of 4 MiB from 4 MiB to 1 GiB",
+                 (unsigned long long)c->memory);
+    else if (!engine_find(c->engine))
+        snprintf(why, SESSION_ERROR, "there is no engine '%s'", c->engine);
+    else
+        return 0;
+    return -EINVAL;
+}
+
+static struct machine_config guest_config(struct simulated *s)
+{
+    const struct session_config *c = s->config;
+    struct machine_config config;
+    machine_config_init(&config);
+    config.memory = (uint32_t)c->memory;
+    config.misaligned_trap = c->misaligned_trap;
+    config.ad_trap = c->ad_trap;
+    config.host_clock = c->host_clock;
+    config.engine = engine_find(c->engine);
+    config.disk = c->disk;
+    config.disk_readonly = c->disk_readonly;
+    config.kernel_args = c->kernel_args;
+    config.console = console_out;
+    config.console_context = s;
+    return config;
+}
+
+/* The computer below the monitor: no devices of its own, memory for the guest and the monitor. */
+static struct machine *new_computer(struct simulated *s, char *why)
+{
+    struct machine_config config;
+    machine_config_init(&config);
+    config.memory = vmm_memory_for((uint32_t)s->config->memory);
+    config.misaligned_trap = s->config->misaligned_trap;
+    config.engine = engine_find(s->config->engine);
+    config.no_devices = true;
+    return machine_new(&config, why);
+}
+
+static int build(struct simulated *s, char *why)
+{
+    struct machine_config config = guest_config(s);
+    if (s->config->under == SESSION_BARE) {
+        s->guest = machine_new(&config, why);
+        return s->guest ? 0 : -EINVAL;
+    }
+    s->computer = new_computer(s, why);
+    if (!s->computer)
+        return -ENOMEM;
+    if (vmm_init(&s->vmm, s->computer)) {
+        snprintf(why, SESSION_ERROR, "the host has no memory left");
+        return -ENOMEM;
+    }
+    s->vm = vm_new(&s->vmm, &config, why);
+    s->guest = s->vm ? s->vm->machine : NULL;
+    return s->vm ? 0 : -EINVAL;
+}
+
+static bool allocate(struct simulated *s)
+{
+    bool bare = s->config->under == SESSION_BARE;
+    s->traps = bare ? calloc(TRAP_LOG, sizeof *s->traps) : NULL;
+    return s->traps || !bare;
+}
+
+void *simulated_create(const struct session_config *config, struct session *session, char *why)
+{
+    if (check_config(config, why))
+        return NULL;
+    struct simulated *s = calloc(1, sizeof *s);
+    snprintf(why, SESSION_ERROR, "the host has no memory left");
+    if (!s)
+        return NULL;
+    s->config = config;
+    s->session = session;
+    if (!allocate(s) || build(s, why) || load_guest(s, why)) {
+        simulated_destroy(s);
+        return NULL;
+    }
+    uint32_t seen = s->vm ? EVENT_BIT(EVENT_EXIT) : EVENT_BIT(EVENT_TRAP);
+    events_observe(&s->guest->events, seen, see_exit, s);
+    return s;
+}
+
+void simulated_destroy(void *self)
+{
+    struct simulated *s = self;
+    if (s->computer)
+        vmm_free(&s->vmm);
+    machine_free(s->computer ? s->computer : s->guest);
+    free(s->traps);
+    free(s);
+}
+
+int simulated_reset(void *self, char *why)
+{
+    struct simulated *s = self;
+    int error = load_guest(s, why);
+    load_points(s);
+    return error;
+}
+
+/* ---- control ------------------------------------------------------------------------------ */
+
+static struct goal step_goal(const struct simulated *s, uint64_t count)
+{
+    uint64_t executed = s->guest->hart.executed;
+    uint64_t target = count < UINT64_MAX - executed ? executed + count : UINT64_MAX - 1;
+    return (struct goal){.target = target};
+}
+
+/* The word at pc, or 0. */
+static uint32_t current_word(struct simulated *s)
+{
+    struct machine *m = s->guest;
+    struct walk w = {.context = mmu_context(m, ACCESS_FETCH), .look_only = true};
+    uint32_t word = 0;
+    if (mmu_walk(m, m->hart.pc, &w))
+        ram_read(&m->ram, w.pa, &word, sizeof word);
+    return word;
+}
+
+/* Does this instruction go to the next one in the end, though perhaps by a call or a trap? */
+static bool comes_back(uint32_t word)
+{
+    struct insn i = isa_decode(word);
+    switch (isa_rows[i.op].format) {
+    case FORMAT_B: return false;
+    case FORMAT_J:
+    case FORMAT_JR: return i.rd != 0;
+    default: return i.op != OP_sret && i.op != OP_mret && i.op != OP_ILLEGAL;
+    }
+}
+
+static struct goal step_over_goal(struct simulated *s)
+{
+    const struct hart *h = &s->guest->hart;
+    if (!comes_back(current_word(s)))
+        return step_goal(s, 1);
+    return (struct goal){.target = UINT64_MAX,
+                         .point = true,
+                         .same_frame = true,
+                         .at = h->pc + 4,
+                         .satp = h->satp,
+                         .sp = h->x[2],
+                         .mode = h->mode};
+}
+
+static struct goal goal_of(struct simulated *s, const struct backend_command *command)
+{
+    struct goal goal = {.target = UINT64_MAX};
+    switch (command->goal) {
+    case GOAL_RUN: break;
+    case GOAL_STEP: return step_goal(s, command->count);
+    case GOAL_STEP_OVER: return step_over_goal(s);
+    case GOAL_STEP_EXIT: goal.exit = true; break;
+    case GOAL_RUN_TO:
+        goal.point = true;
+        goal.at = (uint32_t)command->va;
+        break;
+    }
+    return goal;
+}
+
+int simulated_begin(void *self, const struct backend_command *command)
+{
+    struct simulated *s = self;
+    bool had_point = s->goal.point;
+    s->goal = goal_of(s, command);
+    s->before_virtual = s->guest->hart;
+    if (s->computer)
+        s->before_real = s->computer->hart;
+    if (s->goal.point || had_point)
+        load_points(s);
+    s->guest->debug.skip = s->guest->hart.executed;
+    return 0;
+}
