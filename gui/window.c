@@ -21,12 +21,22 @@ G_DEFINE_FINAL_TYPE(VitrineWindow, vitrine_window, GTK_TYPE_APPLICATION_WINDOW)
 
 /* ---- the status line ---------------------------------------------------------------------- */
 
+/* Did the guest stop because it cannot go on? */
+static gboolean is_stuck(const struct view_status *s)
+{
+    return s->state != SESSION_RUNNING &&
+           (s->stop == STOPPED_STUCK || s->stop == STOPPED_SHUTDOWN ||
+            s->stop == STOPPED_INTERNAL || s->stop == STOPPED_FAIL_ENTRY);
+}
+
 static const char *state_name(const struct view_status *s)
 {
     if (s->state == SESSION_RUNNING)
         return "Running";
+    if (is_stuck(s))
+        return "Stuck";
     if (s->state == SESSION_ENDED)
-        return s->stop == STOPPED_STUCK ? "Stuck" : "Ended";
+        return "Ended";
     return s->stop == STOPPED_RESET ? "Ready" : "Stopped";
 }
 
@@ -74,8 +84,7 @@ static void show_status(VitrineWindow *w, const struct view_status *s)
 {
     static const char *const classes[] = {"stopped", "running", "ended", NULL};
     char text[192], instructions[40], exits[40], mips[32] = "";
-    const char *class =
-        s->stop == STOPPED_STUCK && s->state == SESSION_ENDED ? "stuck" : classes[s->state];
+    const char *class = is_stuck(s) ? "stuck" : classes[s->state];
     state_text(w, s, text, sizeof text);
     grouped(s->instructions, instructions, sizeof instructions);
     grouped(s->exits, exits, sizeof exits);

@@ -20,7 +20,15 @@
 #include "cpu/isa.h"
 #include "hv/gdb_priv.h"
 
-enum { REG_PC = 32, REG_CSR = 65, REG_PRIV = REG_CSR + 4096, SIGNAL_INT = 2, SIGNAL_TRAP = 5 };
+enum {
+    REG_PC = 32,
+    REG_CSR = 65,
+    REG_PRIV = REG_CSR + 4096,
+    SIGNAL_INT = 2,
+    SIGNAL_ILL = 4,
+    SIGNAL_TRAP = 5,
+    SIGNAL_SEGV = 11
+};
 
 /* ---- replies ------------------------------------------------------------------------------ */
 
@@ -123,6 +131,27 @@ static void reply_watch(struct gdb *gdb, const struct view_status *status)
     reply_add(gdb, "T%02x%s:%" PRIx64 ";", SIGNAL_TRAP, kind, status->watch_address);
 }
 
+/* The signal that would have stopped a process so. */
+static unsigned signal_of(enum session_stop stop)
+{
+    switch (stop) {
+    case STOPPED_PAUSE:
+    case STOPPED_IDLE:
+    case STOPPED_LIMIT: return SIGNAL_INT;
+    case STOPPED_SHUTDOWN: return SIGNAL_SEGV;
+    case STOPPED_INTERNAL:
+    case STOPPED_FAIL_ENTRY: return SIGNAL_ILL;
+    default: return SIGNAL_TRAP;
+    }
+}
+
+/* Such a stop gdb would not explain: it gets our words. */
+static bool wants_words(enum session_stop stop)
+{
+    return stop == STOPPED_IDLE || stop == STOPPED_LIMIT || stop == STOPPED_STUCK ||
+           stop == STOPPED_SHUTDOWN || stop == STOPPED_INTERNAL || stop == STOPPED_FAIL_ENTRY;
+}
+
 static void reply_stop(struct gdb *gdb)
 {
     struct view_status status;
@@ -133,11 +162,8 @@ static void reply_stop(struct gdb *gdb)
         reply_add(gdb, "X09");
     else if (status.stop == STOPPED_WATCHPOINT)
         reply_watch(gdb, &status);
-    else if (status.stop == STOPPED_PAUSE || status.stop == STOPPED_IDLE ||
-             status.stop == STOPPED_LIMIT)
-        reply_add(gdb, "T%02x", SIGNAL_INT);
     else
-        reply_add(gdb, "T%02x", SIGNAL_TRAP);
+        reply_add(gdb, "T%02x", signal_of(status.stop));
 }
 
 /* Shows a line in gdb's console. */
@@ -158,7 +184,7 @@ void gdb_report_stop(struct gdb *gdb)
     if (!gdb->resumed || status.state == SESSION_RUNNING || status.stops == gdb->stops)
         return;
     gdb->resumed = false;
-    if (status.stop == STOPPED_IDLE || status.stop == STOPPED_LIMIT || status.stop == STOPPED_STUCK)
+    if (wants_words(status.stop))
         send_message(gdb, status.text);
     gdb->reply_count = 0;
     reply_stop(gdb);

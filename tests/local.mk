@@ -79,6 +79,9 @@ if KVM
 %C%_unit_tests += %D%/test-kvm-walk
 %C%_test_kvm_walk_SOURCES = %D%/test-kvm-walk.c %D%/kvm-probe.c %D%/kvm-probe.h %D%/tap.h
 %C%_test_kvm_walk_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-kvm-inspect
+%C%_test_kvm_inspect_SOURCES = %D%/test-kvm-inspect.c %D%/kvm-probe.c %D%/kvm-probe.h %D%/tap.h
+%C%_test_kvm_inspect_LDADD = hv/libhv.a $(%C%_unit_libs)
 endif
 check_PROGRAMS += $(%C%_unit_tests)
 TESTS += $(%C%_unit_tests)

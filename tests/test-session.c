@@ -455,6 +455,103 @@ START_TEST(test_events)
 }
 END_TEST
 
+/* ---- what every kind of guest answers ----------------------------------------------------- */
+
+static const struct view_register *find_register(const struct view_registers *list,
+                                                 const char *name)
+{
+    for (unsigned i = 0; i < list->count; i++)
+        if (!strcmp(list->reg[i].name, name))
+            return &list->reg[i];
+    ck_abort_msg("no register %s", name);
+}
+
+/* The list says what the hart says, and what is written by name is there. */
+START_TEST(test_registers_by_name)
+{
+    static struct view_registers list;
+    static struct view_hart hart;
+    struct session *s = start(_i);
+    step(s, 3);
+    ck_assert_int_eq(session_write_register64(s, "s0", 0x12345678), 0);
+    ck_assert_int_eq(session_write_register64(s, "x6", 7), 0);
+    ck_assert_int_eq(session_write_register64(s, "sscratch", 9), 0);
+    ck_assert_int_eq(session_write_register64(s, "s0", 1ull << 32), -EINVAL);
+    ck_assert_int_eq(session_write_register64(s, "rax", 0), -ENOENT);
+    session_view_registers(s, &list);
+    session_view_hart(s, _i ? VIEW_VIRTUAL : VIEW_REAL, &hart);
+    ck_assert_uint_eq(list.count, 33 + hart.csr_count);
+    for (unsigned i = 0; i < 32; i++) {
+        ck_assert_uint_eq(list.reg[i].value, hart.x[i]);
+        ck_assert_int_eq(list.reg[i].changed, hart.x_changed >> i & 1);
+    }
+    ck_assert_uint_eq(find_register(&list, "pc")->value, hart.pc);
+    ck_assert_uint_eq(find_register(&list, "s0")->value, 0x12345678);
+    ck_assert_uint_eq(find_register(&list, "t1")->value, 7);
+    ck_assert_uint_eq(find_register(&list, "sscratch")->value, 9);
+    ck_assert_str_eq(find_register(&list, "sscratch")->group, "csr");
+    finish(s);
+}
+END_TEST
+
+START_TEST(test_instructions_have_bytes)
+{
+    struct session *s = start(_i);
+    struct view_insn insn[2];
+    ck_assert_int_eq(session_disassemble(s, BASE + 4 * LOOP, insn, 2), 2);
+    for (int i = 0; i < 2; i++) {
+        uint32_t word;
+        memcpy(&word, insn[i].bytes, sizeof word);
+        ck_assert_uint_eq(insn[i].length, 4);
+        ck_assert_uint_eq(word, insn[i].word);
+        ck_assert(insn[i].readable && insn[i].bytes[4] == 0);
+    }
+    finish(s);
+}
+END_TEST
+
+/* An RV32 guest ends at 4 GiB, whatever the interface could say. */
+START_TEST(test_large_addresses)
+{
+    struct session *s = start(_i);
+    uint64_t address;
+    struct session_break far = {.kind = BREAK_EXECUTE, .address = 1ull << 32 | BASE};
+    ck_assert_int_eq(session_break_add(s, &far), -EINVAL);
+    ck_assert_int_eq(session_run_to(s, 1ull << 32 | BASE), -EINVAL);
+    ck_assert_int_eq(session_lookup(s, "0x100000000", &address), -ENOENT);
+    ck_assert_int_eq(session_lookup(s, "0xffffffff", &address), 0);
+    ck_assert_uint_eq(address, UINT32_MAX);
+    step(s, 1);
+    finish(s);
+}
+END_TEST
+
+/* One hart, no snapshots, no log of pages written: all said, and nothing hurt. */
+START_TEST(test_what_there_is_not)
+{
+    static struct view_dirty dirty;
+    struct view_snapshot snapshot;
+    char why[SESSION_ERROR] = "";
+    struct session *s = start(_i);
+    struct view_status status = status_of(s);
+    ck_assert_int_eq(status.isa, ISA_RV32);
+    ck_assert_uint_eq(status.vcpus, 1);
+    ck_assert_uint_eq(status.vcpu, 0);
+    ck_assert(status.counted);
+    ck_assert_int_eq(session_set_vcpu(s, 0), 0);
+    ck_assert_int_eq(session_set_vcpu(s, 1), -EINVAL);
+    dirty.present = true;
+    session_view_dirty(s, &dirty);
+    ck_assert(!dirty.present);
+    ck_assert_int_eq(session_snapshot(s, "now", why), -ENOTSUP);
+    ck_assert(why[0] != 0);
+    ck_assert_int_eq(session_restore(s, 1, why), -ENOTSUP);
+    ck_assert_int_eq(session_snapshots(s, &snapshot, 1), -ENOTSUP);
+    ck_assert_int_eq(session_snapshot_delete(s, 1), -ENOTSUP);
+    finish(s);
+}
+END_TEST
+
 START_TEST(test_bad_configurations)
 {
     char why[SESSION_ERROR];
@@ -492,6 +589,10 @@ int main(void)
     tcase_add_loop_test(tc, test_output_and_sleep, 0, 2);
     tcase_add_loop_test(tc, test_questions_while_running, 0, 2);
     tcase_add_loop_test(tc, test_events, 0, 2);
+    tcase_add_loop_test(tc, test_registers_by_name, 0, 2);
+    tcase_add_loop_test(tc, test_instructions_have_bytes, 0, 2);
+    tcase_add_loop_test(tc, test_large_addresses, 0, 2);
+    tcase_add_loop_test(tc, test_what_there_is_not, 0, 2);
     tcase_add_test(tc, test_bad_configurations);
     suite_add_tcase(suite, tc);
     return tap_run(suite);

@@ -4,11 +4,18 @@ hv_libhv_a_SOURCES += \
 	%D%/complete.c \
 	%D%/confine.c %D%/confine.h \
 	%D%/cpuid.c \
+	%D%/disasm.c %D%/disasm.h \
 	%D%/exits.c \
+	%D%/explain.c %D%/explain.h \
+	%D%/explain_priv.h \
 	%D%/host.c %D%/host.h \
+	%D%/kvm-exit.def \
 	%D%/layers.c %D%/layers.h \
 	%D%/memory.c %D%/memory.h \
+	%D%/registers.c %D%/registers.def %D%/registers.h \
+	%D%/sensitive.def \
 	%D%/state.c %D%/state.h \
+	%D%/triple-fault.c \
 	%D%/vcpu.c \
 	%D%/vm.c %D%/vm.h \
 	%D%/walk.c %D%/walk.h
