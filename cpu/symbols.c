@@ -9,16 +9,17 @@
 
 #include <elfutils/libdw.h>
 #include <gelf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct symbol {
-    uint32_t address, size;
+    uint64_t address, size;
     const char *name;
 };
 
 struct line {
-    uint32_t address;
+    uint64_t address;
     uint32_t file; /* index into files; NO_FILE: the end of a sequence */
     int number;
 };
@@ -83,7 +84,7 @@ static void add_symbol(struct symbols *s, const GElf_Sym *sym, const char *name)
     char *copy = strndup(name, MAX_NAME);
     if (copy)
         s->symbol[s->count++] =
-            (struct symbol){(uint32_t)sym->st_value, (uint32_t)sym->st_size, copy};
+            (struct symbol){sym->st_value, sym->st_size, copy};
 }
 
 static void read_symbol_table(struct symbols *s, Elf *elf)
@@ -92,10 +93,10 @@ static void read_symbol_table(struct symbols *s, Elf *elf)
     while ((section = elf_nextscn(elf, section))) {
         GElf_Shdr header;
         if (!gelf_getshdr(section, &header) || header.sh_type != SHT_SYMTAB ||
-            header.sh_entsize != sizeof(Elf32_Sym))
+            header.sh_entsize != gelf_fsize(elf, ELF_T_SYM, 1, EV_CURRENT))
             continue;
         Elf_Data *data = elf_getdata(section, NULL);
-        size_t count = data && data->d_buf ? data->d_size / sizeof(Elf32_Sym) : 0;
+        size_t count = data && data->d_buf ? data->d_size / header.sh_entsize : 0;
         for (size_t i = 0; i < count && i < MAX_SYMBOLS; i++) {
             GElf_Sym sym;
             if (!gelf_getsym(data, (int)i, &sym))
@@ -156,7 +157,7 @@ static bool add_line(struct reading *r, Dwarf_Line *row)
     Dwarf_Addr address;
     int number = 0;
     bool end = false;
-    if (dwarf_lineaddr(row, &address) || address > UINT32_MAX)
+    if (dwarf_lineaddr(row, &address))
         return true;
     if (!room_for_one((void **)&s->line, s->lines, MAX_LINES, sizeof *s->line))
         return false;
@@ -164,7 +165,7 @@ static bool add_line(struct reading *r, Dwarf_Line *row)
     dwarf_lineendsequence(row, &end);
     const char *name = end ? NULL : dwarf_linesrc(row, NULL, NULL);
     s->line[s->lines++] = (struct line){
-        (uint32_t)address, name ? file_index(r, name) : NO_FILE, number};
+        address, name ? file_index(r, name) : NO_FILE, number};
     return true;
 }
 
@@ -254,7 +255,7 @@ struct symbols *symbols_read(Elf *elf, bool lines)
 
 /* ---- asking ------------------------------------------------------------------------------- */
 
-bool symbols_find(const struct symbols *s, const char *name, uint32_t *address)
+bool symbols_find(const struct symbols *s, const char *name, uint64_t *address)
 {
     for (unsigned i = 0; i < s->count; i++) {
         if (!strcmp(s->symbol[i].name, name)) {
@@ -265,7 +266,7 @@ bool symbols_find(const struct symbols *s, const char *name, uint32_t *address)
     return false;
 }
 
-const char *symbols_at(const struct symbols *s, uint32_t address, uint32_t *offset)
+const char *symbols_at(const struct symbols *s, uint64_t address, uint64_t *offset)
 {
     unsigned low = 0, high = s->count; /* the last symbol at or before address is in low - 1 */
     while (low < high) {
@@ -288,7 +289,7 @@ const char *symbols_at(const struct symbols *s, uint32_t address, uint32_t *offs
     return inside || *offset == 0 ? found->name : NULL;
 }
 
-bool symbols_line(const struct symbols *s, uint32_t address, const char **file, int *line)
+bool symbols_line(const struct symbols *s, uint64_t address, const char **file, int *line)
 {
     unsigned low = 0, high = s->lines;
     while (low < high) {
@@ -313,7 +314,7 @@ static bool is_file(const char *path, const char *wanted)
     return tail == length || path[length - tail - 1] == '/';
 }
 
-bool symbols_line_address(const struct symbols *s, const char *file, int line, uint32_t *address)
+bool symbols_line_address(const struct symbols *s, const char *file, int line, uint64_t *address)
 {
     for (unsigned i = 0; i < s->lines; i++) {
         const struct line *l = &s->line[i];
@@ -325,11 +326,66 @@ bool symbols_line_address(const struct symbols *s, const char *file, int line, u
     return false;
 }
 
-const char *symbols_nth(const struct symbols *s, unsigned n, uint32_t *address, uint32_t *size)
+const char *symbols_nth(const struct symbols *s, unsigned n, uint64_t *address, uint64_t *size)
 {
     if (n >= s->count)
         return NULL;
     *address = s->symbol[n].address;
     *size = s->symbol[n].size;
     return s->symbol[n].name;
+}
+
+/* ---- as people write and read them -------------------------------------------------------- */
+
+/* "file.c:42" */
+static bool lookup_line(const struct symbols *symbols, const char *name, uint64_t *address)
+{
+    char file[256];
+    const char *colon = strrchr(name, ':');
+    if (!colon || colon == name || (size_t)(colon - name) >= sizeof file)
+        return false;
+    memcpy(file, name, (size_t)(colon - name));
+    file[colon - name] = 0;
+    char *end;
+    long line = strtol(colon + 1, &end, 10);
+    return end != colon + 1 && !*end && line > 0 &&
+           symbols_line_address(symbols, file, (int)line, address);
+}
+
+/* "symbol" or "symbol+8" */
+static bool lookup_symbol(const struct symbols *symbols, const char *name, uint64_t *address)
+{
+    char symbol[256];
+    const char *plus = strchr(name, '+');
+    size_t length = plus ? (size_t)(plus - name) : strlen(name);
+    if (length == 0 || length >= sizeof symbol)
+        return false;
+    memcpy(symbol, name, length);
+    symbol[length] = 0;
+    char *end = NULL;
+    unsigned long offset = plus ? strtoul(plus + 1, &end, 0) : 0;
+    if (plus && (end == plus + 1 || *end))
+        return false;
+    if (!symbols_find(symbols, symbol, address))
+        return false;
+    *address += offset;
+    return true;
+}
+
+bool symbols_lookup(const struct symbols *s, const char *text, uint64_t *address)
+{
+    return lookup_symbol(s, text, address) || lookup_line(s, text, address);
+}
+
+void symbols_text(const struct symbols *s, uint64_t address, char *out, size_t size, bool *start)
+{
+    uint64_t offset = 0;
+    const char *name = s ? symbols_at(s, address, &offset) : NULL;
+    *start = name && offset == 0;
+    if (!name)
+        snprintf(out, size, "%s", "");
+    else if (offset)
+        snprintf(out, size, "%s+0x%llx", name, (unsigned long long)offset);
+    else
+        snprintf(out, size, "%s", name);
 }

@@ -23,7 +23,7 @@ static void fill_insn(struct view_insn *insn, const struct image *image, struct 
                       uint32_t pa)
 {
     const char *file;
-    uint32_t offset = 0;
+    uint64_t offset = 0;
     const char *symbol = image->symbols ? symbols_at(image->symbols, pa, &offset) : NULL;
     *insn = (struct view_insn){.va = pa, .length = 4};
     insn->readable = ram_read(ram, pa, &insn->word, sizeof insn->word);
@@ -64,17 +64,18 @@ static void show_range(const struct image *image, struct ram *ram, uint32_t from
 static bool find_symbol(const struct image *image, const char *name, uint32_t *from, uint32_t *to)
 {
     const char *at;
-    uint32_t address, size;
-    if (!image->symbols || !symbols_find(image->symbols, name, from))
+    uint64_t address, size, first;
+    if (!image->symbols || !symbols_find(image->symbols, name, &first))
         return false;
+    *from = (uint32_t)first;
     *to = image->high;
     for (unsigned n = 0; (at = symbols_nth(image->symbols, n, &address, &size)); n++) {
         if (address == *from && size && !strcmp(at, name)) {
-            *to = address + size;
+            *to = (uint32_t)(address + size);
             return true;
         }
         if (address > *from && address < *to)
-            *to = address;
+            *to = (uint32_t)address;
     }
     return true;
 }
