@@ -66,6 +66,16 @@ if HAVE_CHECK
 %C%_test_vm_SOURCES = %D%/test-vm.c %D%/lockstep.c %D%/lockstep.h \
 	$(%C%_random_programs)
 %C%_test_vm_LDADD = hv/libhv.a $(%C%_unit_libs)
+# What stands before an x86 guest's first instruction.
+if KVM
+%C%_unit_tests += %D%/test-kvm-boot
+%C%_test_kvm_boot_SOURCES = %D%/test-kvm-boot.c %D%/tap.h %D%/x86-sample.c %D%/x86-sample.h
+%C%_test_kvm_boot_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-kvm-start
+%C%_test_kvm_start_SOURCES = %D%/test-kvm-start.c %D%/tap.h %D%/kvm-harness.c %D%/kvm-harness.h \
+	%D%/x86-sample.c %D%/x86-sample.h
+%C%_test_kvm_start_LDADD = hv/libhv.a $(%C%_unit_libs)
+endif
 check_PROGRAMS += $(%C%_unit_tests)
 TESTS += $(%C%_unit_tests)
 endif

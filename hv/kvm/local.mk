@@ -2,4 +2,15 @@
 if KVM
 hv_libhv_a_SOURCES += \
 	%D%/memory.c %D%/memory.h
+hv_libhv_a_SOURCES += \
+	%D%/boot.c %D%/boot.h %D%/boot_priv.h \
+	%D%/boot-elf.c \
+	%D%/boot-firmware.c \
+	%D%/boot-flat.c \
+	%D%/boot-linux.c \
+	%D%/boot-map.c \
+	%D%/boot-multiboot.c \
+	%D%/boot-multiboot2.c \
+	%D%/boot-pvh.c \
+	%D%/boot-state.c
 endif
