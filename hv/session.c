@@ -22,7 +22,11 @@
 static const struct backend_ops *const BACKENDS[] = {
     [SESSION_BARE] = &backend_simulated,
     [SESSION_HV] = &backend_simulated,
+#ifdef HAVE_KVM
+    [SESSION_KVM] = &backend_kvm,
+#else
     [SESSION_KVM] = NULL,
+#endif
 };
 
 /* ---- the lock ----------------------------------------------------------------------------- */

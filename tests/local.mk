@@ -82,6 +82,14 @@ if KVM
 %C%_unit_tests += %D%/test-kvm-inspect
 %C%_test_kvm_inspect_SOURCES = %D%/test-kvm-inspect.c %D%/kvm-probe.c %D%/kvm-probe.h %D%/tap.h
 %C%_test_kvm_inspect_LDADD = hv/libhv.a $(%C%_unit_libs)
+# What stands before an x86 guest's first instruction.
+%C%_unit_tests += %D%/test-kvm-boot
+%C%_test_kvm_boot_SOURCES = %D%/test-kvm-boot.c %D%/tap.h %D%/x86-sample.c %D%/x86-sample.h
+%C%_test_kvm_boot_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-kvm-start
+%C%_test_kvm_start_SOURCES = %D%/test-kvm-start.c %D%/tap.h %D%/kvm-harness.c %D%/kvm-harness.h \
+	%D%/x86-sample.c %D%/x86-sample.h
+%C%_test_kvm_start_LDADD = hv/libhv.a $(%C%_unit_libs)
 endif
 check_PROGRAMS += $(%C%_unit_tests)
 TESTS += $(%C%_unit_tests)

@@ -32,13 +32,20 @@ void kvm_backend_status(void *self, struct view_status *out)
 
 /* ---- exits ----------------------------------------------------------------------------------- */
 
-/* The register of a device at this offset, by its table. */
-static const char *register_name(const struct device *d, uint64_t offset)
+/* The register of a device at this offset, by its table: of two at one place that which can be
+ * accessed so. */
+static const char *register_name(const struct device *d, uint64_t offset, bool write)
 {
-    for (unsigned i = 0; i < d->register_count; i++)
-        if (d->registers[i].offset == offset)
-            return d->registers[i].name;
-    return "";
+    const char *found = "";
+    for (unsigned i = 0; i < d->register_count; i++) {
+        const struct device_register *r = &d->registers[i];
+        if (r->offset != offset)
+            continue;
+        if (strchr(r->access, write ? 'w' : 'r'))
+            return r->name;
+        found = r->name;
+    }
+    return found;
 }
 
 static void name_access(const struct kvm_exit *e, struct view_exit *out)
@@ -52,11 +59,11 @@ static void name_access(const struct kvm_exit *e, struct view_exit *out)
                                       : "load",
              (unsigned long long)e->address, e->size, e->size == 1 ? "" : "s",
              e->write ? "" : "gets ", (unsigned long long)e->value, times);
+    const char *name =
+        e->device ? register_name(e->device, e->address - e->device->base, e->write) : "";
     if (e->device)
-        snprintf(out->action, sizeof out->action, "%s%s%s %s", e->device->name,
-                 *register_name(e->device, e->address - e->device->base) ? " " : "",
-                 register_name(e->device, e->address - e->device->base),
-                 e->write ? "written" : "read");
+        snprintf(out->action, sizeof out->action, "%s%s%s %s", e->device->name, *name ? " " : "",
+                 name, e->write ? "written" : "read");
     else
         snprintf(out->action, sizeof out->action, "no device answers: %s",
                  e->write ? "ignored" : "reads as ones");

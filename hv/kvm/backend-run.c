@@ -16,9 +16,6 @@
 #include <sys/ioctl.h>
 
 #include "hv/kvm/backend_priv.h"
-#include "hv/kvm/disasm.h"
-#include "hv/kvm/explain.h"
-#include "hv/kvm/walk.h"
 
 enum { SLICE_MS = 100, STEPS_PER_SLICE = 256, DEBUG_REGISTERS = 4, INT3 = 0xcc };
 
@@ -70,13 +67,14 @@ static bool use_register(struct debug_plan *plan, const struct session_break *p)
 static void use_int3(struct kvm_backend *b, struct debug_plan *plan, uint64_t va)
 {
     static const uint8_t BREAK = INT3;
-    struct kvm_cpu_state state;
+    struct kvm_look look;
+    struct kvm_walk walk = {.access = 0};
     struct patch *patch = &plan->patch[plan->patches];
-    if (kvm_cpu_state_get(b->vm.vcpu[b->vcpu].fd, &state) ||
-        !kvm_translate(&b->vm.memory, &state.sregs, &state.regs, va, &patch->pa) ||
-        !kvm_memory_read(&b->vm.memory, patch->pa, &patch->byte, 1) ||
-        !kvm_memory_write(&b->vm.memory, patch->pa, &BREAK, 1))
+    if (!kvm_backend_look(b, &look) || !kvm_walk(&look.code.paging, &b->vm.memory, va, &walk) ||
+        !kvm_memory_read(&b->vm.memory, walk.pa, &patch->byte, 1) ||
+        !kvm_memory_write(&b->vm.memory, walk.pa, &BREAK, 1))
         return; /* nothing is mapped there now */
+    patch->pa = walk.pa;
     plan->debug.control |= KVM_GUESTDBG_USE_SW_BP;
     plan->patches++;
 }
@@ -143,7 +141,7 @@ int kvm_backend_points(void *self, const struct session_break *points, int count
 
 static uint64_t linear_rip(const struct kvm_cpu_state *state)
 {
-    return kvm_linear(&state->sregs.cs, &state->sregs, state->regs.rip);
+    return kvm_code_address(&state->sregs, state->regs.rip);
 }
 
 static bool stands_on_point(const struct kvm_backend *b, uint64_t rip)
@@ -154,12 +152,23 @@ static bool stands_on_point(const struct kvm_backend *b, uint64_t rip)
     return false;
 }
 
+static bool comes_back(const struct kvm_insn *insn)
+{
+    static const char *const WORDS[] = {"call", "lcall", "int", "syscall", "rep", "loop"};
+    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
+        if (!strncmp(insn->text, WORDS[i], strlen(WORDS[i])))
+            return true;
+    return false;
+}
+
 /* Over a call, an interrupt, a repeated string instruction: by a breakpoint behind it. */
 static void plan_step_over(struct kvm_backend *b, const struct kvm_cpu_state *state)
 {
     struct kvm_insn insn;
+    struct kvm_code code;
     uint64_t rip = linear_rip(state);
-    if (kvm_disasm(&b->vm.memory, state, rip, &insn, 1) == 1 && insn.comes_back) {
+    kvm_code_of(&code, &b->vm.memory, &state->regs, &state->sregs, b->width);
+    if (kvm_disassemble(b->disasm, &code, rip, &insn, 1) == 1 && comes_back(&insn)) {
         b->goal.point = true;
         b->goal.at = rip + insn.length;
         b->goal.same_frame = true;
@@ -198,7 +207,7 @@ static bool stop_with(struct backend_stop *stop, enum session_state state, enum 
 {
     stop->state = state;
     stop->stop = why;
-    snprintf(stop->text, sizeof stop->text, "%s", text);
+    snprintf(stop->text, sizeof stop->text, "%.*s", (int)sizeof stop->text - 1, text);
     return true;
 }
 
@@ -250,10 +259,16 @@ static bool give_up(struct kvm_backend *b, const struct kvm_stop *why, struct ba
                     enum session_stop kind)
 {
     struct kvm_explanation explanation;
+    struct kvm_cpu_state cpu;
     b->vcpu = why->vcpu;
-    kvm_explain(&b->vm.memory, b->vm.vcpu[why->vcpu].fd, b->vm.vcpu[why->vcpu].run, &explanation);
-    snprintf(b->detail, sizeof b->detail, "%s", explanation.lines);
-    return stop_with(stop, SESSION_ENDED, kind, explanation.title);
+    if (kvm_cpu_state_get(b->vm.vcpu[b->vcpu].fd, &cpu))
+        return stop_with(stop, SESSION_ENDED, kind, "KVM has given the vCPU up");
+    kvm_explain(b->vm.vcpu[b->vcpu].run, &cpu.regs, &cpu.sregs, &b->vm.memory, b->width, b->disasm,
+                &explanation);
+    size_t at = 0;
+    for (int i = 0; i < explanation.count && at < sizeof b->detail; i++)
+        at += (size_t)snprintf(b->detail + at, sizeof b->detail - at, "%s\n", explanation.line[i]);
+    return stop_with(stop, SESSION_ENDED, kind, explanation.line[0]);
 }
 
 static bool power_off(const struct kvm_stop *why, struct backend_stop *stop)
@@ -350,12 +365,21 @@ static struct kvm_stop run_some(struct kvm_backend *b, bool step, bool with_poin
 }
 
 /* One instruction of the current vCPU. Returns true when the run is over; `*done` if it was done.
- */
+ * One that reaches a device comes back as an exit and not as a step, and is complete by then
+ * (vcpu.c, finish_access), unless it is a string instruction that has more to do. */
 static bool step_once(struct kvm_backend *b, struct backend_stop *stop, bool *done)
 {
+    struct kvm_regs before = {0}, after = {0};
+    int fd = b->vm.vcpu[b->vcpu].fd;
+    ioctl(fd, KVM_GET_REGS, &before);
+    atomic_store(&b->vm.exit_wanted, true);
     struct kvm_stop why = run_some(b, true, false);
-    *done = why.kind == KVM_STOP_DEBUG;
-    return *done || why.kind == KVM_STOP_NONE ? false : after_run(b, &why, stop);
+    atomic_store(&b->vm.exit_wanted, false);
+    ioctl(fd, KVM_GET_REGS, &after);
+    *done = why.kind == KVM_STOP_DEBUG || (why.kind == KVM_STOP_EXIT && before.rip != after.rip);
+    return *done || why.kind == KVM_STOP_NONE || why.kind == KVM_STOP_EXIT
+               ? false
+               : after_run(b, &why, stop);
 }
 
 /* KVM's software backend delivers the trap of a step in user mode to the guest instead of to us,

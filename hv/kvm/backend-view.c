@@ -78,7 +78,12 @@ static void fill_insn(struct kvm_backend *b, const struct kvm_insn *i, struct vi
     memcpy(&out->word, out->bytes, sizeof out->word);
     snprintf(out->text, sizeof out->text, "%s", i->text);
     snprintf(out->meaning, sizeof out->meaning, "%s", i->why);
-    kvm_symbols_place(b->symbols, i->va, out);
+    const char *file;
+    symbols_text(b->symbols, i->va, out->symbol, sizeof out->symbol, &out->symbol_start);
+    if (b->symbols && symbols_line(b->symbols, i->va, &file, &out->line))
+        snprintf(out->file, sizeof out->file, "%s", file);
+    else
+        out->line = 0;
 }
 
 int kvm_backend_disassemble(void *self, uint64_t va, struct view_insn *out, int count)
@@ -111,7 +116,8 @@ int kvm_backend_disassemble_pc(void *self, int before, struct view_insn *out, in
     struct kvm_insn *insn = calloc(AROUND_MAX, sizeof *insn);
     int got = 0;
     if (insn && kvm_backend_look(b, &look)) {
-        uint64_t known = kvm_symbols_start(b->symbols, look.code.pc);
+        uint64_t offset = 0, pc = look.code.pc;
+        uint64_t known = b->symbols && symbols_at(b->symbols, pc, &offset) ? pc - offset : 0;
         got =
             kvm_disassemble_around(b->disasm, &look.code, look.code.pc, known, before, insn, count);
     }
@@ -168,7 +174,7 @@ static void name_fault(const struct kvm_walk *walk, struct view_walk *out)
         snprintf(out->fault, sizeof out->fault, "#GP");
     else
         snprintf(out->fault, sizeof out->fault, "impossible");
-    snprintf(out->why, sizeof out->why, "%s", walk->why);
+    snprintf(out->why, sizeof out->why, "%.*s", (int)sizeof out->why - 1, walk->why);
 }
 
 static void fill_walk(const struct kvm_look *look, const struct kvm_walk *walk, uint64_t va,
@@ -332,11 +338,13 @@ int kvm_backend_write_memory(void *self, bool physical, uint64_t address, const 
 int kvm_backend_lookup(void *self, const char *name, uint64_t *address)
 {
     struct kvm_backend *b = self;
-    return kvm_symbols_lookup(b->symbols, name, address);
+    return b->symbols && symbols_lookup(b->symbols, name, address) ? 0 : -ENOENT;
 }
 
 bool kvm_backend_symbol(void *self, uint64_t address, char *out, size_t size)
 {
     struct kvm_backend *b = self;
-    return kvm_symbols_name(b->symbols, address, out, size);
+    bool start;
+    symbols_text(b->symbols, address, out, size, &start);
+    return out[0] != 0;
 }

@@ -38,7 +38,6 @@ static int load_image(struct kvm_backend *b, char *why)
         .image = c->image,
         .initrd = c->initrd,
         .args = c->kernel_args,
-        .disk = c->disk,
         .format = c->boot_format,
         .firmware = c->firmware,
         .cpus = c->cpus,
@@ -57,14 +56,13 @@ static int load_image(struct kvm_backend *b, char *why)
         error = -errno;
         snprintf(why, SESSION_ERROR, "the vCPU refuses its first state: %s", strerror(errno));
     }
-    snprintf(b->format, sizeof b->format, "%s", boot.format_name);
+    snprintf(b->format, sizeof b->format, "%s", boot.format);
     kvm_boot_state_free(&boot);
     return error;
 }
 
 static void load_symbols(struct kvm_backend *b)
 {
-    kvm_symbols_free(b->symbols);
     b->symbols = b->config->image ? kvm_symbols_load(b->config->image) : NULL;
 }
 
@@ -134,8 +132,10 @@ static int make(struct kvm_backend *b, char *why)
     }
     if (error)
         return error;
+    b->width = kvm_cpuid_width(&b->vm);
     b->layers = kvm_layers_new(&b->vm);
-    error = b->layers ? kvm_backend_save(b, &b->initial) : -ENOMEM;
+    b->disasm = kvm_disasm_new();
+    error = b->layers && b->disasm ? kvm_backend_save(b, &b->initial) : -ENOMEM;
     if (error)
         snprintf(why, SESSION_ERROR, "the first state cannot be kept: %s", strerror(-error));
     return error ? error : load_image(b, why);
@@ -152,7 +152,8 @@ static void destroy(void *self)
     kvm_layers_free(b->layers);
     if (b->has_vm)
         kvm_vm_free(&b->vm);
-    kvm_symbols_free(b->symbols);
+    symbols_free(b->symbols);
+    kvm_disasm_free(b->disasm);
     state_buffer_free(&b->initial);
     free(b);
 }

@@ -42,7 +42,7 @@ struct kvm_backend {
     struct kvm_layers *layers;
     struct kvm_disasm *disasm;
     unsigned width;              /* bits of a guest-physical address */
-    struct kvm_symbols *symbols; /* NULL: none known */
+    struct symbols *symbols;     /* NULL: none known */
     struct state_buffer initial; /* state after loading, for reset */
     bool software_kvm;           /* the host's KVM has no hardware below it */
     char format[32];             /* how the image was loaded */

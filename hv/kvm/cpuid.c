@@ -81,3 +81,11 @@ int kvm_cpuid_set(struct kvm_vcpu *v)
     free(cpuid);
     return error;
 }
+
+unsigned kvm_cpuid_width(const struct kvm_vm *vm)
+{
+    for (unsigned i = 0; i < vm->cpuid->nent; i++)
+        if (vm->cpuid->entries[i].function == 0x80000008)
+            return vm->cpuid->entries[i].eax & 0xff;
+    return 36; /* the processor is too old to say */
+}

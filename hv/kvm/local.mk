@@ -1,6 +1,23 @@
 # x86 guests on the host's own processor. See hv/kvm/README.md for the reading order.
 if KVM
 hv_libhv_a_SOURCES += \
+	%D%/backend.c %D%/backend_priv.h \
+	%D%/backend-exits.c \
+	%D%/backend-run.c \
+	%D%/backend-snapshot.c \
+	%D%/backend-view.c \
+	%D%/board.c %D%/board.h \
+	%D%/boot.c %D%/boot.h \
+	%D%/boot-elf.c \
+	%D%/boot-firmware.c \
+	%D%/boot-flat.c \
+	%D%/boot-linux.c \
+	%D%/boot-map.c \
+	%D%/boot-multiboot.c \
+	%D%/boot-multiboot2.c \
+	%D%/boot-pvh.c \
+	%D%/boot-state.c \
+	%D%/boot_priv.h \
 	%D%/complete.c \
 	%D%/confine.c %D%/confine.h \
 	%D%/cpuid.c \
@@ -15,6 +32,7 @@ hv_libhv_a_SOURCES += \
 	%D%/registers.c %D%/registers.def %D%/registers.h \
 	%D%/sensitive.def \
 	%D%/state.c %D%/state.h \
+	%D%/symbols.c %D%/symbols.h \
 	%D%/triple-fault.c \
 	%D%/vcpu.c \
 	%D%/vm.c %D%/vm.h \

@@ -173,5 +173,7 @@ bool kvm_is_int3(const struct kvm_vcpu *vcpu);
 /* Keeps what the vCPU must be told by CPUID, see cpuid.c. */
 int kvm_cpuid_init(struct kvm_vm *vm);
 int kvm_cpuid_set(struct kvm_vcpu *vcpu);
+/* Bits of a guest-physical address: leaf 0x80000008. */
+unsigned kvm_cpuid_width(const struct kvm_vm *vm);
 
 #endif

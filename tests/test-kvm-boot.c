@@ -1,0 +1,884 @@
+/* The loaders of x86 guests: where everything is put, the state they start in, and what is refused.
+ * No processor is needed; tests/test-kvm-start.c runs them. */
+#include "config.h"
+
+#include "hv/kvm/boot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/tap.h"
+#include "tests/x86-sample.h"
+
+enum { MIB = 1 << 20, MEMORY = 64 * MIB };
+enum { GDT = 0x500, INFO = 0x1000, ZERO_PAGE = 0x5000, ACPI = 0xe0000 };
+
+static struct kvm_memory memory;
+static struct kvm_boot_config config;
+static struct kvm_boot_state state;
+static char why[KVM_BOOT_WHY];
+static char folder[] = "/tmp/vitrine-test-boot.XXXXXX";
+static char image[64], initrd[64];
+static const char code[] = "these are the kernel's instructions";
+
+static void setup(void)
+{
+    ck_assert_int_eq(kvm_memory_init(&memory, MEMORY), 0);
+    memset(memory.host, 0xee, 0x200000); /* as a guest before may have left it */
+    strcpy(folder + sizeof folder - 7, "XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(image, sizeof image, "%s/kernel", folder);
+    snprintf(initrd, sizeof initrd, "%s/initrd.img", folder);
+    config = (struct kvm_boot_config){.image = image, .cpus = 1};
+    why[0] = 0;
+}
+
+static void teardown(void)
+{
+    kvm_boot_state_free(&state);
+    kvm_memory_free(&memory);
+    unlink(image);
+    unlink(initrd);
+    rmdir(image);
+    rmdir(folder);
+}
+
+static void save(const char *path, const void *bytes, size_t count)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, bytes, count), (ssize_t)count);
+    close(fd);
+}
+
+static void add_initrd(size_t size)
+{
+    uint8_t *bytes = malloc(size);
+    memset(bytes, 0x5a, size);
+    save(initrd, bytes, size);
+    config.initrd = initrd;
+    free(bytes);
+}
+
+static void boot(void)
+{
+    int error = kvm_boot(&config, &memory, &state, why);
+    ck_assert_msg(error == 0, "refused: %s", why);
+}
+
+static void expect_refusal_of(const char *file, const char *words)
+{
+    int error = kvm_boot(&config, &memory, &state, why);
+    ck_assert_msg(error == -EINVAL, "not refused (%d), expected \"%s\"", error, words);
+    ck_assert_msg(strstr(why, words), "\"%s\" does not say \"%s\"", why, words);
+    ck_assert_msg(strstr(why, file) == why, "\"%s\" does not name the file", why);
+    ck_assert_ptr_null(strchr(why, '\n'));
+    ck_assert_ptr_null(state.rom);
+}
+
+static void expect_refusal(const char *words)
+{
+    expect_refusal_of(image, words);
+}
+
+static void fetch(uint64_t at, void *bytes, size_t count)
+{
+    ck_assert(kvm_memory_read(&memory, at, bytes, count));
+}
+
+static uint32_t word(uint64_t at)
+{
+    uint32_t value;
+    fetch(at, &value, sizeof value);
+    return value;
+}
+
+static uint64_t quad(uint64_t at)
+{
+    return word(at) | (uint64_t)word(at + 4) << 32;
+}
+
+static void expect_bytes(uint64_t at, const void *bytes, size_t count)
+{
+    const uint8_t *host = kvm_memory_at(&memory, at, count);
+    ck_assert_ptr_nonnull(host);
+    ck_assert_mem_eq(host, bytes, count);
+}
+
+static void expect_filled(uint64_t at, uint8_t value, size_t count)
+{
+    const uint8_t *host = kvm_memory_at(&memory, at, count);
+    ck_assert_ptr_nonnull(host);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_msg(host[i] == value, "0x%llx: 0x%02x", (unsigned long long)at + i, host[i]);
+}
+
+/* ---- the state of the processor ----------------------------------------------------------- */
+
+static void expect_protected(const struct kvm_sregs *s, bool is_long)
+{
+    ck_assert_uint_eq(s->cs.selector, 0x10);
+    ck_assert_uint_eq(s->ds.selector, 0x18);
+    ck_assert_uint_eq(s->ss.selector, 0x18);
+    ck_assert_uint_eq(s->cs.limit, 0xffffffff);
+    ck_assert_uint_eq(s->cs.l, is_long);
+    ck_assert_uint_eq(s->cs.db, !is_long);
+    ck_assert_uint_eq(s->gdt.base, GDT);
+    ck_assert_uint_eq(s->gdt.limit, 31);
+    /* The descriptors that a far jump would load are the same as what is loaded. */
+    ck_assert_uint_eq(quad(GDT + 0x10), is_long ? 0x00af9b000000ffffull : 0x00cf9b000000ffffull);
+    ck_assert_uint_eq(quad(GDT + 0x18), 0x00cf93000000ffffull);
+    ck_assert_uint_eq(s->cr0, is_long ? 0x80000011u : 0x11);
+    ck_assert_uint_eq(s->efer, is_long ? 0x500 : 0);
+    ck_assert_uint_eq(s->cr4, is_long ? 0x20 : 0);
+}
+
+static void expect_identity_map(uint64_t cr3)
+{
+    static const uint64_t places[] = {0, 0x1234, 0x200000, 0x3fffffff, 0x40000000, 0xd0000000,
+                                      0xffffffff};
+    for (int i = 0; i < ROWS(places); i++) {
+        uint64_t at = places[i];
+        uint64_t pml4e = quad(cr3 + (at >> 39 & 511) * 8);
+        uint64_t pdpte = quad((pml4e & ~0xfffull) + (at >> 30 & 511) * 8);
+        uint64_t pde = quad((pdpte & ~0xfffull) + (at >> 21 & 511) * 8);
+        ck_assert_uint_eq(pml4e & 0xfff, 3);
+        ck_assert_uint_eq(pdpte & 0xfff, 3);
+        ck_assert_uint_eq(pde, (at & ~0x1fffffull) | 0x83);
+    }
+    ck_assert_uint_eq(quad(cr3 + 8), 0);
+}
+
+static struct kvm_sregs start_state(enum kvm_boot_mode mode)
+{
+    struct kvm_sregs sregs = {.cs = {.base = 0xffff0000, .selector = 0xf000}, .cr0 = 0x60000010};
+    ck_assert_int_eq(state.mode, mode);
+    ck_assert_uint_eq(state.regs.rflags, 2);
+    ck_assert_uint_eq(state.regs.rip, mode == KVM_BOOT_RESET ? 0xfff0 : state.entry);
+    kvm_boot_sregs(&state, &sregs);
+    if (mode == KVM_BOOT_PROTECTED || mode == KVM_BOOT_LONG)
+        expect_protected(&sregs, mode == KVM_BOOT_LONG);
+    if (mode == KVM_BOOT_LONG) {
+        ck_assert_uint_eq(state.regs.rsp % 16, 8);
+        expect_identity_map(sregs.cr3);
+    }
+    return sregs;
+}
+
+/* ---- the information ---------------------------------------------------------------------- */
+
+/* Types of addresses as the guest is told. */
+static void expect_map(uint64_t table, unsigned count, size_t stride, size_t type_at)
+{
+    uint64_t ram = 0, end = 0;
+    ck_assert_uint_ge(count, 3);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t start = quad(table + i * stride), size = quad(table + i * stride + 8);
+        uint32_t type = word(table + i * stride + type_at);
+        ck_assert_uint_ge(start, end); /* in order, and no two overlap */
+        ck_assert(type == 1 || type == 2);
+        ram += type == 1 ? size : 0;
+        if (type == 1)
+            ck_assert_ptr_nonnull(kvm_memory_at(&memory, start, size));
+        end = start + size;
+    }
+    ck_assert_uint_eq(end, memory.size > memory.low ? KVM_HIGH_BASE + memory.size - memory.low
+                                                    : memory.low);
+    ck_assert_uint_eq(ram, memory.size - (MIB - 0x9fc00));
+}
+
+static void expect_string(uint64_t at, const char *text)
+{
+    expect_bytes(at, text, strlen(text) + 1);
+}
+
+static void expect_start_info(uint64_t at, const char *args)
+{
+    ck_assert_uint_eq(word(at), 0x336ec578);
+    ck_assert_uint_eq(word(at + 4), 1);
+    ck_assert_uint_eq(word(at + 12), config.initrd != NULL);
+    expect_string(quad(at + 24), args);
+    ck_assert_uint_eq(quad(at + 32), ACPI);
+    expect_map(quad(at + 40), word(at + 48), 24, 16);
+    if (config.initrd) {
+        uint64_t module = quad(at + 16);
+        expect_filled(quad(module), 0x5a, quad(module + 8));
+        ck_assert_uint_eq(quad(module) % 4096, 0);
+    }
+}
+
+static void expect_zero_page(uint64_t at, const char *args)
+{
+    struct boot_params page;
+    fetch(at, &page, sizeof page);
+    ck_assert_uint_eq(page.hdr.boot_flag, 0xaa55);
+    ck_assert_uint_eq(page.hdr.header, 0x53726448);
+    ck_assert_uint_eq(page.hdr.type_of_loader, 0xff);
+    ck_assert_uint_eq(page.sentinel, 0);
+    ck_assert_uint_eq(page.acpi_rsdp_addr, ACPI);
+    expect_string(page.hdr.cmd_line_ptr, args);
+    expect_map(at + offsetof(struct boot_params, e820_table), page.e820_entries, 20, 16);
+    if (config.initrd)
+        expect_filled(page.hdr.ramdisk_image, 0x5a, page.hdr.ramdisk_size);
+}
+
+/* ---- formats ------------------------------------------------------------------------------ */
+
+START_TEST(loads_pvh)
+{
+    struct x86_elf64 file;
+    x86_elf64(&file, code, sizeof code, 1);
+    save(image, &file, sizeof file);
+    add_initrd(5000);
+    config.args = "console=ttyS0";
+    boot();
+    ck_assert_str_eq(state.format, "pvh");
+    ck_assert_str_eq(state.symbols, image);
+    ck_assert_uint_eq(state.entry, X86_ENTRY);
+    ck_assert_uint_eq(state.low, X86_TEXT);
+    ck_assert_uint_eq(state.high, X86_BSS + 0x2010);
+    start_state(KVM_BOOT_PROTECTED);
+    expect_start_info(state.regs.rbx, "console=ttyS0");
+    expect_bytes(X86_ENTRY, code, sizeof code);
+    expect_bytes(X86_BSS, &file.text, 16);
+    expect_filled(X86_BSS + 16, 0, 0x2000);
+    expect_filled(X86_BSS + 0x2010, 0xee, 16); /* not beyond */
+}
+END_TEST
+
+START_TEST(loads_pvh_32)
+{
+    struct x86_elf32 file;
+    x86_elf32(&file, code, sizeof code, 1);
+    save(image, &file, sizeof file);
+    boot();
+    ck_assert_str_eq(state.format, "pvh");
+    start_state(KVM_BOOT_PROTECTED);
+    expect_start_info(state.regs.rbx, "");
+}
+END_TEST
+
+START_TEST(loads_elf64)
+{
+    struct x86_elf64 file;
+    x86_elf64(&file, code, sizeof code, 0);
+    save(image, &file, sizeof file);
+    add_initrd(100);
+    config.args = "quiet";
+    boot();
+    ck_assert_str_eq(state.format, "elf64");
+    ck_assert_uint_eq(state.entry, X86_ENTRY); /* physical, though the header has the virtual one */
+    start_state(KVM_BOOT_LONG);
+    expect_start_info(state.regs.rdi, "quiet");
+    expect_zero_page(state.regs.rsi, "quiet");
+    file.ehdr.e_entry = X86_ENTRY; /* as Linux has it: physical already */
+    save(image, &file, sizeof file);
+    boot();
+    ck_assert_uint_eq(state.entry, X86_ENTRY);
+}
+END_TEST
+
+START_TEST(loads_elf32)
+{
+    struct x86_elf32 file;
+    x86_elf32(&file, code, sizeof code, 0);
+    save(image, &file, sizeof file);
+    boot();
+    ck_assert_str_eq(state.format, "elf32");
+    start_state(KVM_BOOT_PROTECTED);
+    expect_start_info(state.regs.rbx, "");
+    expect_bytes(X86_ENTRY, code, sizeof code);
+}
+END_TEST
+
+START_TEST(loads_flat)
+{
+    static const char *const names[] = {"flat32", "flat64"};
+    save(image, code, sizeof code);
+    config.format = names[_i];
+    boot();
+    ck_assert_str_eq(state.format, names[_i]);
+    ck_assert_ptr_null(state.symbols);
+    ck_assert_uint_eq(state.entry, 0x100000);
+    start_state(_i ? KVM_BOOT_LONG : KVM_BOOT_PROTECTED);
+    expect_start_info(_i ? state.regs.rdi : state.regs.rbx, "");
+    expect_bytes(0x100000, code, sizeof code);
+}
+END_TEST
+
+START_TEST(loads_real_mode)
+{
+    static const char *const names[] = {"flat16", "bootsector"};
+    static uint8_t sector[2048];
+    memset(sector, 0xab, sizeof sector);
+    sector[510] = 0x55;
+    sector[511] = 0xaa;
+    save(image, sector, sizeof sector);
+    config.format = _i ? NULL : names[_i];
+    boot();
+    ck_assert_str_eq(state.format, names[_i]);
+    struct kvm_sregs sregs = start_state(KVM_BOOT_REAL);
+    ck_assert_uint_eq(sregs.cs.selector, 0);
+    ck_assert_uint_eq(sregs.cs.base, 0);
+    ck_assert_uint_eq(sregs.cr0, 0x60000010);
+    ck_assert_uint_eq(state.entry, 0x7c00);
+    ck_assert_uint_eq(state.regs.rdx, 0x80);
+    expect_bytes(0x7c00, sector, 512);
+    expect_filled(0x7c00 + 512, _i ? 0xee : 0xab, sizeof sector - 512);
+    ck_assert_uint_eq(word(0x10 * 4), 0xf000ff00);
+}
+END_TEST
+
+/* ---- Multiboot ---------------------------------------------------------------------------- */
+
+static void expect_multiboot(const char *args)
+{
+    uint64_t at = state.regs.rbx;
+    uint32_t flags = word(at), modules = config.initrd ? 8 : 0;
+    ck_assert_uint_eq(state.regs.rax, 0x2badb002);
+    ck_assert_uint_eq(flags, 0x245 | modules);
+    ck_assert_uint_eq(word(at + 4), 639);
+    ck_assert_uint_eq(word(at + 8), (MEMORY - MIB) / 1024);
+    expect_string(word(at + 16), args);
+    expect_string(word(at + 64), "Vitrine");
+    ck_assert_uint_eq(word(word(at + 48)), 20); /* an entry's size stands 4 bytes before it */
+    expect_map(word(at + 48) + 4, word(at + 44) / 24, 24, 16);
+    if (modules) {
+        uint32_t module = word(at + 24);
+        ck_assert_uint_eq(word(at + 20), 1);
+        expect_filled(word(module), 0x5a, word(module + 4) - word(module));
+        expect_string(word(module + 8), "initrd.img");
+        ck_assert_uint_eq(word(module) % 4096, 0);
+        ck_assert_uint_ge(word(module), state.high);
+    }
+}
+
+START_TEST(loads_multiboot_elf)
+{
+    struct x86_elf32 file;
+    x86_elf32(&file, code, sizeof code, 0);
+    x86_multiboot(&file.text, 3, 0);
+    save(image, &file, sizeof file);
+    add_initrd(70000);
+    config.args = "root=/dev/ram";
+    boot();
+    ck_assert_str_eq(state.format, "multiboot");
+    ck_assert_uint_eq(state.entry, X86_ENTRY);
+    start_state(KVM_BOOT_PROTECTED);
+    expect_multiboot("root=/dev/ram");
+}
+END_TEST
+
+START_TEST(loads_multiboot_addresses)
+{
+    struct x86_text text = {.code = "code"};
+    x86_multiboot(&text, 0, 1);
+    save(image, &text, sizeof text);
+    boot();
+    ck_assert_str_eq(state.format, "multiboot");
+    ck_assert_uint_eq(state.entry, X86_ENTRY);
+    ck_assert_uint_eq(state.high, X86_TEXT + 0x10000);
+    start_state(KVM_BOOT_PROTECTED);
+    expect_multiboot("");
+    expect_bytes(X86_TEXT, &text, sizeof text);
+    expect_filled(X86_TEXT + sizeof text, 0, 0x10000 - sizeof text);
+}
+END_TEST
+
+/* The tag's body, or 0. */
+static uint64_t find_tag(uint32_t type)
+{
+    uint64_t at = state.regs.rbx, end = at + word(at);
+    for (at += 8; at < end; at += (word(at + 4) + 7) & ~7u)
+        if (word(at) == type)
+            return at + 8;
+    return 0;
+}
+
+static void expect_multiboot2(const char *args)
+{
+    ck_assert_str_eq(state.format, "multiboot2");
+    ck_assert_uint_eq(state.regs.rax, 0x36d76289);
+    ck_assert_uint_eq(state.regs.rbx % 8, 0);
+    expect_string(find_tag(1), args);
+    expect_string(find_tag(2), "Vitrine");
+    ck_assert_uint_eq(word(find_tag(4)), 639);
+    ck_assert_uint_eq(word(find_tag(4) + 4), (MEMORY - MIB) / 1024);
+    uint64_t map = find_tag(6);
+    ck_assert_uint_eq(word(map), 24);
+    expect_map(map + 8, (word(map - 4) - 16) / 24, 24, 16);
+    ck_assert_uint_eq(find_tag(0), state.regs.rbx + word(state.regs.rbx)); /* the last one */
+    uint64_t module = find_tag(3);
+    ck_assert_int_eq(module != 0, config.initrd != NULL);
+    if (module) {
+        expect_filled(word(module), 0x5a, word(module + 4) - word(module));
+        expect_string(module + 8, "initrd.img");
+    }
+}
+
+START_TEST(loads_multiboot2_elf)
+{
+    static char args[KVM_BOOT_ARGS_MAX + 1];
+    struct x86_elf64 file;
+    x86_elf64(&file, code, sizeof code, 0);
+    x86_multiboot2(&file.text, 0);
+    save(image, &file, sizeof file);
+    add_initrd(1);
+    memset(args, 'a', KVM_BOOT_ARGS_MAX); /* the longest there can be */
+    config.args = args;
+    boot();
+    start_state(KVM_BOOT_PROTECTED);
+    ck_assert_uint_eq(state.entry, X86_ENTRY);
+    expect_multiboot2(args);
+}
+END_TEST
+
+START_TEST(loads_multiboot2_addresses)
+{
+    struct x86_text text = {.code = "code"};
+    x86_multiboot2(&text, 1);
+    save(image, &text, sizeof text);
+    boot();
+    start_state(KVM_BOOT_PROTECTED);
+    ck_assert_uint_eq(state.entry, X86_ENTRY);
+    expect_multiboot2("");
+    expect_bytes(X86_TEXT, &text, sizeof text);
+}
+END_TEST
+
+/* ---- Linux -------------------------------------------------------------------------------- */
+
+static struct x86_bzimage linux_image;
+
+static void save_linux(void)
+{
+    save(image, &linux_image, sizeof linux_image);
+}
+
+START_TEST(loads_bzimage)
+{
+    add_initrd(12345);
+    config.args = "console=ttyS0";
+    save_linux();
+    boot();
+    ck_assert_str_eq(state.format, "bzimage");
+    ck_assert_uint_eq(state.entry, 0x1000200);
+    start_state(KVM_BOOT_LONG);
+    ck_assert_uint_eq(state.regs.rsi, ZERO_PAGE);
+    expect_zero_page(ZERO_PAGE, "console=ttyS0");
+    expect_bytes(state.entry, "64", 2);
+    struct boot_params page;
+    fetch(ZERO_PAGE, &page, sizeof page);
+    ck_assert_uint_eq(page.hdr.ramdisk_size, 12345);
+    ck_assert_uint_eq(page.hdr.ramdisk_image, (MEMORY - 12345) & ~0xfffu);
+    ck_assert_uint_eq(page.hdr.version, 0x020f);
+    ck_assert_uint_eq(page.hdr.kernel_alignment, 0x200000);
+    ck_assert_uint_eq(page.hdr.code32_start, 0x1000000);
+}
+END_TEST
+
+START_TEST(loads_bzimage_without_64_bits)
+{
+    linux_image.header.xloadflags = 0;
+    save_linux();
+    boot();
+    ck_assert_uint_eq(state.entry, 0x1000000);
+    start_state(KVM_BOOT_PROTECTED);
+    ck_assert_uint_eq(state.regs.rsi, ZERO_PAGE);
+    linux_image.header.version = 0x0206; /* before 2.10 nothing says where to */
+    save_linux();
+    boot();
+    ck_assert_uint_eq(state.entry, 0x100000);
+    linux_image.header.version = 0x0205;
+    save_linux();
+    expect_refusal("boot protocol 2.05");
+}
+END_TEST
+
+START_TEST(moves_a_kernel_that_does_not_fit)
+{
+    linux_image.header.pref_address = 0x80000000u;
+    save_linux();
+    boot();
+    ck_assert_uint_eq(state.entry, 0x200200);
+    linux_image.header.relocatable_kernel = 0;
+    save_linux();
+    expect_refusal("outside the guest's 64 MiB");
+}
+END_TEST
+
+START_TEST(puts_the_initrd_where_the_kernel_takes_it)
+{
+    add_initrd(MIB);
+    linux_image.header.initrd_addr_max = 0x12fffff; /* 1 MiB above the kernel's 2 MiB */
+    save_linux();
+    boot();
+    ck_assert_uint_eq(word(ZERO_PAGE + 0x218), 0x1200000);
+    linux_image.header.initrd_addr_max = 0x12ffffe; /* then it has to go below */
+    save_linux();
+    boot();
+    ck_assert_uint_eq(word(ZERO_PAGE + 0x218), 0xf00000);
+    linux_image.header.initrd_addr_max = 0x100000;
+    save_linux();
+    expect_refusal_of(initrd, "do not fit into memory");
+}
+END_TEST
+
+START_TEST(limits_the_command_line)
+{
+    static char args[KVM_BOOT_ARGS_MAX + 2];
+    memset(args, 'x', 2047);
+    config.args = args;
+    save_linux();
+    boot();
+    args[2047] = 'x';
+    expect_refusal("a command line of 2048 characters; the guest takes 2047");
+    linux_image.header.cmdline_size = 1 << 30;
+    save_linux();
+    boot();
+    memset(args, 'x', KVM_BOOT_ARGS_MAX + 1);
+    expect_refusal("a command line of 4096 characters; the guest takes 4095");
+}
+END_TEST
+
+START_TEST(announces_devices)
+{
+    static const struct kvm_boot_device devices[] = {
+        {0xd0000000u, 4096, 5}, {0xd0001000u, 512, 6},
+    };
+    config.virtio = devices;
+    config.virtio_count = 2;
+    config.args = "quiet";
+    save_linux();
+    boot();
+    expect_zero_page(ZERO_PAGE, "quiet virtio_mmio.device=4K@0xd0000000:5 "
+                                "virtio_mmio.device=512@0xd0001000:6");
+    config.args = NULL;
+    config.virtio_count = 1;
+    boot();
+    expect_zero_page(ZERO_PAGE, "virtio_mmio.device=4K@0xd0000000:5");
+    config.args = "virtio_mmio.device=4K@0x1000:9";
+    boot();
+    expect_zero_page(ZERO_PAGE, "virtio_mmio.device=4K@0x1000:9");
+    static char args[2048];
+    memset(args, 'x', 2047);
+    config.args = args;
+    expect_refusal("devices do not fit into the command line");
+}
+END_TEST
+
+/* ---- firmware ----------------------------------------------------------------------------- */
+
+START_TEST(loads_firmware)
+{
+    enum { SIZE = 256 << 10 };
+    uint8_t *bytes = malloc(SIZE);
+    for (int i = 0; i < SIZE; i++)
+        bytes[i] = (uint8_t)(i >> 8);
+    save(image, bytes, SIZE);
+    config.firmware = image;
+    config.image = NULL;
+    boot();
+    ck_assert_str_eq(state.format, "firmware");
+    ck_assert_uint_eq(state.rom_size, SIZE);
+    ck_assert_uint_eq(state.rom_base, 0xfffc0000u);
+    ck_assert_mem_eq(state.rom, bytes, SIZE);
+    expect_bytes(0xe0000, bytes + SIZE - 0x20000, 0x20000);
+    struct kvm_sregs sregs = start_state(KVM_BOOT_RESET);
+    ck_assert_uint_eq(sregs.cs.base + state.regs.rip, 0xfffffff0u);
+    kvm_boot_state_free(&state);
+    save(image, bytes, SIZE - 1);
+    expect_refusal("a multiple of 64 KiB");
+    config.firmware = "/nowhere/bios.bin";
+    expect_refusal_of("/nowhere/bios.bin", "No such file");
+    free(bytes);
+}
+END_TEST
+
+/* ---- what is refused ---------------------------------------------------------------------- */
+
+START_TEST(refuses_what_is_no_file)
+{
+    expect_refusal("No such file");
+    save(image, "", 0);
+    expect_refusal("the file is empty");
+    unlink(image);
+    ck_assert_int_eq(mkdir(image, 0700), 0);
+    expect_refusal("is a directory");
+    rmdir(image);
+    ck_assert_int_eq(mkfifo(image, 0600), 0);
+    expect_refusal("not a regular file");
+    unlink(image);
+    save(image, "hello, world\n", 13);
+    expect_refusal("neither a Linux kernel, nor ELF");
+    ck_assert_int_eq(truncate(image, 1ll << 40), 0);
+    expect_refusal("larger than 512 MiB");
+    config.image = NULL;
+    expect_refusal_of(": ", "an empty file name");
+}
+END_TEST
+
+static const struct {
+    const char *format, *words;
+} mismatches[] = {
+    {"bzimage", "not a Linux bzImage"}, {"pvh", "not an ELF file"}, {"elf64", "not an ELF file"},
+    {"elf32", "not an ELF file"}, {"multiboot", "no Multiboot header"},
+    {"multiboot2", "no Multiboot 2 header"}, {"bootsector", "not a boot sector"},
+    {"uimage", "no format is called \"uimage\""},
+};
+
+START_TEST(refuses_the_wrong_format)
+{
+    save(image, code, sizeof code);
+    config.format = mismatches[_i].format;
+    expect_refusal(mismatches[_i].words);
+}
+END_TEST
+
+#define FIELD(member) #member, offsetof(struct x86_elf64, member), \
+                      sizeof(((struct x86_elf64 *)0)->member)
+
+static const struct {
+    const char *member;
+    size_t offset, size;
+    uint64_t value;
+    const char *words;
+} damages[] = {
+    {FIELD(ehdr.e_ident[EI_CLASS]), 0, "damaged ELF header"},
+    {FIELD(ehdr.e_ident[EI_DATA]), ELFDATA2MSB, "big-endian"},
+    {FIELD(ehdr.e_machine), EM_RISCV, "an ELF file for RISC-V (machine 243), not x86"},
+    {FIELD(ehdr.e_machine), EM_386, "not x86"},
+    {FIELD(ehdr.e_machine), EM_AARCH64, "64-bit ARM"},
+    {FIELD(ehdr.e_type), ET_REL, "not linked"},
+    {FIELD(ehdr.e_type), ET_DYN, "position-independent"},
+    {FIELD(ehdr.e_type), ET_CORE, "core dump"},
+    {FIELD(ehdr.e_phnum), 0, "no segments"},
+    {FIELD(ehdr.e_phnum), 60000, "program headers"},
+    {FIELD(ehdr.e_phoff), 0, "no segments"},
+    {FIELD(ehdr.e_phoff), UINT64_MAX, "damaged ELF header"},
+    {FIELD(ehdr.e_entry), 0, "in no segment"},
+    {FIELD(ehdr.e_entry), 0x7c00, "in no segment"},
+    {FIELD(phdr[0].p_type), PT_NOTE, "in no segment"},
+    {FIELD(phdr[0].p_offset), UINT64_MAX, "beyond the end"},
+    {FIELD(phdr[0].p_offset), sizeof(struct x86_elf64) - 63, "beyond the end"},
+    {FIELD(phdr[0].p_filesz), UINT64_MAX, "more bytes in the file"},
+    {FIELD(phdr[0].p_memsz), 63, "more bytes in the file"},
+    {FIELD(phdr[0].p_memsz), 0x3000, "overlaps a segment"},
+    {FIELD(phdr[0].p_memsz), MEMORY, "outside the guest's 64 MiB"},
+    {FIELD(phdr[0].p_memsz), UINT64_MAX, "outside the guest's 64 MiB"},
+    {FIELD(phdr[0].p_paddr), 0, "overlaps the boot information"},
+    {FIELD(phdr[0].p_paddr), 0xfff00, "overlaps the ACPI tables"},
+    {FIELD(phdr[0].p_paddr), MEMORY - 64, "outside the guest's 64 MiB"},
+    {FIELD(phdr[0].p_paddr), UINT64_MAX - 64, "outside the guest's 64 MiB"},
+    {FIELD(phdr[0].p_paddr), KVM_HIGH_BASE, "outside the guest's 64 MiB"},
+    {FIELD(phdr[1].p_paddr), X86_TEXT + 16, "overlaps a segment"},
+};
+
+START_TEST(refuses_a_damaged_elf)
+{
+    struct x86_elf64 file;
+    x86_elf64(&file, code, sizeof code, 0);
+    memcpy((uint8_t *)&file + damages[_i].offset, &damages[_i].value, damages[_i].size);
+    save(image, &file, sizeof file);
+    expect_refusal(damages[_i].words);
+}
+END_TEST
+
+START_TEST(refuses_a_damaged_note)
+{
+    struct x86_elf64 file;
+    x86_elf64(&file, code, sizeof code, 1);
+    file.note.entry = 0x5000;
+    save(image, &file, sizeof file);
+    expect_refusal("the PVH entry 0x5000 is in no segment");
+    config.format = "pvh";
+    file.note.size = 2; /* no entry, then */
+    save(image, &file, sizeof file);
+    expect_refusal("PHYS32_ENTRY is missing");
+    file.phdr[2].p_filesz = UINT64_MAX;
+    save(image, &file, sizeof file);
+    expect_refusal("PHYS32_ENTRY is missing");
+}
+END_TEST
+
+/* Every file cut off at every length is refused, or was complete without its tail. */
+START_TEST(refuses_what_is_cut_off)
+{
+    struct x86_elf64 file;
+    x86_elf64(&file, code, sizeof code, _i);
+    for (size_t count = 1; count < sizeof file; count++) {
+        save(image, &file, count);
+        ck_assert_int_eq(kvm_boot(&config, &memory, &state, why), -EINVAL);
+    }
+    x86_bzimage(&linux_image, code, sizeof code, code, sizeof code);
+    for (size_t count = 1; count < sizeof linux_image - 16; count++) {
+        save(image, &linux_image, count);
+        if (count < 0x1f1 + sizeof(struct setup_header)) /* only a boot sector as yet */
+            continue;
+        expect_refusal("truncated");
+    }
+}
+END_TEST
+
+static const struct {
+    unsigned index;
+    uint32_t value;
+    const char *words;
+} multiboot_damages[] = {
+    {1, 1 << 16 | 4, "video mode"},
+    {1, 1 << 16 | 8, "flags 0x10008, of which 0x8"},
+    {3, X86_TEXT - 4, "loading begins at 0x100000"},
+    {3, X86_TEXT + 4, "loading begins at 0x100000"},
+    {4, 0, "loading begins at 0x0"},
+    {5, X86_TEXT - 1, "before its start"},
+    {5, X86_TEXT + 0x1000, "truncated"},
+    {5, 0xffffffff, "truncated"},
+    {6, 0xffffffff, "outside the guest's 64 MiB"},
+    {7, X86_TEXT - 1, "in no segment"},
+    {7, X86_TEXT + 0x10000, "in no segment"},
+};
+
+START_TEST(refuses_multiboot)
+{
+    struct x86_text text = {.code = "code"};
+    x86_multiboot(&text, 0, 1);
+    text.header[multiboot_damages[_i].index] = multiboot_damages[_i].value;
+    text.header[2] = -(text.header[0] + text.header[1]);
+    save(image, &text, sizeof text);
+    expect_refusal(multiboot_damages[_i].words);
+}
+END_TEST
+
+/* A first tag, before load addresses and entry. */
+static const struct {
+    uint32_t tag[4];
+    const char *words; /* NULL: accepted */
+} wishes[] = {
+    {{1, 12, 1}, NULL}, {{1, 12, 8}, "requests information 8"}, {{1 | 1 << 16, 12, 8}, NULL},
+    {{4, 12, 3}, NULL}, {{5, 8}, "frame buffer"}, {{5 | 1 << 16, 8}, NULL}, {{6, 8}, NULL},
+    {{7, 8}, NULL}, {{10, 8}, "insists on tag 10"}, {{99, 8}, "insists on tag 99"},
+    {{99 | 1 << 16, 8}, NULL}, {{1, 7}, "tag 1 has 7 bytes"}, {{1, 1000}, "tag 1 has 1000 bytes"},
+    {{0, 8}, "neither ELF nor"},
+};
+
+START_TEST(grants_what_multiboot2_asks)
+{
+    struct x86_text text = {.code = "code"};
+    uint32_t *h = text.header, tail[12];
+    uint32_t size = (wishes[_i].tag[1] < 8 ? 8 : wishes[_i].tag[1] > 16 ? 16 : wishes[_i].tag[1]);
+    x86_multiboot2(&text, 1);
+    memcpy(tail, h + 4, sizeof tail);
+    memcpy(h + 4, wishes[_i].tag, 16);
+    memcpy(h + 4 + (size + 7) / 8 * 2, tail, (h[2] - 16));
+    h[2] += (size + 7) / 8 * 8;
+    h[3] = -(h[0] + h[1] + h[2]);
+    ck_assert_uint_le(h[2], sizeof text.header);
+    save(image, &text, sizeof text);
+    if (wishes[_i].words)
+        expect_refusal(wishes[_i].words);
+    else
+        boot();
+}
+END_TEST
+
+START_TEST(refuses_real_mode)
+{
+    static uint8_t sectors[65537 + 600000];
+    sectors[510] = 0x55;
+    sectors[511] = 0xaa;
+    save(image, sectors, 65537);
+    expect_refusal("to boot from it takes firmware");
+    config.format = "flat16";
+    save(image, sectors, sizeof sectors);
+    expect_refusal("do not fit below 0x9fc00");
+}
+END_TEST
+
+START_TEST(refuses_an_initrd)
+{
+    save_linux();
+    config.initrd = folder;
+    expect_refusal_of(folder, "is a directory");
+    config.initrd = "/nowhere/initrd";
+    expect_refusal_of("/nowhere/initrd", "No such file");
+    save(initrd, "x", 1);
+    ck_assert_int_eq(truncate(initrd, MEMORY), 0);
+    config.initrd = initrd;
+    expect_refusal_of(initrd, "do not fit");
+}
+END_TEST
+
+START_TEST(refuses_too_much)
+{
+    save_linux();
+    config.cpus = 255;
+    expect_refusal("255 processors");
+    config.cpus = 1;
+    config.virtio_count = 33;
+    expect_refusal("33 virtio devices");
+    config.virtio_count = 0;
+    kvm_memory_free(&memory);
+    ck_assert_int_eq(kvm_memory_init(&memory, 512 << 10), 0);
+    expect_refusal("at least 1 MiB");
+}
+END_TEST
+
+START_TEST(knows_memory_above_the_hole)
+{
+    kvm_memory_free(&memory);
+    ck_assert_int_eq(kvm_memory_init(&memory, 5ull << 30), 0);
+    add_initrd(1);
+    save_linux();
+    boot();
+    expect_zero_page(ZERO_PAGE, "");
+    ck_assert_uint_eq(word(ZERO_PAGE + 0x218), 0x7ffff000);
+}
+END_TEST
+
+static void linux_setup(void)
+{
+    setup();
+    x86_bzimage(&linux_image, "32", 2, "64", 2);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("kvm-boot");
+    TCase *tests = tcase_create("kvm-boot");
+    tcase_add_checked_fixture(tests, linux_setup, teardown);
+    tcase_add_test(tests, loads_pvh);
+    tcase_add_test(tests, loads_pvh_32);
+    tcase_add_test(tests, loads_elf64);
+    tcase_add_test(tests, loads_elf32);
+    tcase_add_loop_test(tests, loads_flat, 0, 2);
+    tcase_add_loop_test(tests, loads_real_mode, 0, 2);
+    tcase_add_test(tests, loads_multiboot_elf);
+    tcase_add_test(tests, loads_multiboot_addresses);
+    tcase_add_test(tests, loads_multiboot2_elf);
+    tcase_add_test(tests, loads_multiboot2_addresses);
+    tcase_add_test(tests, loads_bzimage);
+    tcase_add_test(tests, loads_bzimage_without_64_bits);
+    tcase_add_test(tests, moves_a_kernel_that_does_not_fit);
+    tcase_add_test(tests, puts_the_initrd_where_the_kernel_takes_it);
+    tcase_add_test(tests, limits_the_command_line);
+    tcase_add_test(tests, announces_devices);
+    tcase_add_test(tests, loads_firmware);
+    tcase_add_test(tests, refuses_what_is_no_file);
+    tcase_add_loop_test(tests, refuses_the_wrong_format, 0, ROWS(mismatches));
+    tcase_add_loop_test(tests, refuses_a_damaged_elf, 0, ROWS(damages));
+    tcase_add_test(tests, refuses_a_damaged_note);
+    tcase_add_loop_test(tests, refuses_what_is_cut_off, 0, 2);
+    tcase_add_loop_test(tests, refuses_multiboot, 0, ROWS(multiboot_damages));
+    tcase_add_loop_test(tests, grants_what_multiboot2_asks, 0, ROWS(wishes));
+    tcase_add_test(tests, refuses_real_mode);
+    tcase_add_test(tests, refuses_an_initrd);
+    tcase_add_test(tests, refuses_too_much);
+    tcase_add_test(tests, knows_memory_above_the_hole);
+    suite_add_tcase(suite, tests);
+    return tap_run(suite);
+}
