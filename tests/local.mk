@@ -75,6 +75,10 @@ if KVM
 %C%_unit_tests += %D%/test-kvm-state
 %C%_test_kvm_state_SOURCES = %D%/test-kvm-state.c %D%/tap.h %D%/kvm-guest.h
 %C%_test_kvm_state_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Sessions of x86 guests.
+%C%_unit_tests += %D%/test-kvm-session
+%C%_test_kvm_session_SOURCES = %D%/test-kvm-session.c %D%/tap.h %D%/kvm-guest.h
+%C%_test_kvm_session_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Looking into x86 guests.
 %C%_unit_tests += %D%/test-kvm-walk
 %C%_test_kvm_walk_SOURCES = %D%/test-kvm-walk.c %D%/kvm-probe.c %D%/kvm-probe.h %D%/tap.h

@@ -81,7 +81,7 @@ bool show_any_registers(FILE *out, const struct view_registers *registers, const
     const char *last = "";
     for (unsigned i = 0; i < registers->count; i++) {
         const struct view_register *r = &registers->reg[i];
-        if (strcmp(group, "all") && strcmp(group, r->group))
+        if (strcmp(group, "all") && strncmp(group, r->group, strlen(group)))
             continue;
         if (strcmp(last, r->group))
             fprintf(out, "%s\n", r->group);

@@ -13,9 +13,10 @@
 
 /* Registers of one hart; changed ones are marked with *. */
 void show_registers(FILE *out, const struct view_hart *hart);
-/* Both harts side by side; those that differ are marked with !. */
-/* Registers of any processor: those of one group, or of "all". False: there is no such group. */
+/* Registers of any processor: those of the group whose name begins so, or of "all".
+ * False: there is no such group. */
 bool show_any_registers(FILE *out, const struct view_registers *registers, const char *group);
+/* Both harts side by side; those that differ are marked with !. */
 void show_registers_both(FILE *out, const struct view_hart *real, const struct view_hart *virtual);
 void show_csrs(FILE *out, const struct view_hart *hart);
 /* One instruction a line: address, word, text, symbol and source line; `pc` is marked. */

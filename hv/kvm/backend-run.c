@@ -118,6 +118,14 @@ static int apply(struct kvm_backend *b, const struct debug_plan *plan, bool step
     return 0;
 }
 
+/* In real mode KVM's instruction emulator does int3 itself, and we never hear of it. */
+static bool has_int3(const struct kvm_backend *b)
+{
+    struct kvm_sregs sregs;
+    return !b->software_kvm ||
+           (ioctl(b->vm.vcpu[b->vcpu].fd, KVM_GET_SREGS, &sregs) == 0 && sregs.cr0 & 1);
+}
+
 int kvm_backend_points(void *self, const struct session_break *points, int count)
 {
     struct kvm_backend *b = self;
@@ -129,7 +137,7 @@ int kvm_backend_points(void *self, const struct session_break *points, int count
             return -EINVAL;
         watch += !(points[i].kind & BREAK_EXECUTE);
     }
-    if (watch > DEBUG_REGISTERS)
+    if (watch > DEBUG_REGISTERS || (count > DEBUG_REGISTERS && !has_int3(b)))
         return -ENOSPC;
     memcpy(b->point, points, (size_t)count * sizeof *points);
     b->points = count;

@@ -1,0 +1,385 @@
+/* Sessions of x86 guests: the same door, the host's processor behind it. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "hv/session.h"
+#include "tests/kvm-guest.h"
+
+enum { LONG_MS = 20000 };
+
+static struct session *s;
+static char image[] = "/tmp/vitrine-test-kvm.XXXXXX";
+static struct session_config config;
+
+static void write_image(const void *code, size_t size)
+{
+    FILE *file = fopen(image, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_eq(fwrite(code, 1, size, file), size);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+static void open_guest(const char *format, const void *code, size_t size)
+{
+    char why[SESSION_ERROR] = "";
+    write_image(code, size);
+    config.boot_format = format;
+    s = session_new(&config, why);
+    ck_assert_msg(s != NULL, "%s", why);
+}
+
+static void setup(void)
+{
+    int fd = mkstemp(image);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    session_config_init(&config);
+    config.under = SESSION_KVM;
+    config.image = image;
+    config.memory = 8 << 20;
+    s = NULL;
+}
+
+static void teardown(void)
+{
+    session_free(s);
+    unlink(image);
+    strcpy(image + strlen(image) - 6, "XXXXXX");
+}
+
+static struct view_status wait_for(enum session_stop stop)
+{
+    struct view_status status;
+    ck_assert_int_eq(session_wait(s, LONG_MS), 0);
+    session_status(s, &status);
+    ck_assert_msg(status.stop == stop, "%d: %s\n%s", status.stop, status.text, status.detail);
+    return status;
+}
+
+static struct view_status run_to_stop(enum session_stop stop)
+{
+    ck_assert_int_eq(session_run(s), 0);
+    return wait_for(stop);
+}
+
+static uint64_t reg(const char *name)
+{
+    static struct view_registers all;
+    session_view_registers(s, &all);
+    for (unsigned i = 0; i < all.count; i++)
+        if (!strcmp(all.reg[i].name, name))
+            return all.reg[i].value;
+    ck_abort_msg("no register %s", name);
+    return 0;
+}
+
+static const char *output(void)
+{
+    static char text[256];
+    size_t count = session_output(s, (uint8_t *)text, sizeof text - 1);
+    text[count] = 0;
+    return text;
+}
+
+/* ---- guests, flat16 at 0:7c00
+ * --------------------------------------------------------------------- */
+
+#define OUT_EXIT(code)                                                                             \
+    0xba, 0x01, 0x05, 0xb0, code, 0xee /* mov dx, 0x501; mov al, code; out dx, al */
+
+static const uint8_t hello[] = {
+    0xba,        0xf8, 0x03, 0xb0, 'H', 0xee, 0xb0, 'i', 0xee, /* COM1: "Hi" */
+    OUT_EXIT(7), 0xf4,
+};
+
+/* Counts in bx up to 0x1000, over and over; each time a word of memory. */
+static const uint8_t counter[] = {
+    0x31, 0xdb,             /* 7c00: xor bx, bx */
+    0x43,                   /* 7c02: inc bx */
+    0x81, 0xfb, 0x00, 0x10, /* 7c03: cmp bx, 0x1000 */
+    0x75, 0xf9,             /* 7c07: jne 7c02 */
+    0xff, 0x06, 0x00, 0x90, /* 7c09: inc word [0x9000] */
+    0xeb, 0xf1,             /* 7c0d: jmp 7c00 */
+};
+
+/* The same in 32 bits at 1 MiB. */
+static const uint8_t counter32[] = {
+    0x31, 0xdb,                         /* 100000: xor ebx, ebx */
+    0x43,                               /* 100002: inc ebx */
+    0x81, 0xfb, 0x00, 0x10, 0x00, 0x00, /* 100003: cmp ebx, 0x1000 */
+    0x75, 0xf7,                         /* 100009: jne 100002 */
+    0xff, 0x05, 0x00, 0x90, 0x00, 0x00, /* 10000b: inc dword [0x9000] */
+    0xeb, 0xed,                         /* 100011: jmp 100000 */
+};
+
+START_TEST(runs_to_its_end)
+{
+    open_guest("flat16", hello, sizeof hello);
+    struct view_status status = run_to_stop(STOPPED_POWEROFF);
+    ck_assert_int_eq(status.exit_code, 7);
+    ck_assert_int_eq(status.state, SESSION_ENDED);
+    ck_assert_int_eq(status.isa, ISA_X86);
+    ck_assert(!status.counted && status.under_monitor);
+    ck_assert_uint_eq(status.exits, 3);
+    ck_assert_uint_gt(status.exit_ns, 0);
+    ck_assert_str_eq(output(), "Hi");
+    ck_assert_int_eq(session_run(s), -ESHUTDOWN);
+    for (int again = 0; again < 3; again++) {
+        ck_assert_int_eq(session_reset(s), 0);
+        run_to_stop(STOPPED_POWEROFF);
+        ck_assert_str_eq(output(), "Hi");
+    }
+}
+END_TEST
+
+START_TEST(steps_instruction_by_instruction)
+{
+    static const uint64_t places[] = {0x7c03, 0x7c05, 0x7c06, 0x7c08, 0x7c09, 0x7c0c, 0x7c0e};
+    open_guest("flat16", hello, sizeof hello);
+    for (int i = 0; i < ROWS(places); i++) {
+        ck_assert_int_eq(session_step(s, 1), 0);
+        wait_for(STOPPED_STEP);
+        ck_assert_uint_eq(reg("rip"), places[i]);
+    }
+    ck_assert_str_eq(output(), "Hi");
+    ck_assert_int_eq(session_reset(s), 0);
+    ck_assert_int_eq(session_step(s, 5), 0);
+    wait_for(STOPPED_STEP);
+    ck_assert_uint_eq(reg("rip"), 0x7c09);
+}
+END_TEST
+
+START_TEST(disassembles_around_the_pc)
+{
+    struct view_insn insn[8];
+    open_guest("flat16", counter, sizeof counter);
+    ck_assert_int_eq(session_run_to(s, 0x7c09), 0);
+    wait_for(STOPPED_STEP);
+    ck_assert_uint_eq(reg("rbx"), 0x1000);
+    int count = session_disassemble_pc(s, 2, insn, 5);
+    ck_assert_int_eq(count, 5);
+    ck_assert_uint_eq(insn[0].va + insn[0].length, insn[1].va);
+    ck_assert_uint_eq(insn[1].va + insn[1].length, insn[2].va);
+    ck_assert_uint_eq(insn[2].va, 0x7c09);
+    ck_assert_uint_eq(insn[2].length, 4);
+    ck_assert_str_eq(insn[2].text, "inc word ptr [0x9000]");
+}
+END_TEST
+
+/* Four in the debug registers, the others as int3; all are met in order, and memory looks as the
+ * guest wrote it. */
+START_TEST(meets_breakpoints)
+{
+    static const uint64_t places[] = {0x100000, 0x100011, 0x10000b, 0x100009, 0x100003, 0x100002};
+    static const uint64_t met[] = {0x100002, 0x100003, 0x100009, 0x100002, 0x100003, 0x100009};
+    struct view_memory memory;
+    open_guest("flat32", counter32, sizeof counter32);
+    for (int i = 0; i < ROWS(places); i++) {
+        struct session_break point = {.kind = BREAK_EXECUTE, .address = places[i]};
+        ck_assert_int_gt(session_break_add(s, &point), 0);
+    }
+    for (int i = 0; i < ROWS(met); i++) {
+        run_to_stop(STOPPED_BREAKPOINT);
+        ck_assert_uint_eq(reg("rip"), met[i]);
+        session_view_memory(s, true, 0x100000, sizeof counter32, &memory);
+        ck_assert(!memcmp(memory.data, counter32, sizeof counter32));
+    }
+}
+END_TEST
+
+START_TEST(refuses_what_the_processor_cannot_watch)
+{
+    struct session_break point = {.kind = BREAK_WRITE, .address = 0x9001, .length = 2};
+    open_guest("flat16", counter, sizeof counter);
+    ck_assert_int_eq(session_break_add(s, &point), -EINVAL);
+    point.physical = true;
+    ck_assert_int_eq(session_break_add(s, &point), -ENOTSUP);
+    point.physical = false;
+    for (int i = 0; i < 4; i++) {
+        point.address = 0x9000 + 2 * (unsigned)i;
+        ck_assert_int_gt(session_break_add(s, &point), 0);
+    }
+    point.address = 0xa000;
+    ck_assert_int_eq(session_break_add(s, &point), -ENOSPC);
+}
+END_TEST
+
+START_TEST(answers_while_it_runs)
+{
+    open_guest("flat16", counter, sizeof counter);
+    ck_assert_int_eq(session_run(s), 0);
+    for (int i = 0; i < 50; i++) {
+        uint64_t rip = reg("rip");
+        ck_assert(rip >= 0x7c00 && rip < 0x7c00 + sizeof counter);
+    }
+    ck_assert_int_eq(session_run(s), -EBUSY);
+    ck_assert_int_eq(session_pause(s), 0);
+    wait_for(STOPPED_PAUSE);
+}
+END_TEST
+
+START_TEST(registers_and_memory_can_be_written)
+{
+    static const uint8_t bytes[] = {0x34, 0x12};
+    struct view_memory memory;
+    open_guest("flat16", counter, sizeof counter);
+    ck_assert_int_eq(session_write_register64(s, "rip", 0x7c09), 0);
+    ck_assert_int_eq(session_write_register64(s, "nobody", 0), -ENOENT);
+    ck_assert_int_eq(session_write_memory(s, true, 0x9000, bytes, 2), 0);
+    ck_assert_int_eq(session_write_memory(s, true, 0x7fffff, bytes, 2), -EFAULT);
+    ck_assert_int_eq(session_step(s, 1), 0);
+    wait_for(STOPPED_STEP);
+    session_view_memory(s, false, 0x9000, 2, &memory);
+    ck_assert_uint_eq(memory.data[0], 0x35);
+    ck_assert_uint_eq(memory.data[1], 0x12);
+}
+END_TEST
+
+START_TEST(snapshots_go_back)
+{
+    char why[SESSION_ERROR] = "";
+    struct view_snapshot list[4];
+    struct view_memory before, after;
+    open_guest("flat16", counter, sizeof counter);
+    ck_assert_int_eq(session_run_to(s, 0x7c0d), 0);
+    wait_for(STOPPED_STEP);
+    int first = session_snapshot(s, "first", why);
+    ck_assert_msg(first > 0, "%s", why);
+    uint64_t digest = session_digest(s);
+    session_view_memory(s, true, 0x9000, 2, &before);
+    ck_assert_int_eq(session_run(s), 0);
+    ck_assert_int_eq(session_snapshot(s, "running", why), -EBUSY);
+    while (session_view_memory(s, true, 0x9000, 2, &after), !memcmp(before.data, after.data, 2))
+        ;
+    session_pause(s);
+    wait_for(STOPPED_PAUSE);
+    int second = session_snapshot(s, "second", why);
+    ck_assert_int_gt(second, first);
+    ck_assert_uint_ne(session_digest(s), digest);
+    ck_assert_int_eq(session_restore(s, first, why), 0);
+    ck_assert_uint_eq(session_digest(s), digest);
+    ck_assert_uint_eq(reg("rip"), 0x7c0d);
+    ck_assert_int_eq(session_snapshots(s, list, 4), 2);
+    ck_assert(list[0].current && list[1].parent == first && list[1].pages > 0);
+    ck_assert_str_eq(list[1].name, "second");
+    ck_assert_int_eq(session_restore(s, 99, why), -ENOENT);
+    ck_assert_int_eq(session_snapshot_delete(s, second), 0);
+    ck_assert_int_eq(session_snapshot_delete(s, second), -ENOENT);
+    ck_assert_int_eq(session_snapshots(s, list, 4), 1);
+}
+END_TEST
+
+START_TEST(tells_why_a_vcpu_was_given_up)
+{
+    /* flat32: an IDT of no entries, and then an exception */
+    static const uint8_t fault[] = {
+        0x0f, 0x01, 0x1d, 0x10, 0x00, 0x10, 0x00,             /* lidt [0x100010] */
+        0x0f, 0x0b, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, /* ud2 */
+        0,    0,    0,    0,    0,    0,
+    };
+    open_guest("flat32", fault, sizeof fault);
+    struct view_status status = run_to_stop(STOPPED_SHUTDOWN);
+    ck_assert_int_eq(status.state, SESSION_ENDED);
+    ck_assert_msg(strstr(status.text, "triple fault"), "%s", status.text);
+    ck_assert_str_ne(status.detail, "");
+    ck_assert_uint_eq(reg("rip"), 0x100007);
+}
+END_TEST
+
+START_TEST(sleep_without_end_is_a_stop)
+{
+    static const uint8_t halt[] = {0xfa, 0xf4}; /* cli; hlt */
+    open_guest("flat16", halt, sizeof halt);
+    run_to_stop(STOPPED_IDLE);
+}
+END_TEST
+
+START_TEST(sees_which_pages_are_written)
+{
+    static struct view_dirty dirty;
+    open_guest("flat16", counter, sizeof counter);
+    session_view_dirty(s, &dirty);
+    ck_assert(dirty.present);
+    ck_assert_uint_eq(dirty.memory, 8 << 20);
+    ck_assert_int_eq(session_run_to(s, 0x7c0d), 0);
+    wait_for(STOPPED_STEP);
+    session_view_dirty(s, &dirty);
+    ck_assert_uint_eq(dirty.pages_per_cell, 1);
+    ck_assert_uint_eq(dirty.heat[9], 255);
+    ck_assert_uint_ge(dirty.dirty_now, 1);
+    session_view_dirty(s, &dirty);
+    ck_assert_uint_eq(dirty.heat[9], 127);
+}
+END_TEST
+
+START_TEST(typed_bytes_arrive)
+{
+    /* Echoes what COM1 receives; "q" ends. */
+    static const uint8_t echo[] = {
+        0xba,        0xfd, 0x03, 0xec,       /* wait: mov dx, 0x3fd; in al, dx */
+        0xa8,        0x01, 0x74, 0xfb,       /* test al, 1; jz 7c03 */
+        0xba,        0xf8, 0x03, 0xec, 0xee, /* mov dx, 0x3f8; in al, dx; out dx, al */
+        0x3c,        'q',  0x75, 0xef,       /* cmp al, 'q'; jne wait */
+        OUT_EXIT(0),
+    };
+    open_guest("flat16", echo, sizeof echo);
+    ck_assert_int_eq(session_run(s), 0);
+    ck_assert_uint_eq(session_input(s, (const uint8_t *)"hello q", 7), 7);
+    wait_for(STOPPED_POWEROFF);
+    ck_assert_str_eq(output(), "hello q");
+}
+END_TEST
+
+static const struct {
+    const char *what;
+    uint64_t memory;
+    unsigned cpus;
+    const char *format, *expected;
+} refused[] = {
+    {"too little memory", 4096, 1, "flat16", "1 MiB"},
+    {"no multiple of a page", (8 << 20) + 1, 1, "flat16", "multiple of 4 KiB"},
+    {"no vCPU", 8 << 20, 0, "flat16", "vCPUs"},
+    {"too many vCPUs", 8 << 20, 65, "flat16", "vCPUs"},
+    {"no such format", 8 << 20, 1, "tape", "tape"},
+    {"not of that format", 8 << 20, 1, "bzimage", "vitrine-test-kvm"},
+};
+
+START_TEST(refuses_bad_configurations)
+{
+    char why[SESSION_ERROR] = "";
+    write_image(hello, sizeof hello);
+    config.memory = refused[_i].memory;
+    config.cpus = refused[_i].cpus;
+    config.boot_format = refused[_i].format;
+    ck_assert_ptr_null(session_new(&config, why));
+    ck_assert_msg(strstr(why, refused[_i].expected), "%s: %s", refused[_i].what, why);
+    ck_assert_ptr_null(strchr(why, '\n'));
+}
+END_TEST
+
+int main(void)
+{
+    if (kvm_is_missing())
+        return 0;
+    Suite *suite = suite_create("kvm-session");
+    TCase *tests = tcase_create("session");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, runs_to_its_end);
+    tcase_add_test(tests, steps_instruction_by_instruction);
+    tcase_add_test(tests, disassembles_around_the_pc);
+    tcase_add_test(tests, meets_breakpoints);
+    tcase_add_test(tests, refuses_what_the_processor_cannot_watch);
+    tcase_add_test(tests, answers_while_it_runs);
+    tcase_add_test(tests, registers_and_memory_can_be_written);
+    tcase_add_test(tests, snapshots_go_back);
+    tcase_add_test(tests, tells_why_a_vcpu_was_given_up);
+    tcase_add_test(tests, sleep_without_end_is_a_stop);
+    tcase_add_test(tests, sees_which_pages_are_written);
+    tcase_add_test(tests, typed_bytes_arrive);
+    tcase_add_loop_test(tests, refuses_bad_configurations, 0, ROWS(refused));
+    suite_add_tcase(suite, tests);
+    return tap_run(suite);
+}
