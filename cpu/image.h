@@ -38,17 +38,24 @@ int image_load_bytes(struct image *image, const char *name, const uint8_t *bytes
 void symbols_free(struct symbols *symbols); /* NULL is allowed */
 
 /* Address of a symbol by name. false: there is none. */
-bool symbols_find(const struct symbols *symbols, const char *name, uint32_t *address);
+bool symbols_find(const struct symbols *symbols, const char *name, uint64_t *address);
 /* The symbol at or before `address` and within its size (or, for size 0, before the next symbol):
  * its name (valid as long as `symbols`) and the offset. NULL: none. */
-const char *symbols_at(const struct symbols *symbols, uint32_t address, uint32_t *offset);
+const char *symbols_at(const struct symbols *symbols, uint64_t address, uint64_t *offset);
 /* Source file and 1-based line of an address. false: no debug information for it. */
-bool symbols_line(const struct symbols *symbols, uint32_t address, const char **file, int *line);
+bool symbols_line(const struct symbols *symbols, uint64_t address, const char **file, int *line);
 /* First address of a source line; file may be the last part of the path. false: there is none. */
 bool symbols_line_address(const struct symbols *symbols, const char *file, int line,
-                          uint32_t *address);
+                          uint64_t *address);
 /* The n-th symbol in order of address, NULL after the last. */
-const char *symbols_nth(const struct symbols *symbols, unsigned n, uint32_t *address,
-                        uint32_t *size);
+const char *symbols_nth(const struct symbols *symbols, unsigned n, uint64_t *address,
+                        uint64_t *size);
+
+/* An address by what a person types: "symbol", "symbol+8" or "file.c:42". false: there is none, or
+ * `symbols` is NULL. */
+bool symbols_lookup(const struct symbols *symbols, const char *name, uint64_t *address);
+/* "main+0x10" of an address, "" if it has no symbol or `symbols` is NULL. Returns whether it is the
+ * symbol's first. */
+bool symbols_text(const struct symbols *symbols, uint64_t address, char *out, size_t size);
 
 #endif

@@ -211,10 +211,10 @@ void machine_free(struct machine *m)
 
 static uint32_t symbol(const struct machine *m, const char *name)
 {
-    uint32_t address = 0;
+    uint64_t address = 0;
     if (m->symbols)
         symbols_find(m->symbols, name, &address);
-    return address;
+    return (uint32_t)address;
 }
 
 /* At the end of memory, but not above 1 GiB of it, out of the way of kernels that grow upwards. */

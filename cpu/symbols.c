@@ -8,17 +8,22 @@
 #include "cpu/symbols.h"
 
 #include <elfutils/libdw.h>
+#include <fcntl.h>
 #include <gelf.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct symbol {
-    uint32_t address, size;
+    uint64_t address, size;
     const char *name;
 };
 
 struct line {
-    uint32_t address;
+    uint64_t address;
     uint32_t file; /* index into files; NO_FILE: the end of a sequence */
     int number;
 };
@@ -82,20 +87,21 @@ static void add_symbol(struct symbols *s, const GElf_Sym *sym, const char *name)
         return;
     char *copy = strndup(name, MAX_NAME);
     if (copy)
-        s->symbol[s->count++] =
-            (struct symbol){(uint32_t)sym->st_value, (uint32_t)sym->st_size, copy};
+        s->symbol[s->count++] = (struct symbol){sym->st_value, sym->st_size, copy};
 }
 
 static void read_symbol_table(struct symbols *s, Elf *elf)
 {
     Elf_Scn *section = NULL;
+    bool is_64 = gelf_getclass(elf) == ELFCLASS64;
+    size_t entry = is_64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
     while ((section = elf_nextscn(elf, section))) {
         GElf_Shdr header;
         if (!gelf_getshdr(section, &header) || header.sh_type != SHT_SYMTAB ||
-            header.sh_entsize != sizeof(Elf32_Sym))
+            header.sh_entsize != entry)
             continue;
         Elf_Data *data = elf_getdata(section, NULL);
-        size_t count = data && data->d_buf ? data->d_size / sizeof(Elf32_Sym) : 0;
+        size_t count = data && data->d_buf ? data->d_size / entry : 0;
         for (size_t i = 0; i < count && i < MAX_SYMBOLS; i++) {
             GElf_Sym sym;
             if (!gelf_getsym(data, (int)i, &sym))
@@ -156,15 +162,14 @@ static bool add_line(struct reading *r, Dwarf_Line *row)
     Dwarf_Addr address;
     int number = 0;
     bool end = false;
-    if (dwarf_lineaddr(row, &address) || address > UINT32_MAX)
+    if (dwarf_lineaddr(row, &address))
         return true;
     if (!room_for_one((void **)&s->line, s->lines, MAX_LINES, sizeof *s->line))
         return false;
     dwarf_lineno(row, &number);
     dwarf_lineendsequence(row, &end);
     const char *name = end ? NULL : dwarf_linesrc(row, NULL, NULL);
-    s->line[s->lines++] = (struct line){
-        (uint32_t)address, name ? file_index(r, name) : NO_FILE, number};
+    s->line[s->lines++] = (struct line){address, name ? file_index(r, name) : NO_FILE, number};
     return true;
 }
 
@@ -252,9 +257,25 @@ struct symbols *symbols_read(Elf *elf, bool lines)
     return s;
 }
 
+struct symbols *symbols_load(const char *path, bool lines)
+{
+    struct symbols *s = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || elf_version(EV_CURRENT) == EV_NONE)
+        goto close;
+    Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+    if (elf && elf_kind(elf) == ELF_K_ELF)
+        s = symbols_read(elf, lines);
+    elf_end(elf);
+close:
+    if (fd >= 0)
+        close(fd);
+    return s;
+}
+
 /* ---- asking ------------------------------------------------------------------------------- */
 
-bool symbols_find(const struct symbols *s, const char *name, uint32_t *address)
+bool symbols_find(const struct symbols *s, const char *name, uint64_t *address)
 {
     for (unsigned i = 0; i < s->count; i++) {
         if (!strcmp(s->symbol[i].name, name)) {
@@ -265,7 +286,7 @@ bool symbols_find(const struct symbols *s, const char *name, uint32_t *address)
     return false;
 }
 
-const char *symbols_at(const struct symbols *s, uint32_t address, uint32_t *offset)
+const char *symbols_at(const struct symbols *s, uint64_t address, uint64_t *offset)
 {
     unsigned low = 0, high = s->count; /* the last symbol at or before address is in low - 1 */
     while (low < high) {
@@ -288,7 +309,7 @@ const char *symbols_at(const struct symbols *s, uint32_t address, uint32_t *offs
     return inside || *offset == 0 ? found->name : NULL;
 }
 
-bool symbols_line(const struct symbols *s, uint32_t address, const char **file, int *line)
+bool symbols_line(const struct symbols *s, uint64_t address, const char **file, int *line)
 {
     unsigned low = 0, high = s->lines;
     while (low < high) {
@@ -313,7 +334,7 @@ static bool is_file(const char *path, const char *wanted)
     return tail == length || path[length - tail - 1] == '/';
 }
 
-bool symbols_line_address(const struct symbols *s, const char *file, int line, uint32_t *address)
+bool symbols_line_address(const struct symbols *s, const char *file, int line, uint64_t *address)
 {
     for (unsigned i = 0; i < s->lines; i++) {
         const struct line *l = &s->line[i];
@@ -325,11 +346,64 @@ bool symbols_line_address(const struct symbols *s, const char *file, int line, u
     return false;
 }
 
-const char *symbols_nth(const struct symbols *s, unsigned n, uint32_t *address, uint32_t *size)
+const char *symbols_nth(const struct symbols *s, unsigned n, uint64_t *address, uint64_t *size)
 {
     if (n >= s->count)
         return NULL;
     *address = s->symbol[n].address;
     *size = s->symbol[n].size;
     return s->symbol[n].name;
+}
+
+/* "file.c:42" */
+static bool lookup_line(const struct symbols *s, const char *name, uint64_t *address)
+{
+    char file[256];
+    const char *colon = strrchr(name, ':');
+    if (!colon || colon == name || (size_t)(colon - name) >= sizeof file)
+        return false;
+    memcpy(file, name, (size_t)(colon - name));
+    file[colon - name] = 0;
+    char *end;
+    long line = strtol(colon + 1, &end, 10);
+    return end != colon + 1 && !*end && line > 0 && line <= INT_MAX &&
+           symbols_line_address(s, file, (int)line, address);
+}
+
+/* "symbol" or "symbol+8" */
+static bool lookup_symbol(const struct symbols *s, const char *name, uint64_t *address)
+{
+    char symbol[256];
+    const char *plus = strchr(name, '+');
+    size_t length = plus ? (size_t)(plus - name) : strlen(name);
+    if (length == 0 || length >= sizeof symbol)
+        return false;
+    memcpy(symbol, name, length);
+    symbol[length] = 0;
+    char *end = NULL;
+    unsigned long offset = plus ? strtoul(plus + 1, &end, 0) : 0;
+    if (plus && (end == plus + 1 || *end))
+        return false;
+    if (!symbols_find(s, symbol, address))
+        return false;
+    *address += offset;
+    return true;
+}
+
+bool symbols_lookup(const struct symbols *s, const char *name, uint64_t *address)
+{
+    return s && (lookup_symbol(s, name, address) || lookup_line(s, name, address));
+}
+
+bool symbols_text(const struct symbols *s, uint64_t address, char *out, size_t size)
+{
+    uint64_t offset = 0;
+    const char *name = s ? symbols_at(s, address, &offset) : NULL;
+    if (!name)
+        snprintf(out, size, "%s", "");
+    else if (offset)
+        snprintf(out, size, "%s+0x%" PRIx64, name, offset);
+    else
+        snprintf(out, size, "%s", name);
+    return name && offset == 0;
 }

@@ -1,11 +1,11 @@
 /*
  * An x86 vCPU as gdb expects it: i386:x86-64 with the features core, sse and segments; every other
- * register of the session follows as "system".
+ * register of the session follows in a feature of our own, so that gdb knows `$cr3` and `$lstar`.
  *
  * The description cannot change while gdb is connected, so a guest in 32- or 16-bit code is shown
  * as x86-64, too: its registers are right, but gdb disassembles as if it were 64-bit code, and does
- * not know that in real mode an address is the segment's base + offset. `x/10i` of the session's
- * own disassembler is in `vitrine debug` and the window.
+ * not know that in real mode an address is the segment's base + offset. `vitrine debug` and
+ * the window disassemble in the mode that holds.
  *
  * Source: gdb's features/i386/ for names, numbers and order; "Debugging with GDB", section G.5.6.
  */
@@ -128,7 +128,6 @@ static bool add_other(struct gdb_register *out, int n, const struct view_registe
         return false;
     *out = (struct gdb_register){.feature = SYSTEM,
                                  .type = r->bits <= 32 ? "uint32" : "uint64",
-                                 .group = "system",
                                  .number = (uint32_t)n,
                                  .bits = r->bits <= 32 ? 32 : 64,
                                  .known = true,

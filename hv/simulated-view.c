@@ -169,20 +169,6 @@ static int write_csr(void *self, uint16_t number, uint32_t value)
     return 0;
 }
 
-static void symbol_text(const struct simulated *s, uint32_t address, char *out, size_t size,
-                        bool *start)
-{
-    uint32_t offset = 0;
-    const char *name = s->guest->symbols ? symbols_at(s->guest->symbols, address, &offset) : NULL;
-    *start = name && offset == 0;
-    if (!name)
-        snprintf(out, size, "%s", "");
-    else if (offset)
-        snprintf(out, size, "%s+0x%x", name, offset);
-    else
-        snprintf(out, size, "%s", name);
-}
-
 /* ---- registers as a list ------------------------------------------------------------------ */
 
 static struct view_register *add_register(struct view_registers *out, const char *group,
@@ -201,14 +187,13 @@ static void view_registers(void *self, struct view_registers *out)
     const struct simulated *s = self;
     const struct hart *h = &s->guest->hart, *before = &s->before_virtual;
     const struct csr_row *row;
-    bool start;
     for (unsigned i = 0; i < 32; i++) {
         struct view_register *r =
             add_register(out, "general", isa_register_name(i), h->x[i], h->x[i] != before->x[i]);
         snprintf(r->text, sizeof r->text, "x%u", i);
     }
     struct view_register *pc = add_register(out, "general", "pc", h->pc, h->pc != before->pc);
-    symbol_text(s, h->pc, pc->text, sizeof pc->text, &start);
+    symbols_text(s->guest->symbols, h->pc, pc->text, sizeof pc->text);
     for (unsigned i = 0; (row = isa_csr_at(i)) && out->count < VIEW_REGISTERS; i++) {
         uint32_t value = csr_peek(h, row->number);
         if (!row->zero)
@@ -262,7 +247,7 @@ static void view_insn(struct simulated *s, uint32_t va, struct view_insn *out)
         snprintf(out->text, sizeof out->text, "(%s)",
                  ok ? "no memory there" : mmu_failure_text(w.failure));
     }
-    symbol_text(s, va, out->symbol, sizeof out->symbol, &out->symbol_start);
+    out->symbol_start = symbols_text(s->guest->symbols, va, out->symbol, sizeof out->symbol);
     const char *file;
     if (s->guest->symbols && symbols_line(s->guest->symbols, va, &file, &out->line))
         snprintf(out->file, sizeof out->file, "%.*s", VIEW_FILE - 1, file);
@@ -670,56 +655,19 @@ static uint64_t digest_all(void *self)
     return digest.value;
 }
 
-/* "file.c:42" */
-static bool lookup_line(const struct symbols *symbols, const char *name, uint32_t *address)
-{
-    char file[VIEW_FILE];
-    const char *colon = strrchr(name, ':');
-    if (!colon || colon == name || (size_t)(colon - name) >= sizeof file)
-        return false;
-    memcpy(file, name, (size_t)(colon - name));
-    file[colon - name] = 0;
-    char *end;
-    long line = strtol(colon + 1, &end, 10);
-    return end != colon + 1 && !*end && line > 0 &&
-           symbols_line_address(symbols, file, (int)line, address);
-}
-
-/* "symbol" or "symbol+8" */
-static bool lookup_symbol(const struct symbols *symbols, const char *name, uint32_t *address)
-{
-    char symbol[256];
-    const char *plus = strchr(name, '+');
-    size_t length = plus ? (size_t)(plus - name) : strlen(name);
-    if (length == 0 || length >= sizeof symbol)
-        return false;
-    memcpy(symbol, name, length);
-    symbol[length] = 0;
-    char *end = NULL;
-    unsigned long offset = plus ? strtoul(plus + 1, &end, 0) : 0;
-    if (plus && (end == plus + 1 || *end))
-        return false;
-    if (!symbols_find(symbols, symbol, address))
-        return false;
-    *address += (uint32_t)offset;
-    return true;
-}
-
 static int lookup(void *self, const char *name, uint64_t *address)
 {
     const struct simulated *s = self;
-    const struct symbols *symbols = s->guest->symbols;
-    uint32_t found;
-    if (!symbols || (!lookup_symbol(symbols, name, &found) && !lookup_line(symbols, name, &found)))
+    if (!symbols_lookup(s->guest->symbols, name, address))
         return -ENOENT;
-    *address = found;
+    *address &= UINT32_MAX;
     return 0;
 }
 
 static bool symbol(void *self, uint64_t address, char *out, size_t size)
 {
-    bool start;
-    symbol_text(self, (uint32_t)address, out, size, &start);
+    const struct simulated *s = self;
+    symbols_text(s->guest->symbols, (uint32_t)address, out, size);
     return out[0] != 0;
 }
 

@@ -115,7 +115,7 @@ START_TEST(finds_symbols)
         {0x7fffffffu, NULL, 0}, {0, NULL, 0}, {0xffffffffu, NULL, 0},
     };
     static const char *const order[] = {"start", "loop", "end", "high"};
-    uint32_t address, offset, size;
+    uint64_t address, offset, size;
     ck_assert_int_eq(load(sizeof sample), 0);
     for (int i = 0; i < ROWS(places); i++) {
         const char *name = symbols_at(image.symbols, places[i].address, &offset);
@@ -145,7 +145,7 @@ START_TEST(finds_lines)
         {0x8000000fu, 12}, {0x80000010u, 0}, {0xffffffffu, 0},
     };
     const char *file;
-    uint32_t address;
+    uint64_t address;
     int line;
     save(&sample, sizeof sample);
     ck_assert_int_eq(image_load(&image, path, &ram, why), 0);
@@ -270,7 +270,7 @@ static const struct {
 /* Asks everything; answers must be sound whatever was read. */
 static void ask(const struct symbols *symbols)
 {
-    uint32_t address, size, offset;
+    uint64_t address, size, offset;
     const char *file;
     int line;
     if (!symbols)

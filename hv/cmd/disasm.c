@@ -23,7 +23,7 @@ static void fill_insn(struct view_insn *insn, const struct image *image, struct 
                       uint32_t pa)
 {
     const char *file;
-    uint32_t offset = 0;
+    uint64_t offset = 0;
     const char *symbol = image->symbols ? symbols_at(image->symbols, pa, &offset) : NULL;
     *insn = (struct view_insn){.va = pa, .length = 4};
     insn->readable = ram_read(ram, pa, &insn->word, sizeof insn->word);
@@ -61,10 +61,10 @@ static void show_range(const struct image *image, struct ram *ram, uint32_t from
 }
 
 /* The symbol's range: its size, or up to the next symbol if it has none. */
-static bool find_symbol(const struct image *image, const char *name, uint32_t *from, uint32_t *to)
+static bool find_symbol(const struct image *image, const char *name, uint64_t *from, uint64_t *to)
 {
     const char *at;
-    uint32_t address, size;
+    uint64_t address, size;
     if (!image->symbols || !symbols_find(image->symbols, name, from))
         return false;
     *to = image->high;
@@ -90,11 +90,11 @@ int cmd_disasm(const struct options *options, int argc, char **argv)
     if (image_load(&image, argv[0], &ram, why)) {
         status = cmd_fail("%s", why);
     } else {
-        uint32_t from = image.low & ~3u, to = image.high;
+        uint64_t from = image.low & ~3u, to = image.high;
         if (argc > 1 && !find_symbol(&image, argv[1], &from, &to))
             status = cmd_fail("%s: no symbol '%s'", argv[0], argv[1]);
         else
-            show_range(&image, &ram, from, to);
+            show_range(&image, &ram, (uint32_t)from, (uint32_t)to);
     }
     symbols_free(image.symbols);
     ram_free(&ram);

@@ -25,7 +25,7 @@ static void require(bool sound)
 
 static void ask(const struct symbols *symbols)
 {
-    uint32_t address, size, offset;
+    uint64_t address, size, offset;
     const char *name, *file;
     int line;
     for (unsigned n = 0; symbols && (name = symbols_nth(symbols, n, &address, &size)); n++) {
