@@ -35,8 +35,6 @@ int image_load_bytes(struct image *image, const char *name, const uint8_t *bytes
 
 /* ---- symbols and lines -------------------------------------------------------------------- */
 
-/* Of ELF files of 32 and 64 bits, whatever the machine. */
-
 void symbols_free(struct symbols *symbols); /* NULL is allowed */
 
 /* Address of a symbol by name. false: there is none. */
@@ -53,11 +51,11 @@ bool symbols_line_address(const struct symbols *symbols, const char *file, int l
 const char *symbols_nth(const struct symbols *symbols, unsigned n, uint64_t *address,
                         uint64_t *size);
 
-/* An address as people write it: "symbol", "symbol+8", "file.c:42". false: there is none. */
-bool symbols_lookup(const struct symbols *symbols, const char *text, uint64_t *address);
-/* "main+0x10" of an address, "" if nothing is known; *start: it is the symbol's first. `symbols` may
- * be NULL. */
-void symbols_text(const struct symbols *symbols, uint64_t address, char *out, size_t size,
-                  bool *start);
+/* An address by what a person types: "symbol", "symbol+8" or "file.c:42". false: there is none, or
+ * `symbols` is NULL. */
+bool symbols_lookup(const struct symbols *symbols, const char *name, uint64_t *address);
+/* "main+0x10" of an address, "" if it has no symbol or `symbols` is NULL. Returns whether it is the
+ * symbol's first. */
+bool symbols_text(const struct symbols *symbols, uint64_t address, char *out, size_t size);
 
 #endif

@@ -8,10 +8,14 @@
 #include "cpu/symbols.h"
 
 #include <elfutils/libdw.h>
+#include <fcntl.h>
 #include <gelf.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct symbol {
     uint64_t address, size;
@@ -83,20 +87,21 @@ static void add_symbol(struct symbols *s, const GElf_Sym *sym, const char *name)
         return;
     char *copy = strndup(name, MAX_NAME);
     if (copy)
-        s->symbol[s->count++] =
-            (struct symbol){sym->st_value, sym->st_size, copy};
+        s->symbol[s->count++] = (struct symbol){sym->st_value, sym->st_size, copy};
 }
 
 static void read_symbol_table(struct symbols *s, Elf *elf)
 {
     Elf_Scn *section = NULL;
+    bool is_64 = gelf_getclass(elf) == ELFCLASS64;
+    size_t entry = is_64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
     while ((section = elf_nextscn(elf, section))) {
         GElf_Shdr header;
         if (!gelf_getshdr(section, &header) || header.sh_type != SHT_SYMTAB ||
-            header.sh_entsize != gelf_fsize(elf, ELF_T_SYM, 1, EV_CURRENT))
+            header.sh_entsize != entry)
             continue;
         Elf_Data *data = elf_getdata(section, NULL);
-        size_t count = data && data->d_buf ? data->d_size / header.sh_entsize : 0;
+        size_t count = data && data->d_buf ? data->d_size / entry : 0;
         for (size_t i = 0; i < count && i < MAX_SYMBOLS; i++) {
             GElf_Sym sym;
             if (!gelf_getsym(data, (int)i, &sym))
@@ -164,8 +169,7 @@ static bool add_line(struct reading *r, Dwarf_Line *row)
     dwarf_lineno(row, &number);
     dwarf_lineendsequence(row, &end);
     const char *name = end ? NULL : dwarf_linesrc(row, NULL, NULL);
-    s->line[s->lines++] = (struct line){
-        address, name ? file_index(r, name) : NO_FILE, number};
+    s->line[s->lines++] = (struct line){address, name ? file_index(r, name) : NO_FILE, number};
     return true;
 }
 
@@ -253,6 +257,22 @@ struct symbols *symbols_read(Elf *elf, bool lines)
     return s;
 }
 
+struct symbols *symbols_load(const char *path, bool lines)
+{
+    struct symbols *s = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || elf_version(EV_CURRENT) == EV_NONE)
+        goto close;
+    Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+    if (elf && elf_kind(elf) == ELF_K_ELF)
+        s = symbols_read(elf, lines);
+    elf_end(elf);
+close:
+    if (fd >= 0)
+        close(fd);
+    return s;
+}
+
 /* ---- asking ------------------------------------------------------------------------------- */
 
 bool symbols_find(const struct symbols *s, const char *name, uint64_t *address)
@@ -335,10 +355,8 @@ const char *symbols_nth(const struct symbols *s, unsigned n, uint64_t *address, 
     return s->symbol[n].name;
 }
 
-/* ---- as people write and read them -------------------------------------------------------- */
-
 /* "file.c:42" */
-static bool lookup_line(const struct symbols *symbols, const char *name, uint64_t *address)
+static bool lookup_line(const struct symbols *s, const char *name, uint64_t *address)
 {
     char file[256];
     const char *colon = strrchr(name, ':');
@@ -348,12 +366,12 @@ static bool lookup_line(const struct symbols *symbols, const char *name, uint64_
     file[colon - name] = 0;
     char *end;
     long line = strtol(colon + 1, &end, 10);
-    return end != colon + 1 && !*end && line > 0 &&
-           symbols_line_address(symbols, file, (int)line, address);
+    return end != colon + 1 && !*end && line > 0 && line <= INT_MAX &&
+           symbols_line_address(s, file, (int)line, address);
 }
 
 /* "symbol" or "symbol+8" */
-static bool lookup_symbol(const struct symbols *symbols, const char *name, uint64_t *address)
+static bool lookup_symbol(const struct symbols *s, const char *name, uint64_t *address)
 {
     char symbol[256];
     const char *plus = strchr(name, '+');
@@ -366,26 +384,26 @@ static bool lookup_symbol(const struct symbols *symbols, const char *name, uint6
     unsigned long offset = plus ? strtoul(plus + 1, &end, 0) : 0;
     if (plus && (end == plus + 1 || *end))
         return false;
-    if (!symbols_find(symbols, symbol, address))
+    if (!symbols_find(s, symbol, address))
         return false;
     *address += offset;
     return true;
 }
 
-bool symbols_lookup(const struct symbols *s, const char *text, uint64_t *address)
+bool symbols_lookup(const struct symbols *s, const char *name, uint64_t *address)
 {
-    return lookup_symbol(s, text, address) || lookup_line(s, text, address);
+    return s && (lookup_symbol(s, name, address) || lookup_line(s, name, address));
 }
 
-void symbols_text(const struct symbols *s, uint64_t address, char *out, size_t size, bool *start)
+bool symbols_text(const struct symbols *s, uint64_t address, char *out, size_t size)
 {
     uint64_t offset = 0;
     const char *name = s ? symbols_at(s, address, &offset) : NULL;
-    *start = name && offset == 0;
     if (!name)
         snprintf(out, size, "%s", "");
     else if (offset)
-        snprintf(out, size, "%s+0x%llx", name, (unsigned long long)offset);
+        snprintf(out, size, "%s+0x%" PRIx64, name, offset);
     else
         snprintf(out, size, "%s", name);
+    return name && offset == 0;
 }

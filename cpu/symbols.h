@@ -11,4 +11,8 @@
  * out: a guest runs without symbols, too. */
 struct symbols *symbols_read(Elf *elf, bool lines);
 
+/* The same of an ELF file of 32 or 64 bits, of any machine. NULL also if it cannot be read or is no
+ * ELF. */
+struct symbols *symbols_load(const char *path, bool lines);
+
 #endif

@@ -1,9 +1,9 @@
 /*
  * What the packets of the GDB protocol mean, in terms of a session.
  *
- * One row of a table and one function for a packet. Register numbers are those of gdb's RISC-V
- * port: x0..x31, pc = 32, CSR n = 65 + n, and the privilege mode as "priv". Breakpoints of every
- * kind are the session's: guest memory is never patched.
+ * One row of a table and one function for a packet, whatever the guest's ISA; those about registers
+ * are in gdb-registers.c. Threads are vCPUs, numbered from 1. Breakpoints of every kind are the
+ * session's: guest memory is never patched.
  *
  * Every argument is checked: a packet that makes no sense is answered with E22, one that is unknown
  * with the empty packet, as the protocol asks.
@@ -17,26 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu/isa.h"
 #include "hv/gdb_priv.h"
 
-enum {
-    REG_PC = 32,
-    REG_CSR = 65,
-    REG_PRIV = REG_CSR + 4096,
-    SIGNAL_INT = 2,
-    SIGNAL_ILL = 4,
-    SIGNAL_TRAP = 5,
-    SIGNAL_SEGV = 11
-};
+enum { SIGNAL_INT = 2, SIGNAL_ILL = 4, SIGNAL_TRAP = 5, SIGNAL_SEGV = 11 };
 
 /* ---- replies ------------------------------------------------------------------------------ */
 
-static void reply_add(struct gdb *gdb, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-/* Appends; what does not fit any more is left out. */
-static void reply_add(struct gdb *gdb, const char *format, ...)
+void gdb_reply(struct gdb *gdb, const char *format, ...)
 {
     size_t room = sizeof gdb->reply - gdb->reply_count;
     va_list arguments;
@@ -47,29 +34,22 @@ static void reply_add(struct gdb *gdb, const char *format, ...)
         gdb->reply_count += (size_t)length < room ? (size_t)length : room - 1;
 }
 
-static void reply_error(struct gdb *gdb, int error)
+void gdb_reply_error(struct gdb *gdb, int error)
 {
-    reply_add(gdb, "E%02x", (unsigned)(error < 0 ? -error : error) & 0xff);
+    gdb_reply(gdb, "E%02x", (unsigned)(error < 0 ? -error : error) & 0xff);
 }
 
-static void reply_result(struct gdb *gdb, int result)
+void gdb_reply_result(struct gdb *gdb, int result)
 {
     if (result)
-        reply_error(gdb, result);
+        gdb_reply_error(gdb, result);
     else
-        reply_add(gdb, "OK");
-}
-
-/* A register as the target stores it: little-endian bytes in hex. */
-static void reply_word(struct gdb *gdb, uint32_t value)
-{
-    reply_add(gdb, "%08x", __builtin_bswap32(value));
+        gdb_reply(gdb, "OK");
 }
 
 /* ---- arguments ---------------------------------------------------------------------------- */
 
-/* Reads a hexadecimal number of at most 32 bits and moves on behind it. */
-static bool take_number(const char **at, uint32_t *out)
+bool gdb_take_number(const char **at, uint32_t *out)
 {
     char *end;
     size_t digits = strspn(*at, "0123456789abcdefABCDEF");
@@ -80,7 +60,19 @@ static bool take_number(const char **at, uint32_t *out)
     return true;
 }
 
-static bool take_char(const char **at, char wanted)
+/* Reads a guest address, of as many bits as the guest's addresses have. */
+static bool take_address(struct gdb *gdb, const char **at, uint64_t *out)
+{
+    char *end;
+    size_t digits = strspn(*at, "0123456789abcdefABCDEF");
+    if (!digits || digits > 16)
+        return false;
+    *out = strtoull(*at, &end, 16);
+    *at = end;
+    return *out <= gdb->isa->address_max;
+}
+
+bool gdb_take_char(const char **at, char wanted)
 {
     if (**at != wanted)
         return false;
@@ -88,8 +80,7 @@ static bool take_char(const char **at, char wanted)
     return true;
 }
 
-/* Reads two hex digits into a byte. */
-static bool take_byte(const char **at, uint8_t *out)
+bool gdb_take_byte(const char **at, uint8_t *out)
 {
     char digits[3] = {(*at)[0], (*at)[0] ? (*at)[1] : '\0', '\0'};
     if (strspn(digits, "0123456789abcdefABCDEF") != 2)
@@ -99,24 +90,13 @@ static bool take_byte(const char **at, uint8_t *out)
     return true;
 }
 
-static bool take_word(const char **at, uint32_t *out)
-{
-    uint8_t byte[4];
-    for (int i = 0; i < 4; i++)
-        if (!take_byte(at, &byte[i]))
-            return false;
-    *out = (uint32_t)byte[0] | (uint32_t)byte[1] << 8 | (uint32_t)byte[2] << 16 |
-           (uint32_t)byte[3] << 24;
-    return true;
-}
-
 /* ---- stops -------------------------------------------------------------------------------- */
 
-static void view_guest_hart(struct gdb *gdb, struct view_hart *hart)
+/* Which vCPU has stopped, if there are several: "thread:2;". */
+static void reply_thread(struct gdb *gdb, const struct view_status *status)
 {
-    session_view_hart(gdb->session, VIEW_VIRTUAL, hart);
-    if (!hart->present)
-        session_view_hart(gdb->session, VIEW_REAL, hart);
+    if (status->vcpus > 1)
+        gdb_reply(gdb, "thread:%x;", status->vcpu + 1);
 }
 
 static void reply_watch(struct gdb *gdb, const struct view_status *status)
@@ -128,7 +108,8 @@ static void reply_watch(struct gdb *gdb, const struct view_status *status)
             status->watch_address - point->address < point->length)
             kind = "awatch";
     }
-    reply_add(gdb, "T%02x%s:%" PRIx64 ";", SIGNAL_TRAP, kind, status->watch_address);
+    gdb_reply(gdb, "T%02x%s:%" PRIx64 ";", SIGNAL_TRAP, kind, status->watch_address);
+    reply_thread(gdb, status);
 }
 
 /* The signal that would have stopped a process so. */
@@ -157,13 +138,15 @@ static void reply_stop(struct gdb *gdb)
     struct view_status status;
     session_status(gdb->session, &status);
     if (status.state == SESSION_ENDED && status.stop == STOPPED_POWEROFF)
-        reply_add(gdb, "W%02x", (unsigned)status.exit_code & 0xff);
+        gdb_reply(gdb, "W%02x", (unsigned)status.exit_code & 0xff);
     else if (status.state == SESSION_ENDED)
-        reply_add(gdb, "X09");
+        gdb_reply(gdb, "X09");
     else if (status.stop == STOPPED_WATCHPOINT)
         reply_watch(gdb, &status);
-    else
-        reply_add(gdb, "T%02x", signal_of(status.stop));
+    else {
+        gdb_reply(gdb, "T%02x", signal_of(status.stop));
+        reply_thread(gdb, &status);
+    }
 }
 
 /* Shows a line in gdb's console. */
@@ -204,7 +187,7 @@ static void resume(struct gdb *gdb, bool step)
     if (failed == -ESHUTDOWN)
         reply_stop(gdb);
     else if (failed)
-        reply_error(gdb, failed);
+        gdb_reply_error(gdb, failed);
     else
         gdb->resumed = true; /* no reply until it stops */
 }
@@ -212,13 +195,13 @@ static void resume(struct gdb *gdb, bool step)
 /* "s", "c", or with an address to go on from: "s80000000". */
 static void answer_resume(struct gdb *gdb, const char *at)
 {
-    uint32_t address = 0;
-    if (*at && (!take_number(&at, &address) || *at)) {
-        reply_error(gdb, EINVAL);
+    uint64_t address = 0;
+    if (*at && (!take_address(gdb, &at, &address) || *at)) {
+        gdb_reply_error(gdb, EINVAL);
         return;
     }
     if (gdb->count > 1)
-        session_write_register(gdb->session, REG_PC, address);
+        session_write_register64(gdb->session, gdb->isa->pc, address);
     resume(gdb, gdb->packet[0] == 's');
 }
 
@@ -228,17 +211,117 @@ static void answer_resume_signal(struct gdb *gdb, const char *at)
     resume(gdb, gdb->packet[0] == 'S');
 }
 
+/* ---- threads: the vCPUs, from 1 on -------------------------------------------------------- */
+
+/* Reads a thread's number; 0 and -1 mean any and all, as `*out` 0. */
+static bool take_thread(const char **at, uint32_t *out)
+{
+    if (!strncmp(*at, "-1", 2)) {
+        *at += 2;
+        *out = 0;
+        return true;
+    }
+    return gdb_take_number(at, out);
+}
+
+/* From now on questions and steps are about this vCPU. 0: about whichever it is now. */
+static int choose_thread(struct gdb *gdb, uint32_t thread)
+{
+    struct view_status status;
+    session_status(gdb->session, &status);
+    if (thread > status.vcpus)
+        return -EINVAL;
+    if (!thread || status.vcpus == 1)
+        return 0;
+    return session_set_vcpu(gdb->session, thread - 1);
+}
+
+/* "g2" or "c-1": the thread for questions, or for the next resumption. Which vCPU is resumed vCont
+ * says; all run on together anyway. */
+static void answer_choose_thread(struct gdb *gdb, const char *at)
+{
+    uint32_t thread;
+    char what = *at;
+    if ((what != 'g' && what != 'c') || (++at, !take_thread(&at, &thread)) || *at)
+        gdb_reply_error(gdb, EINVAL);
+    else
+        gdb_reply_result(gdb, what == 'g' ? choose_thread(gdb, thread) : 0);
+}
+
+static void answer_thread_alive(struct gdb *gdb, const char *at)
+{
+    struct view_status status;
+    uint32_t thread;
+    session_status(gdb->session, &status);
+    bool alive = take_thread(&at, &thread) && !*at && thread <= status.vcpus;
+    gdb_reply_result(gdb, alive ? 0 : EINVAL);
+}
+
+static void answer_thread(struct gdb *gdb, const char *at)
+{
+    struct view_status status;
+    session_status(gdb->session, &status);
+    gdb_reply(gdb, "QC%x", status.vcpu + 1);
+}
+
+static void answer_threads(struct gdb *gdb, const char *at)
+{
+    struct view_status status;
+    session_status(gdb->session, &status);
+    for (unsigned i = 1; i <= status.vcpus; i++)
+        gdb_reply(gdb, "%c%x", i == 1 ? 'm' : ',', i);
+}
+
+static void answer_threads_end(struct gdb *gdb, const char *at)
+{
+    gdb_reply(gdb, "l");
+}
+
+/* What `info threads` shows beside the number. */
+static void answer_thread_name(struct gdb *gdb, const char *at)
+{
+    uint32_t thread;
+    char text[32];
+    if (!gdb_take_number(&at, &thread) || *at || !thread) {
+        gdb_reply_error(gdb, EINVAL);
+        return;
+    }
+    snprintf(text, sizeof text, "%s %u", gdb->isa->cpu, thread - 1);
+    for (const char *c = text; *c; c++)
+        gdb_reply(gdb, "%02x", (uint8_t)*c);
+}
+
+/* "s:2;c": actions, each for a thread or for those not named yet. A step is of one vCPU, and then
+ * the others stand; anything else lets all of them run. */
 static void answer_vcont(struct gdb *gdb, const char *at)
 {
-    if (*at == 'c' || *at == 'C' || *at == 's' || *at == 'S')
-        resume(gdb, *at == 's' || *at == 'S');
+    bool step = false;
+    uint32_t stepper = 0;
+    do {
+        uint32_t thread = 0, signal;
+        char action = *at ? *at++ : 0;
+        bool has_signal = action == 'C' || action == 'S';
+        if ((action != 'c' && action != 's' && !has_signal) ||
+            (has_signal && !gdb_take_number(&at, &signal)) ||
+            (*at == ':' && (++at, !take_thread(&at, &thread))) || (*at && *at != ';')) {
+            gdb_reply_error(gdb, EINVAL);
+            return;
+        }
+        if (!step && (action == 's' || action == 'S')) {
+            step = true;
+            stepper = thread;
+        }
+    } while (*at++ == ';');
+    int failed = step ? choose_thread(gdb, stepper) : 0;
+    if (failed)
+        gdb_reply_error(gdb, failed);
     else
-        reply_error(gdb, EINVAL);
+        resume(gdb, step);
 }
 
 static void answer_vcont_query(struct gdb *gdb, const char *at)
 {
-    reply_add(gdb, "vCont;c;C;s;S");
+    gdb_reply(gdb, "vCont;c;C;s;S");
 }
 
 static void answer_why(struct gdb *gdb, const char *at)
@@ -249,145 +332,88 @@ static void answer_why(struct gdb *gdb, const char *at)
 static void answer_detach(struct gdb *gdb, const char *at)
 {
     gdb->detached = true;
-    reply_add(gdb, "OK");
+    gdb_reply(gdb, "OK");
 }
 
 static void answer_kill(struct gdb *gdb, const char *at)
 {
     gdb->killed = true;
     if (gdb->packet[0] == 'v')
-        reply_add(gdb, "OK");
-}
-
-/* ---- registers ---------------------------------------------------------------------------- */
-
-static void answer_registers(struct gdb *gdb, const char *at)
-{
-    struct view_hart hart;
-    view_guest_hart(gdb, &hart);
-    for (int i = 0; i < 32; i++)
-        reply_word(gdb, hart.x[i]);
-    reply_word(gdb, hart.pc);
-}
-
-static void answer_set_registers(struct gdb *gdb, const char *at)
-{
-    uint32_t value[REG_PC + 1];
-    for (int i = 0; i <= REG_PC; i++)
-        if (!take_word(&at, &value[i])) {
-            reply_error(gdb, EINVAL);
-            return;
-        }
-    int failed = 0;
-    for (int i = 0; i <= REG_PC && !failed; i++)
-        failed = session_write_register(gdb->session, i, value[i]);
-    reply_result(gdb, failed);
-}
-
-static bool read_register(const struct view_hart *hart, uint32_t number, uint32_t *out)
-{
-    if (number <= REG_PC) {
-        *out = number == REG_PC ? hart->pc : hart->x[number];
-        return true;
-    }
-    if (number == REG_PRIV) {
-        *out = hart->mode;
-        return true;
-    }
-    for (unsigned i = 0; i < hart->csr_count; i++)
-        if (number == (uint32_t)REG_CSR + hart->csr[i].number) {
-            *out = hart->csr[i].value;
-            return true;
-        }
-    return false;
-}
-
-static void answer_register(struct gdb *gdb, const char *at)
-{
-    struct view_hart hart;
-    uint32_t number, value;
-    view_guest_hart(gdb, &hart);
-    if (take_number(&at, &number) && !*at && read_register(&hart, number, &value))
-        reply_word(gdb, value);
-    else
-        reply_error(gdb, EINVAL);
-}
-
-static void answer_set_register(struct gdb *gdb, const char *at)
-{
-    uint32_t number, value;
-    if (!take_number(&at, &number) || !take_char(&at, '=') || !take_word(&at, &value) || *at)
-        reply_error(gdb, EINVAL);
-    else if (number <= REG_PC)
-        reply_result(gdb, session_write_register(gdb->session, (int)number, value));
-    else if (number >= REG_CSR && number < REG_PRIV)
-        reply_result(gdb, session_write_csr(gdb->session, (uint16_t)(number - REG_CSR), value));
-    else
-        reply_error(gdb, EINVAL);
+        gdb_reply(gdb, "OK");
 }
 
 /* ---- memory ------------------------------------------------------------------------------- */
 
-static bool take_range(const char **at, uint32_t *address, uint32_t *length)
+bool gdb_take_range(const char **at, uint32_t *offset, uint32_t *length)
 {
-    return take_number(at, address) && take_char(at, ',') && take_number(at, length);
+    return gdb_take_number(at, offset) && gdb_take_char(at, ',') && gdb_take_number(at, length);
+}
+
+/* "ADDRESS,LENGTH" */
+static bool take_place(struct gdb *gdb, const char **at, uint64_t *address, uint32_t *length)
+{
+    return take_address(gdb, at, address) && gdb_take_char(at, ',') && gdb_take_number(at, length);
 }
 
 /* May answer with less than was asked for: up to the first byte that is not there. */
 static void answer_memory(struct gdb *gdb, const char *at)
 {
     struct view_memory memory;
-    uint32_t address, length;
-    if (!take_range(&at, &address, &length) || *at) {
-        reply_error(gdb, EINVAL);
+    uint64_t address;
+    uint32_t length;
+    if (!take_place(gdb, &at, &address, &length) || *at) {
+        gdb_reply_error(gdb, EINVAL);
         return;
     }
     if (length > sizeof memory.data)
         length = sizeof memory.data;
     session_view_memory(gdb->session, false, address, length, &memory);
     for (uint32_t i = 0; i < memory.length && memory.valid[i / 8] >> i % 8 & 1; i++)
-        reply_add(gdb, "%02x", memory.data[i]);
+        gdb_reply(gdb, "%02x", memory.data[i]);
     if (!gdb->reply_count && length)
-        reply_error(gdb, EFAULT);
+        gdb_reply_error(gdb, EFAULT);
 }
 
 static void answer_set_memory(struct gdb *gdb, const char *at)
 {
     uint8_t bytes[GDB_PACKET / 2];
-    uint32_t address, length;
-    if (!take_range(&at, &address, &length) || !take_char(&at, ':') || length > sizeof bytes) {
-        reply_error(gdb, EINVAL);
+    uint64_t address;
+    uint32_t length;
+    if (!take_place(gdb, &at, &address, &length) || !gdb_take_char(&at, ':') ||
+        length > sizeof bytes) {
+        gdb_reply_error(gdb, EINVAL);
         return;
     }
     for (uint32_t i = 0; i < length; i++)
-        if (!take_byte(&at, &bytes[i])) {
-            reply_error(gdb, EINVAL);
+        if (!gdb_take_byte(&at, &bytes[i])) {
+            gdb_reply_error(gdb, EINVAL);
             return;
         }
-    reply_result(gdb,
-                 length ? session_write_memory(gdb->session, false, address, bytes, length) : 0);
+    gdb_reply_result(gdb, length ? session_write_memory(gdb->session, false, address, bytes, length)
+                                 : 0);
 }
 
 static void answer_set_memory_binary(struct gdb *gdb, const char *at)
 {
-    uint32_t address, length;
-    if (!take_range(&at, &address, &length) || !take_char(&at, ':') ||
+    uint64_t address;
+    uint32_t length;
+    if (!take_place(gdb, &at, &address, &length) || !gdb_take_char(&at, ':') ||
         length > (size_t)(gdb->packet + gdb->count - at))
-        reply_error(gdb, EINVAL);
+        gdb_reply_error(gdb, EINVAL);
     else
-        reply_result(gdb, length ? session_write_memory(gdb->session, false, address,
-                                                        (const uint8_t *)at, length)
-                                 : 0);
+        gdb_reply_result(gdb, length ? session_write_memory(gdb->session, false, address,
+                                                            (const uint8_t *)at, length)
+                                     : 0);
 }
 
 /* ---- breakpoints -------------------------------------------------------------------------- */
 
 /* "type,address,length", type 0..4: software and hardware breakpoint, write, read, access. */
-static bool take_point(const char *at, struct gdb_point *out)
+static bool take_point(struct gdb *gdb, const char *at, struct gdb_point *out)
 {
     out->type = *at++;
-    return out->type >= '0' && out->type <= '4' && take_char(&at, ',') &&
-           take_range(&at, &out->address, &out->length);
+    return out->type >= '0' && out->type <= '4' && gdb_take_char(&at, ',') &&
+           take_place(gdb, &at, &out->address, &out->length);
 }
 
 static struct gdb_point *find_point(struct gdb *gdb, const struct gdb_point *wanted)
@@ -406,12 +432,12 @@ static void answer_set_point(struct gdb *gdb, const char *at)
     static const unsigned KINDS[] = {BREAK_EXECUTE, BREAK_EXECUTE, BREAK_WRITE, BREAK_READ,
                                      BREAK_READ | BREAK_WRITE};
     struct gdb_point point = {0};
-    if (!take_point(at, &point)) {
-        reply_error(gdb, EINVAL);
+    if (!take_point(gdb, at, &point)) {
+        gdb_reply_error(gdb, EINVAL);
         return;
     }
     if (find_point(gdb, &point)) { /* the protocol wants it to be idempotent */
-        reply_add(gdb, "OK");
+        gdb_reply(gdb, "OK");
         return;
     }
     struct session_break wanted = {.kind = KINDS[point.type - '0'],
@@ -421,17 +447,17 @@ static void answer_set_point(struct gdb *gdb, const char *at)
     for (int i = 0; i < SESSION_BREAKS && point.id > 0; i++)
         if (!gdb->point[i].id) {
             gdb->point[i] = point;
-            reply_add(gdb, "OK");
+            gdb_reply(gdb, "OK");
             return;
         }
-    reply_error(gdb, point.id < 0 ? point.id : ENOSPC);
+    gdb_reply_error(gdb, point.id < 0 ? point.id : ENOSPC);
 }
 
 static void answer_clear_point(struct gdb *gdb, const char *at)
 {
     struct gdb_point wanted = {0};
-    if (!take_point(at, &wanted)) {
-        reply_error(gdb, EINVAL);
+    if (!take_point(gdb, at, &wanted)) {
+        gdb_reply_error(gdb, EINVAL);
         return;
     }
     struct gdb_point *point = find_point(gdb, &wanted);
@@ -439,7 +465,7 @@ static void answer_clear_point(struct gdb *gdb, const char *at)
         session_break_remove(gdb->session, point->id);
         point->id = 0;
     }
-    reply_add(gdb, "OK");
+    gdb_reply(gdb, "OK");
 }
 
 void gdb_clear_points(struct gdb *gdb)
@@ -449,60 +475,6 @@ void gdb_clear_points(struct gdb *gdb)
             session_break_remove(gdb->session, gdb->point[i].id);
             gdb->point[i].id = 0;
         }
-}
-
-/* ---- target description ------------------------------------------------------------------- */
-
-static const char *register_type(unsigned n)
-{
-    return n == 1 || n == REG_PC ? "code_ptr" : n >= 2 && n <= 4 ? "data_ptr" : "int";
-}
-
-static void write_description(struct gdb *gdb, FILE *out)
-{
-    struct view_hart hart;
-    view_guest_hart(gdb, &hart);
-    fputs("<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
-          "<target version=\"1.0\">\n<architecture>riscv:rv32</architecture>\n"
-          "<feature name=\"org.gnu.gdb.riscv.cpu\">\n",
-          out);
-    for (unsigned i = 0; i <= REG_PC; i++)
-        fprintf(out, "<reg name=\"%s\" bitsize=\"32\" regnum=\"%u\" type=\"%s\"/>\n",
-                i == REG_PC ? "pc" : isa_register_name(i), i, register_type(i));
-    fputs("</feature>\n<feature name=\"org.gnu.gdb.riscv.csr\">\n", out);
-    for (unsigned i = 0; i < hart.csr_count; i++)
-        fprintf(out, "<reg name=\"%s\" bitsize=\"32\" regnum=\"%u\" group=\"csr\"/>\n",
-                hart.csr[i].name, REG_CSR + hart.csr[i].number);
-    fprintf(out,
-            "</feature>\n<feature name=\"org.gnu.gdb.riscv.virtual\">\n"
-            "<reg name=\"priv\" bitsize=\"32\" regnum=\"%u\"/>\n</feature>\n</target>\n",
-            REG_PRIV);
-}
-
-/* "OFFSET,LENGTH": a part of the description, which has no character that would need escaping. */
-static void answer_description(struct gdb *gdb, const char *at)
-{
-    uint32_t offset, length;
-    char *text = NULL;
-    size_t size = 0;
-    if (!take_range(&at, &offset, &length) || *at) {
-        reply_error(gdb, EINVAL);
-        return;
-    }
-    FILE *out = open_memstream(&text, &size);
-    if (!out) {
-        reply_error(gdb, ENOMEM);
-        return;
-    }
-    write_description(gdb, out);
-    fclose(out);
-    if (offset > size)
-        offset = (uint32_t)size;
-    if (length > GDB_PACKET - 2)
-        length = GDB_PACKET - 2;
-    bool last = size - offset <= length;
-    reply_add(gdb, "%c%.*s", last ? 'l' : 'm', (int)(last ? size - offset : length), text + offset);
-    free(text);
 }
 
 /* ---- monitor commands --------------------------------------------------------------------- */
@@ -608,18 +580,18 @@ static void answer_monitor(struct gdb *gdb, const char *at)
     char line[256], *text = NULL;
     size_t count = 0, size = 0;
     uint8_t byte;
-    while (count < sizeof line - 1 && take_byte(&at, &byte))
+    while (count < sizeof line - 1 && gdb_take_byte(&at, &byte))
         line[count++] = (char)byte;
     line[count] = '\0';
     FILE *out = *at ? NULL : open_memstream(&text, &size);
     if (!out) {
-        reply_error(gdb, EINVAL);
+        gdb_reply_error(gdb, EINVAL);
         return;
     }
     run_monitor_command(gdb, out, line);
     fclose(out);
     for (size_t i = 0; i < size; i++)
-        reply_add(gdb, "%02x", (uint8_t)text[i]);
+        gdb_reply(gdb, "%02x", (uint8_t)text[i]);
     free(text);
 }
 
@@ -627,40 +599,19 @@ static void answer_monitor(struct gdb *gdb, const char *at)
 
 static void answer_supported(struct gdb *gdb, const char *at)
 {
-    reply_add(gdb, "PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;vContSupported+",
+    gdb_reply(gdb, "PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;vContSupported+",
               GDB_PACKET);
 }
 
 static void answer_no_ack(struct gdb *gdb, const char *at)
 {
     gdb->no_ack = true;
-    reply_add(gdb, "OK");
-}
-
-static void answer_ok(struct gdb *gdb, const char *at)
-{
-    reply_add(gdb, "OK");
-}
-
-/* There is one thread: the hart. */
-static void answer_thread(struct gdb *gdb, const char *at)
-{
-    reply_add(gdb, "QC1");
-}
-
-static void answer_threads(struct gdb *gdb, const char *at)
-{
-    reply_add(gdb, "m1");
-}
-
-static void answer_threads_end(struct gdb *gdb, const char *at)
-{
-    reply_add(gdb, "l");
+    gdb_reply(gdb, "OK");
 }
 
 static void answer_attached(struct gdb *gdb, const char *at)
 {
-    reply_add(gdb, "1");
+    gdb_reply(gdb, "1");
 }
 
 /* ---- the table ---------------------------------------------------------------------------- */
@@ -671,20 +622,21 @@ static const struct {
     void (*answer)(struct gdb *gdb, const char *at);
 } PACKETS[] = {
     {"qSupported", answer_supported},
-    {"qXfer:features:read:target.xml:", answer_description},
+    {"qXfer:features:read:target.xml:", gdb_answer_description},
     {"QStartNoAckMode", answer_no_ack},
     {"qRcmd,", answer_monitor},
     {"qAttached", answer_attached},
     {"qfThreadInfo", answer_threads},
     {"qsThreadInfo", answer_threads_end},
+    {"qThreadExtraInfo,", answer_thread_name},
     {"qC", answer_thread},
     {"vCont?", answer_vcont_query},
     {"vCont;", answer_vcont},
     {"vKill", answer_kill},
-    {"g", answer_registers},
-    {"G", answer_set_registers},
-    {"p", answer_register},
-    {"P", answer_set_register},
+    {"g", gdb_answer_registers},
+    {"G", gdb_answer_set_registers},
+    {"p", gdb_answer_register},
+    {"P", gdb_answer_set_register},
     {"m", answer_memory},
     {"M", answer_set_memory},
     {"X", answer_set_memory_binary},
@@ -695,8 +647,8 @@ static const struct {
     {"S", answer_resume_signal},
     {"C", answer_resume_signal},
     {"?", answer_why},
-    {"H", answer_ok},
-    {"T", answer_ok},
+    {"H", answer_choose_thread},
+    {"T", answer_thread_alive},
     {"D", answer_detach},
     {"k", answer_kill},
 };

@@ -103,6 +103,9 @@ struct gdb *gdb_new(struct session *session, const char *where, char *why)
         snprintf(why, GDB_ERROR, "%s", strerror(ENOMEM));
         return NULL;
     }
+    struct view_status status;
+    session_status(session, &status);
+    gdb->isa = status.isa == ISA_X86 ? &gdb_x86 : &gdb_riscv;
     gdb->session = session;
     gdb->client = -1;
     gdb->listener = -1;

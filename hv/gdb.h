@@ -2,9 +2,10 @@
  * A GDB remote stub: lets gdb-multiarch drive a session over TCP.
  *
  * It is an ordinary client of session.h. The debugger sees the guest's own hart (in a virtual
- * machine: the virtual one), registers and CSRs by a target description, guest memory by virtual
- * address, breakpoints and watchpoints, step, continue and interrupt. `monitor help` in gdb lists
- * what else it answers.
+ * machine: the virtual one) or its vCPUs as threads, registers by a target description, guest
+ * memory by virtual address, breakpoints and watchpoints, step, continue and interrupt. `monitor
+ * help` in gdb lists what else it answers. An x86 guest is always shown as x86-64, also in 32- and
+ * 16-bit code.
  *
  *     struct gdb *gdb = gdb_new(session, "1234", why);   // 127.0.0.1:1234
  *     gdb_serve(gdb);                                    // on a thread of its own

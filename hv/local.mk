@@ -4,7 +4,11 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/backend.h \
 	%D%/emulate.c \
 	%D%/exit.c %D%/exit.def \
-	%D%/gdb.c %D%/gdb-packet.c %D%/gdb.h %D%/gdb_priv.h \
+	%D%/gdb.c %D%/gdb.h %D%/gdb_priv.h \
+	%D%/gdb-packet.c \
+	%D%/gdb-registers.c \
+	%D%/gdb-riscv.c \
+	%D%/gdb-x86.c \
 	%D%/gpa.c %D%/gpa.h \
 	%D%/hw.c %D%/hw.h \
 	%D%/inject.c \

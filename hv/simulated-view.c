@@ -187,14 +187,13 @@ static void view_registers(void *self, struct view_registers *out)
     const struct simulated *s = self;
     const struct hart *h = &s->guest->hart, *before = &s->before_virtual;
     const struct csr_row *row;
-    bool start;
     for (unsigned i = 0; i < 32; i++) {
         struct view_register *r =
             add_register(out, "general", isa_register_name(i), h->x[i], h->x[i] != before->x[i]);
         snprintf(r->text, sizeof r->text, "x%u", i);
     }
     struct view_register *pc = add_register(out, "general", "pc", h->pc, h->pc != before->pc);
-    symbols_text(s->guest->symbols, h->pc, pc->text, sizeof pc->text, &start);
+    symbols_text(s->guest->symbols, h->pc, pc->text, sizeof pc->text);
     for (unsigned i = 0; (row = isa_csr_at(i)) && out->count < VIEW_REGISTERS; i++) {
         uint32_t value = csr_peek(h, row->number);
         if (!row->zero)
@@ -248,7 +247,7 @@ static void view_insn(struct simulated *s, uint32_t va, struct view_insn *out)
         snprintf(out->text, sizeof out->text, "(%s)",
                  ok ? "no memory there" : mmu_failure_text(w.failure));
     }
-    symbols_text(s->guest->symbols, va, out->symbol, sizeof out->symbol, &out->symbol_start);
+    out->symbol_start = symbols_text(s->guest->symbols, va, out->symbol, sizeof out->symbol);
     const char *file;
     if (s->guest->symbols && symbols_line(s->guest->symbols, va, &file, &out->line))
         snprintf(out->file, sizeof out->file, "%.*s", VIEW_FILE - 1, file);
@@ -659,14 +658,16 @@ static uint64_t digest_all(void *self)
 static int lookup(void *self, const char *name, uint64_t *address)
 {
     const struct simulated *s = self;
-    return s->guest->symbols && symbols_lookup(s->guest->symbols, name, address) ? 0 : -ENOENT;
+    if (!symbols_lookup(s->guest->symbols, name, address))
+        return -ENOENT;
+    *address &= UINT32_MAX;
+    return 0;
 }
 
 static bool symbol(void *self, uint64_t address, char *out, size_t size)
 {
     const struct simulated *s = self;
-    bool start;
-    symbols_text(s->guest->symbols, (uint32_t)address, out, size, &start);
+    symbols_text(s->guest->symbols, (uint32_t)address, out, size);
     return out[0] != 0;
 }
 

@@ -100,3 +100,36 @@ unsigned kvm_probe_run(struct kvm_probe *p)
         ck_assert_int_eq(errno, EINTR);
     return p->run->exit_reason;
 }
+
+static void put(struct kvm_memory *m, uint64_t at, uint64_t value)
+{
+    ck_assert(kvm_memory_write(m, at, &value, 8));
+}
+
+void kvm_probe_long_mode(struct kvm_memory *m, struct kvm_regs *regs, struct kvm_sregs *s)
+{
+    put(m, KVM_PROBE_PML4, 0x2007);
+    put(m, 0x2000, 0x3007);
+    put(m, 0x3000, 0x87);
+    put(m, KVM_PROBE_GDT + 8, 0x00209b0000000000);
+    put(m, KVM_PROBE_GDT + 16, 0x00009300000000);
+    for (unsigned i = 0; i < 32; i++) {
+        put(m, KVM_PROBE_IDT + 16 * i, (uint64_t)KVM_PROBE_HANDLER | 0x8e0000080000);
+        put(m, KVM_PROBE_IDT + 16 * i + 8, 0);
+    }
+    put(m, KVM_PROBE_TSS + 4, KVM_PROBE_STACK);
+    *regs = (struct kvm_regs){.rip = KVM_PROBE_CODE, .rsp = KVM_PROBE_STACK, .rflags = 2};
+    s->cr0 = 0x80010011;
+    s->cr3 = KVM_PROBE_PML4;
+    s->cr4 = 0x20;
+    s->efer = 0xd00;
+    s->cs = (struct kvm_segment){
+        .selector = 8, .limit = ~0u, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
+    s->ss = (struct kvm_segment){
+        .selector = 16, .limit = ~0u, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
+    s->ds = s->es = s->fs = s->gs = s->ss;
+    s->tr = (struct kvm_segment){
+        .selector = 24, .base = KVM_PROBE_TSS, .limit = 0x67, .type = 11, .present = 1};
+    s->gdt = (struct kvm_dtable){.base = KVM_PROBE_GDT, .limit = 23};
+    s->idt = (struct kvm_dtable){.base = KVM_PROBE_IDT, .limit = 511};
+}

@@ -28,4 +28,20 @@ bool kvm_probe_offers(unsigned leaf, char reg, unsigned bit);
 /* One KVM_RUN. Returns the exit reason. */
 unsigned kvm_probe_run(struct kvm_probe *probe);
 
+/* Where kvm_probe_long_mode() puts things. */
+enum {
+    KVM_PROBE_PML4 = 0x1000,
+    KVM_PROBE_GDT = 0x6000,
+    KVM_PROBE_IDT = 0x7000,
+    KVM_PROBE_TSS = 0x8000,
+    KVM_PROBE_HANDLER = 0x9000,
+    KVM_PROBE_CODE = 0x10000,
+    KVM_PROBE_STACK = 0x20000,
+};
+
+/* Registers for 64-bit code at CPL 0, and in memory what they need: the first 2 MiB mapped as they
+ * are, for users too; a GDT (8 code, 16 data), an IDT of 32 gates to one handler, a TSS with the
+ * stack. */
+void kvm_probe_long_mode(struct kvm_memory *memory, struct kvm_regs *regs, struct kvm_sregs *sregs);
+
 #endif

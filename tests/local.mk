@@ -94,6 +94,12 @@ if KVM
 %C%_test_kvm_start_SOURCES = %D%/test-kvm-start.c %D%/tap.h %D%/kvm-harness.c %D%/kvm-harness.h \
 	%D%/x86-sample.c %D%/x86-sample.h
 %C%_test_kvm_start_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-kvm-explain
+%C%_test_kvm_explain_SOURCES = %D%/test-kvm-explain.c %D%/kvm-probe.c %D%/kvm-probe.h %D%/tap.h
+%C%_test_kvm_explain_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-gdb-x86
+%C%_test_gdb_x86_SOURCES = %D%/test-gdb-x86.c %D%/tap.h
+%C%_test_gdb_x86_LDADD = hv/libhv.a $(%C%_unit_libs)
 endif
 check_PROGRAMS += $(%C%_unit_tests)
 TESTS += $(%C%_unit_tests)

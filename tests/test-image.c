@@ -105,7 +105,7 @@ END_TEST
 START_TEST(finds_symbols)
 {
     static const struct {
-        uint64_t address;
+        uint32_t address;
         const char *name;
         uint32_t offset;
     } places[] = {
@@ -138,7 +138,7 @@ END_TEST
 START_TEST(finds_lines)
 {
     static const struct {
-        uint64_t address;
+        uint32_t address;
         int line;
     } places[] = {
         {0x7fffffffu, 0}, {0x80000000u, 10}, {0x80000004u, 10}, {0x80000008u, 12},

@@ -61,21 +61,20 @@ static void show_range(const struct image *image, struct ram *ram, uint32_t from
 }
 
 /* The symbol's range: its size, or up to the next symbol if it has none. */
-static bool find_symbol(const struct image *image, const char *name, uint32_t *from, uint32_t *to)
+static bool find_symbol(const struct image *image, const char *name, uint64_t *from, uint64_t *to)
 {
     const char *at;
-    uint64_t address, size, first;
-    if (!image->symbols || !symbols_find(image->symbols, name, &first))
+    uint64_t address, size;
+    if (!image->symbols || !symbols_find(image->symbols, name, from))
         return false;
-    *from = (uint32_t)first;
     *to = image->high;
     for (unsigned n = 0; (at = symbols_nth(image->symbols, n, &address, &size)); n++) {
         if (address == *from && size && !strcmp(at, name)) {
-            *to = (uint32_t)(address + size);
+            *to = address + size;
             return true;
         }
         if (address > *from && address < *to)
-            *to = (uint32_t)address;
+            *to = address;
     }
     return true;
 }
@@ -91,11 +90,11 @@ int cmd_disasm(const struct options *options, int argc, char **argv)
     if (image_load(&image, argv[0], &ram, why)) {
         status = cmd_fail("%s", why);
     } else {
-        uint32_t from = image.low & ~3u, to = image.high;
+        uint64_t from = image.low & ~3u, to = image.high;
         if (argc > 1 && !find_symbol(&image, argv[1], &from, &to))
             status = cmd_fail("%s: no symbol '%s'", argv[0], argv[1]);
         else
-            show_range(&image, &ram, from, to);
+            show_range(&image, &ram, (uint32_t)from, (uint32_t)to);
     }
     symbols_free(image.symbols);
     ram_free(&ram);

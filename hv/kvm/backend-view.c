@@ -79,7 +79,7 @@ static void fill_insn(struct kvm_backend *b, const struct kvm_insn *i, struct vi
     snprintf(out->text, sizeof out->text, "%s", i->text);
     snprintf(out->meaning, sizeof out->meaning, "%s", i->why);
     const char *file;
-    symbols_text(b->symbols, i->va, out->symbol, sizeof out->symbol, &out->symbol_start);
+    out->symbol_start = symbols_text(b->symbols, i->va, out->symbol, sizeof out->symbol);
     if (b->symbols && symbols_line(b->symbols, i->va, &file, &out->line))
         snprintf(out->file, sizeof out->file, "%s", file);
     else
@@ -344,7 +344,6 @@ int kvm_backend_lookup(void *self, const char *name, uint64_t *address)
 bool kvm_backend_symbol(void *self, uint64_t address, char *out, size_t size)
 {
     struct kvm_backend *b = self;
-    bool start;
-    symbols_text(b->symbols, address, out, size, &start);
+    symbols_text(b->symbols, address, out, size);
     return out[0] != 0;
 }

@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "cpu/symbols.h"
 #include "hv/kvm/backend_priv.h"
 #include "hv/kvm/boot.h"
 #include "hv/kvm/confine.h"
@@ -63,7 +64,7 @@ static int load_image(struct kvm_backend *b, char *why)
 
 static void load_symbols(struct kvm_backend *b)
 {
-    b->symbols = b->config->image ? kvm_symbols_load(b->config->image) : NULL;
+    b->symbols = b->config->image ? symbols_load(b->config->image, true) : NULL;
 }
 
 int kvm_backend_reset(void *self, char *why)

@@ -3,13 +3,13 @@
 #ifndef VITRINE_KVM_BACKEND_PRIV_H
 #define VITRINE_KVM_BACKEND_PRIV_H
 
+#include "cpu/image.h"
 #include "hv/backend.h"
 #include "hv/kvm/board.h"
 #include "hv/kvm/disasm.h"
 #include "hv/kvm/explain.h"
 #include "hv/kvm/layers.h"
 #include "hv/kvm/registers.h"
-#include "hv/kvm/symbols.h"
 #include "hv/kvm/vm.h"
 
 enum { SNAPSHOTS_MAX = 1024 };

@@ -1,11 +1,12 @@
 # x86 guests on the host's own processor. See hv/kvm/README.md for the reading order.
 if KVM
 hv_libhv_a_SOURCES += \
-	%D%/backend.c %D%/backend_priv.h \
+	%D%/backend.c \
 	%D%/backend-exits.c \
 	%D%/backend-run.c \
 	%D%/backend-snapshot.c \
 	%D%/backend-view.c \
+	%D%/backend_priv.h \
 	%D%/board.c %D%/board.h \
 	%D%/boot.c %D%/boot.h \
 	%D%/boot-elf.c \
@@ -32,7 +33,6 @@ hv_libhv_a_SOURCES += \
 	%D%/registers.c %D%/registers.def %D%/registers.h \
 	%D%/sensitive.def \
 	%D%/state.c %D%/state.h \
-	%D%/symbols.c %D%/symbols.h \
 	%D%/triple-fault.c \
 	%D%/vcpu.c \
 	%D%/vm.c %D%/vm.h \

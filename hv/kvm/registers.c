@@ -352,8 +352,8 @@ int kvm_register_write(struct kvm_cpu_state *cpu, const char *name, uint64_t val
 
 const char *kvm_register_group_name(enum kvm_register_group group)
 {
-    static const char *const NAME[KVM_GROUPS] = {"general",        "segments", "control", "debug",
-                                                 "model-specific", "x87",      "SSE"};
+    static const char *const NAME[KVM_GROUPS] = {"general", "segment", "control", "debug",
+                                                 "msr",     "fpu",     "sse"};
     return NAME[group];
 }
 

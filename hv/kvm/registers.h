@@ -92,7 +92,7 @@ bool kvm_register_read(const struct kvm_cpu_state *cpu, const char *name, struct
  * -ERANGE: too wide. */
 int kvm_register_write(struct kvm_cpu_state *cpu, const char *name, uint64_t value, uint64_t high);
 
-/* "general", "segments" ... */
+/* "general", "segment" ...: struct view_register's. */
 const char *kvm_register_group_name(enum kvm_register_group group);
 
 /* ---- the mode ---------------------------------------------------------------------------------
