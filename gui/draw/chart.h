@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-enum { CHART_SERIES = 24, CHART_GROUPS = 64, CHART_NAME = 48 };
+enum { CHART_SERIES = 25, CHART_GROUPS = 64, CHART_NAME = 48 };
 
 struct chart_series {
     char name[CHART_NAME]; /* "jit, Sv32" */

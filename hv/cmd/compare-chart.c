@@ -18,6 +18,22 @@ static void add_series(struct speed_chart *chart, const struct comparison *c, un
              mode == MODE_HV ? "under the monitor" : compare_mode_text(mode));
 }
 
+/* One more family: the x86 guest. */
+static void add_kvm_series(struct speed_chart *chart, const struct comparison *c)
+{
+    struct chart_series *series = &chart->series[chart->series_count++];
+    series->family = c->engine_count;
+    snprintf(series->name, sizeof series->name, "KVM, the same C as an x86-64 guest");
+}
+
+static double kvm_ratio(const struct subject *s)
+{
+    for (unsigned i = 0; i < s->count; i++)
+        if (s->rows[i].mode == MODE_KVM && !*s->rows[i].why)
+            return s->rows[i].of_native;
+    return 0;
+}
+
 /* Rows of this kind in this engine and mode; an ELF from elsewhere is shown like Sv32. */
 static const struct row *row_for(const struct comparison *c, const struct subject *s,
                                  unsigned engine, enum compare_mode mode)
@@ -46,6 +62,8 @@ static void add_group(struct chart_panel *panel, const struct comparison *c,
             group->value[i] = panel->rates ? row->per_second : row->of_native;
         any += group->value[i];
     }
+    if (c->kvm && !panel->rates)
+        any += group->value[3 * c->engine_count] = kvm_ratio(s);
     if (any > 0 && panel->count < CHART_GROUPS - 1)
         panel->count++;
 }
@@ -65,6 +83,8 @@ static void fill(struct speed_chart *chart, const struct comparison *c)
     static const enum compare_mode ORDER[] = {MODE_M, MODE_S, MODE_HV};
     for (unsigned i = 0; i < 3 * c->engine_count; i++)
         add_series(chart, c, i / 3, ORDER[i % 3], i % 3);
+    if (c->kvm)
+        add_kvm_series(chart, c);
     chart->rates.rates = true;
     snprintf(chart->title, sizeof chart->title, "Guests\u2019 speed on Vitrine");
     snprintf(chart->note, sizeof chart->note,

@@ -46,12 +46,14 @@ static void add_row(JsonBuilder *builder, const struct row *row)
     add_string(builder, "error", *row->why ? row->why : NULL);
     if (!*row->why) {
         add_figure(builder, "seconds", o->seconds);
-        if (guest) {
+        if (guest && row->mode != MODE_KVM) {
             add_number(builder, "instructions", o->instructions);
             add_figure(builder, "mips",
                        o->seconds > 0 ? (double)o->instructions / o->seconds / 1e6 : 0);
-            add_number(builder, row->mode == MODE_HV ? "exits" : "traps", o->exits);
         }
+        if (guest)
+            add_number(builder, row->mode == MODE_HV || row->mode == MODE_KVM ? "exits" : "traps",
+                       o->exits);
         add_figure(builder, "of_native", row->of_native);
         add_figure(builder, "ns_per_exit", row->ns_per_exit);
         add_figure(builder, "operations_per_second", row->per_second);
@@ -74,6 +76,7 @@ static void add_subject(JsonBuilder *builder, const struct subject *s)
         add_figure(builder, "rounds", 0);
     add_string(builder, "checksum", result ? checksum : NULL);
     add_string(builder, "native_missing", s->no_native);
+    add_string(builder, "kvm_missing", s->no_kvm);
     json_builder_set_member_name(builder, "rows");
     json_builder_begin_array(builder);
     for (unsigned i = 0; i < s->count; i++)

@@ -63,8 +63,9 @@ static double cpu_time(void)
 static void judge(const struct view_status *status, struct outcome *out)
 {
     if (status->stop != STOPPED_POWEROFF)
-        snprintf(out->why, sizeof out->why, "%s after %" PRIu64 " instructions", status->text,
-                 status->instructions);
+        snprintf(out->why, sizeof out->why, "%s after %" PRIu64 " %s", status->text,
+                 status->counted ? status->instructions : status->exits,
+                 status->counted ? "instructions" : "exits");
     else if (status->exit_code)
         snprintf(out->why, sizeof out->why, "the guest ended with exit code %d", status->exit_code);
 }
@@ -83,7 +84,9 @@ static void run_session(const struct comparison *comparison, const struct row *r
     config.engine = row->engine;
     config.memory = comparison->memory;
     config.max_instructions = comparison->max_instructions;
-    config.under = row->mode == MODE_HV ? SESSION_HV : SESSION_BARE;
+    config.under = row->mode == MODE_KVM  ? SESSION_KVM
+                   : row->mode == MODE_HV ? SESSION_HV
+                                          : SESSION_BARE;
     struct session *session = session_new(&config, why);
     if (!session) {
         snprintf(out->why, sizeof out->why, "%.*s", COMPARE_WHY - 1, why);
@@ -98,6 +101,7 @@ static void run_session(const struct comparison *comparison, const struct row *r
     session_exit_stats(session, &stats);
     out->instructions = status.instructions;
     out->exits = stats.total;
+    out->exit_ns = stats.ns;
     judge(&status, out);
     text[session_output(session, (uint8_t *)text, OUTPUT)] = '\0';
     find_line(text, out);

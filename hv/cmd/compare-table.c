@@ -72,9 +72,9 @@ static void write_row(FILE *out, const struct subject *s, const struct row *row)
         write_error(out, head, row->why);
         return;
     }
-    if (row->mode != MODE_NATIVE)
+    if (row->mode != MODE_NATIVE && row->mode != MODE_KVM)
         with_commas(o->instructions, instructions);
-    if (row->mode == MODE_HV)
+    if (row->mode == MODE_HV || row->mode == MODE_KVM)
         with_commas(o->exits, exits);
     decimal(o->seconds > 0 ? (double)o->instructions / o->seconds / 1e6 : 0, 1, speed);
     decimal(row->of_native, 3, ratio);
@@ -94,6 +94,8 @@ static void write_subject(FILE *out, const struct subject *s)
         write_row(out, s, &s->rows[i]);
     if (s->no_native)
         fprintf(out, "  no native program to compare with: %s is not there\n", s->no_native);
+    if (s->no_kvm)
+        fprintf(out, "  no x86 guest to compare with: %s is not there\n", s->no_kvm);
     if (s->kind == KIND_OTHER)
         fprintf(out, "  an ELF by its path has no native twin\n");
     fputc('\n', out);

@@ -39,14 +39,14 @@ const char *compare_kind_name(enum compare_kind kind)
 
 const char *compare_mode_name(enum compare_mode mode)
 {
-    static const char *const NAMES[MODES] = {"native", "m", "s", "hv", "bare"};
+    static const char *const NAMES[MODES] = {"native", "m", "s", "hv", "kvm", "bare"};
     return NAMES[mode];
 }
 
 const char *compare_mode_text(enum compare_mode mode)
 {
-    static const char *const TEXTS[MODES] = {"", "bare, no paging", "bare, Sv32", "monitor",
-                                             "bare"};
+    static const char *const TEXTS[MODES] = {"",        "bare, no paging", "bare, Sv32",
+                                             "monitor", "x86-64, CPL 3",   "bare"};
     return TEXTS[mode];
 }
 
@@ -61,13 +61,29 @@ static void list_engines(char *out, size_t size)
     }
 }
 
+const char compare_kvm[] = "kvm";
+
+/* Can there be x86 guests here? */
+static bool has_kvm(void)
+{
+#ifdef HAVE_KVM
+    return access("/dev/kvm", R_OK | W_OK) == 0;
+#else
+    return false;
+#endif
+}
+
 static int add_engine(struct comparison *c, const char *name)
 {
+    if (!strcmp(name, compare_kvm)) {
+        c->kvm = true;
+        return has_kvm() ? 0 : cmd_fail("--engines: no kvm here (vitrine kvm-info tells why)");
+    }
     const struct engine *engine = engine_find(name);
     char known[200];
     if (!engine) {
         list_engines(known, sizeof known);
-        return cmd_fail("--engines: there is no engine '%s', but: %s", name, known);
+        return cmd_fail("--engines: there is no engine '%s', but: %s, kvm", name, known);
     }
     for (unsigned i = 0; i < c->engine_count; i++)
         if (!strcmp(c->engines[i], engine->name))
@@ -82,6 +98,7 @@ static int choose_engines(struct comparison *c, const char *list)
 {
     int failed = 0;
     if (!list) {
+        c->kvm = has_kvm();
         for (unsigned i = 0; !failed && engine_at(i); i++)
             failed = add_engine(c, engine_at(i)->name);
         return failed;
@@ -95,9 +112,9 @@ static int choose_engines(struct comparison *c, const char *list)
 
 /* ---- where the programs are --------------------------------------------------------------- */
 
-/* The folders of the guests and of the native programs. */
+/* The folders of the guests, of the native programs and of the x86 guests. */
 struct places {
-    char guests[4096], natives[4096];
+    char guests[4096], natives[4096], x86[4096];
 };
 
 static bool is_folder(const char *path)
@@ -118,7 +135,10 @@ static void find_places(struct places *places, const char *dir)
     snprintf(places->guests, sizeof places->guests, "%s%s", dir ? dir : program,
              dir ? "" : "/samples/bench");
     memcpy(places->natives, places->guests, sizeof places->natives);
+    snprintf(places->x86, sizeof places->x86, "%s%s", dir ? dir : program,
+             dir ? "" : "/samples/x86/bench");
     if (!dir && !is_folder(places->guests)) {
+        snprintf(places->x86, sizeof places->x86, "%s", VITRINE_DATADIR "/samples/x86/bench");
         snprintf(places->guests, sizeof places->guests, "%s", VITRINE_DATADIR "/samples/bench");
         snprintf(places->natives, sizeof places->natives, "%s", VITRINE_LIBEXECDIR "/bench");
     }
@@ -148,6 +168,18 @@ static struct subject *add_subject(struct comparison *c, const char *name, enum 
     return s;
 }
 
+/* The same C file compiled for x86-64: NAME-x86.elf. */
+static void add_x86(struct comparison *c, struct subject *subject, const struct kernel *kernel,
+                    const struct places *places, const char *end)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/%s-x86%s", places->x86, kernel->name, end);
+    if (access(path, R_OK) == 0)
+        add_row(c, subject, MODE_KVM, compare_kvm, path);
+    else
+        subject->no_kvm = strdup(path);
+}
+
 /* A kernel of the list: NAME, NAME-m.elf and NAME-s.elf. */
 static int add_kernel(struct comparison *c, const struct kernel *kernel,
                       const struct places *places, bool brief)
@@ -173,6 +205,8 @@ static int add_kernel(struct comparison *c, const struct kernel *kernel,
         add_row(c, subject, MODE_S, c->engines[i], s);
         add_row(c, subject, MODE_HV, c->engines[i], s);
     }
+    if (c->kvm && !traps)
+        add_x86(c, subject, kernel, places, end);
     return 0;
 }
 
@@ -329,6 +363,7 @@ static void release(struct comparison *c)
         }
         free(s->name);
         free(s->no_native);
+        free(s->no_kvm);
     }
     free(c->subjects);
 }

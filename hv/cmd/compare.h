@@ -18,7 +18,7 @@
 enum {
     COMPARE_ENGINES = 8,
     COMPARE_RUNS = 99,
-    COMPARE_ROWS = 1 + 3 * COMPARE_ENGINES,
+    COMPARE_ROWS = 2 + 3 * COMPARE_ENGINES,
     COMPARE_WHY = 200,
 };
 
@@ -36,6 +36,7 @@ enum compare_mode {
     MODE_M,    /* bare, M mode, no paging */
     MODE_S,    /* bare, S and U mode with Sv32 */
     MODE_HV,   /* the same in a virtual machine */
+    MODE_KVM,  /* compiled for x86-64, at CPL 3 of a guest on the host's processor */
     MODE_BARE, /* an ELF from elsewhere, which has its own way */
     MODES,
 };
@@ -46,6 +47,7 @@ struct outcome {
     double seconds;        /* CPU time of the host, of all threads, in user and system mode */
     uint64_t instructions; /* guest instructions; 0: a native program */
     uint64_t exits;        /* VM exits, on the bare computer traps */
+    uint64_t exit_ns;      /* the monitor's time for them, where it is measured; else 0 */
     bool has_line;         /* it printed "NAME rounds N checksum XXXXXXXX" */
     uint64_t rounds;
     uint32_t checksum;
@@ -72,6 +74,7 @@ struct subject {
     unsigned count;
     char *no_native; /* where a native twin was looked for in vain; NULL: there is one, or none is
                       * expected */
+    char *no_kvm;    /* the same of the x86 guest */
 };
 
 /* The geometric mean of a kind's rows that have the same engine and mode. */
@@ -82,12 +85,16 @@ struct mean {
     double per_second;       /* of the trap kernels */
 };
 
+/* The engine of MODE_KVM. */
+extern const char compare_kvm[];
+
 struct comparison {
     unsigned runs;
     uint64_t max_instructions;
     uint32_t memory;
     const char *engines[COMPARE_ENGINES];
     unsigned engine_count;
+    bool kvm; /* and as an x86 guest */
     struct subject *subjects;
     unsigned count;
     struct mean means[COMPARE_ROWS];
@@ -95,7 +102,7 @@ struct comparison {
 };
 
 const char *compare_kind_name(enum compare_kind kind); /* "compute" */
-const char *compare_mode_name(enum compare_mode mode); /* "m", "s", "hv", "bare", "native" */
+const char *compare_mode_name(enum compare_mode mode); /* "m", "s", "hv", "kvm", "bare", "native" */
 const char *compare_mode_text(enum compare_mode mode); /* "bare, Sv32" */
 /* Rounds and checksum of what the first row that is fine printed; NULL: none did. */
 const struct outcome *compare_result(const struct subject *subject);
