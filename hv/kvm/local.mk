@@ -12,5 +12,12 @@ hv_libhv_a_SOURCES += \
 	%D%/boot-multiboot.c \
 	%D%/boot-multiboot2.c \
 	%D%/boot-pvh.c \
-	%D%/boot-state.c
+	%D%/boot-state.c \
+	%D%/acpi.c %D%/acpi.h \
+	%D%/dev/cmos.c %D%/dev/cmos.h \
+	%D%/dev/debugport.c %D%/dev/debugport.h \
+	%D%/dev/fwcfg.c %D%/dev/fwcfg.h \
+	%D%/dev/i8042.c %D%/dev/i8042.h \
+	%D%/dev/pm.c %D%/dev/pm.h \
+	%D%/dev/power.h
 endif
