@@ -119,17 +119,17 @@ void harness_boot(struct harness *h, const struct kvm_boot_config *config)
 
 /* ---- ports -------------------------------------------------------------------------------- */
 
-static struct device *device_at(const struct harness *h, uint16_t port)
+static struct device *device_at(struct device *const *window, unsigned windows, uint64_t at)
 {
-    for (unsigned i = 0; i < h->ports; i++)
-        if (port - h->port[i]->base < h->port[i]->size)
-            return h->port[i];
+    for (unsigned i = 0; i < windows; i++)
+        if (at - window[i]->base < window[i]->size)
+            return window[i];
     return NULL;
 }
 
 static uint32_t port_in(struct harness *h, uint16_t port, unsigned size)
 {
-    struct device *d = device_at(h, port);
+    struct device *d = device_at(h->port, h->ports, port);
     uint32_t value;
     if (d && d->ops->read(d->self, port - d->base, size, &value))
         return value;
@@ -145,7 +145,7 @@ static void print(struct harness *h, uint32_t byte)
 /* true: that was the end. */
 static bool port_out(struct harness *h, uint16_t port, unsigned size, uint32_t value)
 {
-    struct device *d = device_at(h, port);
+    struct device *d = device_at(h->port, h->ports, port);
     if (d) {
         d->ops->write(d->self, port - d->base, size, value);
     } else if (port == PORT_CONSOLE || port == PORT_E9 || port == PORT_COM1) {
@@ -173,6 +173,26 @@ static bool serve_io(struct harness *h)
         }
     }
     return end;
+}
+
+/* In words of up to 4 bytes, as the devices take them. */
+static void serve_mmio(struct harness *h)
+{
+    struct kvm_run *r = h->run;
+    struct device *d = device_at(h->mmio, h->mmios, r->mmio.phys_addr);
+    unsigned size = r->mmio.len < 4 ? r->mmio.len : 4;
+    for (unsigned i = 0; i < r->mmio.len; i += size) {
+        uint32_t value = UINT32_MAX, offset = d ? (uint32_t)r->mmio.phys_addr - d->base + i : 0;
+        if (r->mmio.is_write) {
+            memcpy(&value, r->mmio.data + i, size);
+            if (d)
+                d->ops->write(d->self, offset, size, value);
+        } else {
+            if (d && !d->ops->read(d->self, offset, size, &value))
+                value = UINT32_MAX;
+            memcpy(r->mmio.data + i, &value, size);
+        }
+    }
 }
 
 /* ---- running ------------------------------------------------------------------------------ */
@@ -213,7 +233,7 @@ enum harness_end harness_run(struct harness *h, unsigned milliseconds)
             break;
         }
         if (h->run->exit_reason == KVM_EXIT_MMIO) {
-            memset(h->run->mmio.data, 0xff, sizeof h->run->mmio.data);
+            serve_mmio(h);
         } else if (h->run->exit_reason != KVM_EXIT_IO) {
             end = failed(h);
             break;

@@ -32,6 +32,8 @@ struct harness {
     uint32_t rom_size;
     struct device *port[HARNESS_WINDOWS]; /* device->base is a port */
     unsigned ports;
+    struct device *mmio[HARNESS_WINDOWS]; /* device->base is an address */
+    unsigned mmios;
     char output[HARNESS_OUTPUT]; /* of ports 0x402, 0xe9 and 0x3f8, unless a device has them */
     size_t output_count;
     int code;

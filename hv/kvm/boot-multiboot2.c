@@ -16,6 +16,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "hv/kvm/acpi.h"
+
 #define HEADER_MAGIC 0xe85250d6u
 #define START_MAGIC  0x36d76289u
 
@@ -87,7 +89,8 @@ bool boot_is_multiboot2(const struct boot *b)
 
 static bool can_tell(uint32_t info)
 {
-    static const uint8_t told[] = {INFO_ARGS, INFO_LOADER, INFO_MODULE, INFO_MEMORY, INFO_MAP};
+    static const uint8_t told[] = {INFO_ARGS, INFO_LOADER,   INFO_MODULE, INFO_MEMORY,
+                                   INFO_MAP,  INFO_RSDP_OLD, INFO_RSDP};
     return memchr(told, (int)info, sizeof told) && info < 256;
 }
 
@@ -170,7 +173,8 @@ struct info {
 static void add_bytes(struct info *i, const void *bytes, size_t count)
 {
     assert(count <= sizeof i->bytes - i->used);
-    memcpy(i->bytes + i->used, bytes, count);
+    if (count)
+        memcpy(i->bytes + i->used, bytes, count);
     i->used += (uint32_t)count;
 }
 
@@ -206,12 +210,15 @@ static void add_map(const struct boot *b, struct info *i)
 static void put_info(const struct boot *b)
 {
     struct info i = {.used = 8};
+    const uint8_t *rsdp = kvm_memory_at(b->memory, BOOT_ACPI, ACPI_RSDP_SIZE);
     uint32_t memory[2] = {BOOT_EBDA >> 10, (uint32_t)((b->memory->low - BOOT_MIB) >> 10)};
     uint32_t module[2] = {(uint32_t)b->initrd.start, (uint32_t)(b->initrd.start + b->initrd.size)};
     add_tag(&i, INFO_ARGS, b->args, strlen(b->args) + 1, NULL, 0);
     add_tag(&i, INFO_LOADER, "Vitrine", sizeof "Vitrine", NULL, 0);
     add_tag(&i, INFO_MEMORY, memory, sizeof memory, NULL, 0);
     add_map(b, &i);
+    add_tag(&i, INFO_RSDP_OLD, rsdp, ACPI_RSDP_OLD_SIZE, NULL, 0);
+    add_tag(&i, INFO_RSDP, rsdp, ACPI_RSDP_SIZE, NULL, 0);
     if (b->initrd.size) {
         const char *name = boot_module_name(b);
         add_tag(&i, INFO_MODULE, module, sizeof module, name, strnlen(name, 255) + 1);

@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#include "hv/kvm/acpi.h"
+
 enum { CR0_PE = 1 << 0, CR0_ET = 1 << 4, CR4_PAE = 1 << 5, EFER_LME = 1 << 8, EFER_LMA = 1 << 10 };
 #define CR0_PG 0x80000000u
 enum { PTE_P = 1, PTE_W = 2, PTE_PS = 0x80 };
@@ -48,6 +50,16 @@ static void put_page_tables(const struct boot *b)
     }
 }
 
+static void put_acpi(const struct boot *b)
+{
+    struct acpi acpi;
+    uint32_t tables = BOOT_ACPI + ACPI_ALIGN;
+    acpi_build(&acpi, b->config);
+    acpi_place(&acpi, tables);
+    boot_put(b, BOOT_ACPI, acpi.rsdp, sizeof acpi.rsdp);
+    boot_put(b, tables, acpi.tables, acpi.size);
+}
+
 void boot_start(struct boot *b, enum kvm_boot_mode mode, uint64_t entry)
 {
     struct kvm_regs *r = &b->state->regs;
@@ -58,6 +70,7 @@ void boot_start(struct boot *b, enum kvm_boot_mode mode, uint64_t entry)
         /* As after a call: the System V ABIs want rsp + 8, esp + 4 to be multiples of 16. */
         r->rsp = BOOT_STACK - (mode == KVM_BOOT_LONG ? 8 : 4);
         put_gdt(b, mode == KVM_BOOT_LONG);
+        put_acpi(b);
         if (mode == KVM_BOOT_LONG)
             put_page_tables(b);
     }

@@ -59,6 +59,7 @@
 
 #include <linux/kvm.h>
 
+#include "hv/kvm/dev/fwcfg.h"
 #include "hv/kvm/memory.h"
 
 enum {
@@ -115,6 +116,11 @@ void kvm_boot_state_free(struct kvm_boot_state *state);
 /* Changes what KVM_GET_SREGS gave for a vCPU as it comes out of reset into what the guest's entry
  * needs. Model-specific registers, the FPU and the local APIC stay as reset leaves them. */
 void kvm_boot_sregs(const struct kvm_boot_state *state, struct kvm_sregs *sregs);
+
+/* Fills fw_cfg with what firmware asks for: sizes, processors, memory map, ACPI tables. Once, for a
+ * guest with firmware. 0, or -errno of fwcfg_add(). */
+int kvm_boot_fwcfg(const struct kvm_boot_config *config, const struct kvm_memory *memory,
+                   struct fwcfg *fwcfg);
 
 /* The n-th name that `format` may have, NULL after the last. */
 const char *kvm_boot_format(unsigned n);

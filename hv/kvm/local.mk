@@ -1,6 +1,7 @@
 # x86 guests on the host's own processor. See hv/kvm/README.md for the reading order.
 if KVM
 hv_libhv_a_SOURCES += \
+	%D%/acpi.c %D%/acpi.h \
 	%D%/backend.c \
 	%D%/backend-exits.c \
 	%D%/backend-run.c \
@@ -22,6 +23,12 @@ hv_libhv_a_SOURCES += \
 	%D%/complete.c \
 	%D%/confine.c %D%/confine.h \
 	%D%/cpuid.c \
+	%D%/dev/cmos.c %D%/dev/cmos.h \
+	%D%/dev/debugport.c %D%/dev/debugport.h \
+	%D%/dev/fwcfg.c %D%/dev/fwcfg.h \
+	%D%/dev/i8042.c %D%/dev/i8042.h \
+	%D%/dev/pm.c %D%/dev/pm.h \
+	%D%/dev/power.h \
 	%D%/disasm.c %D%/disasm.h \
 	%D%/exits.c \
 	%D%/explain.c %D%/explain.h \
