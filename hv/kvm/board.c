@@ -6,61 +6,41 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include "cpu/dev/uart.h"
+#include "hv/kvm/dev/cmos.h"
+#include "hv/kvm/dev/debugport.h"
+#include "hv/kvm/dev/fwcfg.h"
+#include "hv/kvm/dev/i8042.h"
+#include "hv/kvm/dev/pm.h"
 
-enum { COM1 = 0x3f8, COM1_IRQ = 4, EXIT_PORT = 0x501, DEBUG_PORT = 0x402, WHY = 512 };
+enum { COM1 = 0x3f8, COM1_SIZE = 8, COM1_IRQ = 4, KEYBOARD_IRQ = 1, CMOS_IRQ = 8, WHY = 512 };
 
 struct kvm_board {
     struct kvm_vm *vm;
     struct kvm_board_config config;
     struct uart *uart;
-    struct device exit_port, debug_port;
+    struct i8042 *i8042;
+    struct cmos *cmos;
+    struct debugport *debugport;
+    struct fwcfg *fwcfg;
+    struct pm *pm;
 };
 
-/* ---- debug exit, debug console ------------------------------------------------------------------
- */
+/* ---- what devices ask of the machine ------------------------------------------------------------ */
 
-static bool read_ones(void *self, uint32_t offset, unsigned size, uint32_t *value)
+static void power_request(void *context, enum power_request request, int code)
 {
-    *value = UINT32_MAX;
-    return true;
+    struct kvm_board *b = context;
+    enum kvm_stop_kind kind = request == POWER_RESET ? KVM_STOP_RESET : KVM_STOP_POWEROFF;
+    kvm_vm_stop(b->vm, (struct kvm_stop){.kind = kind, .code = code});
 }
 
-static uint32_t peek_ones(const void *self, uint32_t offset, unsigned size)
+static int64_t host_time(void *context)
 {
-    return UINT32_MAX;
-}
-
-static void nothing(void *self) {}
-
-/* The guest ends its run with this byte as exit code. */
-static bool write_exit(void *self, uint32_t offset, unsigned size, uint32_t value)
-{
-    struct kvm_board *b = self;
-    kvm_vm_stop(b->vm, (struct kvm_stop){.kind = KVM_STOP_POWEROFF, .code = (int)(value & 0xff)});
-    return true;
-}
-
-static bool write_debug(void *self, uint32_t offset, unsigned size, uint32_t value)
-{
-    struct kvm_board *b = self;
-    uint8_t byte = (uint8_t)value;
-    b->config.console(b->config.context, &byte, 1);
-    return true;
-}
-
-static const struct device_ops EXIT_OPS = {read_ones, write_exit, peek_ones, nothing, NULL};
-static const struct device_ops DEBUG_OPS = {read_ones, write_debug, peek_ones, nothing, NULL};
-
-/* ---- plugging -----------------------------------------------------------------------------------
- */
-
-static void plug(struct bus *bus, struct device *device, uint32_t base, int irq)
-{
-    device->base = base;
-    device->irq = irq;
-    bus_plug(bus, device);
+    return time(NULL);
 }
 
 static struct irq_line line(struct kvm_vm *vm, int number)
@@ -68,27 +48,45 @@ static struct irq_line line(struct kvm_vm *vm, int number)
     return (struct irq_line){.set = kvm_vm_irq, .opaque = vm, .number = number};
 }
 
-static int plug_ports(struct kvm_board *b)
+/* ---- making ------------------------------------------------------------------------------------- */
+
+static bool make_ports(struct kvm_board *b)
+{
+    struct power power = {power_request, b};
+    const struct kvm_board_config *c = &b->config;
+    struct cmos_config cmos = {.memory = &b->vm->memory, .cpus = b->vm->vcpus, .now = host_time};
+    b->uart = uart_new(line(b->vm, COM1_IRQ), c->console, c->context);
+    b->i8042 = i8042_new(power, line(b->vm, KEYBOARD_IRQ));
+    b->cmos = cmos_new(&cmos);
+    b->debugport = debugport_new(power, c->console, c->context);
+    b->fwcfg = fwcfg_new(&b->vm->memory);
+    b->pm = pm_new(power);
+    return b->uart && b->i8042 && b->cmos && b->debugport && b->fwcfg && b->pm;
+}
+
+static void plug(struct bus *bus, struct device *device)
+{
+    int error = bus_plug(bus, device);
+    (void)error; /* the list below has no overlap and is shorter than a bus */
+}
+
+static void plug_ports(struct kvm_board *b)
 {
     struct bus *ports = &b->vm->ports;
-    b->uart = uart_new(line(b->vm, COM1_IRQ), b->config.console, b->config.context);
-    if (!b->uart)
-        return -ENOMEM;
-    plug(ports, uart_device(b->uart), COM1, COM1_IRQ);
-    uart_device(b->uart)->size = 8;
-    b->exit_port = (struct device){.name = "debug exit",
-                                   .about = "a byte written ends the run with it as exit code",
-                                   .size = 1,
-                                   .ops = &EXIT_OPS,
-                                   .self = b};
-    b->debug_port = (struct device){.name = "debug console",
-                                    .about = "a byte written is printed",
-                                    .size = 1,
-                                    .ops = &DEBUG_OPS,
-                                    .self = b};
-    plug(ports, &b->exit_port, EXIT_PORT, 0);
-    plug(ports, &b->debug_port, DEBUG_PORT, 0);
-    return 0;
+    struct device *com1 = uart_device(b->uart);
+    com1->base = COM1;
+    com1->size = COM1_SIZE;
+    com1->irq = COM1_IRQ;
+    plug(ports, com1);
+    plug(ports, i8042_device(b->i8042));
+    plug(ports, cmos_device(b->cmos));
+    plug(ports, debugport_exit(b->debugport));
+    plug(ports, debugport_console(b->debugport));
+    plug(ports, debugport_bochs(b->debugport));
+    plug(ports, fwcfg_device(b->fwcfg));
+    plug(ports, pm_device(b->pm));
+    plug(ports, pm_port_92(b->pm));
+    plug(ports, pm_reset_port(b->pm));
 }
 
 struct kvm_board *kvm_board_new(struct kvm_vm *vm, const struct kvm_board_config *config, char *why)
@@ -98,20 +96,31 @@ struct kvm_board *kvm_board_new(struct kvm_vm *vm, const struct kvm_board_config
         b->vm = vm;
         b->config = *config;
     }
-    int error = b ? plug_ports(b) : -ENOMEM;
-    if (!error)
+    if (b && make_ports(b)) {
+        plug_ports(b);
         return b;
+    }
     snprintf(why, WHY, "the host has no memory left");
     kvm_board_free(b);
     return NULL;
+}
+
+static void free_device(struct device *device)
+{
+    if (device && device->ops->free)
+        device->ops->free(device->self);
 }
 
 void kvm_board_free(struct kvm_board *b)
 {
     if (!b)
         return;
-    if (b->uart)
-        uart_device(b->uart)->ops->free(uart_device(b->uart)->self);
+    free_device(b->uart ? uart_device(b->uart) : NULL);
+    free_device(b->i8042 ? i8042_device(b->i8042) : NULL);
+    free_device(b->cmos ? cmos_device(b->cmos) : NULL);
+    free_device(b->debugport ? debugport_exit(b->debugport) : NULL);
+    free_device(b->fwcfg ? fwcfg_device(b->fwcfg) : NULL);
+    free_device(b->pm ? pm_device(b->pm) : NULL);
     free(b);
 }
 
@@ -126,8 +135,20 @@ const struct kvm_boot_device *kvm_board_announce(const struct kvm_board *b, unsi
     return NULL;
 }
 
-/* ---- state --------------------------------------------------------------------------------------
- */
+struct fwcfg *kvm_board_fwcfg(struct kvm_board *b)
+{
+    return b->fwcfg;
+}
+
+void kvm_board_reset(struct kvm_board *b)
+{
+    const struct bus *bus[] = {&b->vm->ports, &b->vm->mmio};
+    for (int n = 0; n < 2; n++)
+        for (unsigned i = 0; i < bus[n]->count; i++)
+            bus[n]->device[i]->ops->reset(bus[n]->device[i]->self);
+}
+
+/* ---- state -------------------------------------------------------------------------------------- */
 
 static int save_bus(const struct bus *bus, struct state_buffer *buffer)
 {

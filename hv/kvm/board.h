@@ -8,7 +8,7 @@
  *           0x3f8      COM1, 16550A, IRQ 4: the console
  *           0x501      debug exit: a byte written ends the run with it as exit code
  *           0x510      fw_cfg: what firmware asks of the monitor
- *           0x600      power management: power-off and reset
+ *           0x600      power management: power-off (ACPI); 0xcf9 reset
  *   memory  0xd0000000 virtio-mmio slots, 4 KiB each, IRQ 5 and on
  *
  * Interrupt controllers, the interval timer and the local APICs are KVM's. The devices themselves
@@ -46,6 +46,13 @@ size_t kvm_board_input(struct kvm_board *board, const uint8_t *bytes, size_t cou
 
 /* The devices that the guest must be told of, because it cannot find them. */
 const struct kvm_boot_device *kvm_board_announce(const struct kvm_board *board, unsigned *count);
+
+/* What the firmware reads of the machine: filled in by kvm_boot_fwcfg(). */
+struct fwcfg;
+struct fwcfg *kvm_board_fwcfg(struct kvm_board *board);
+
+/* As after power-on. */
+void kvm_board_reset(struct kvm_board *board);
 
 /* All devices' state, by their state tables. 0, -ENOMEM; -EINVAL, -EPROTO as state_load(). */
 int kvm_board_save(struct kvm_board *board, struct state_buffer *buffer);

@@ -146,9 +146,38 @@ static int create_vm(struct kvm_vm *vm, char *why)
     return vm->fd < 0 ? fail(why, "/dev/kvm: no virtual machine could be made") : 0;
 }
 
+static struct kvm_irq_routing_entry route(uint32_t line, uint32_t chip, uint32_t pin)
+{
+    return (struct kvm_irq_routing_entry){
+        .gsi = line, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = {.irqchip = chip, .pin = pin}};
+}
+
+/* A PC's wires: each of the first 16 lines goes to a PIC and to the I/O APIC; line 0, the timer's, to its
+ * input 2, because input 0 was taken for the PICs; line 2 is the second PIC's. The rest go to the I/O
+ * APIC alone. */
+static int connect_lines(struct kvm_vm *vm)
+{
+    enum { ENTRIES = 64 };
+    struct {
+        struct kvm_irq_routing head;
+        struct kvm_irq_routing_entry entry[ENTRIES];
+    } table = {0};
+    uint32_t n = 0;
+    for (uint32_t line = 0; line < KVM_IOAPIC_NUM_PINS; line++) {
+        if (line == 2)
+            continue;
+        if (line < 16)
+            table.entry[n++] = route(line, line < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, line % 8);
+        table.entry[n++] = route(line, KVM_IRQCHIP_IOAPIC, line ? line : 2);
+    }
+    table.head.nr = n;
+    return ioctl(vm->fd, KVM_SET_GSI_ROUTING, &table) ? -errno : 0;
+}
+
 static int create_controllers(struct kvm_vm *vm, char *why)
 {
-    if (ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDRESS) || ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0))
+    if (ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDRESS) || ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0) ||
+        connect_lines(vm))
         return fail(why, "/dev/kvm: no interrupt controllers");
     struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
     if (ioctl(vm->fd, KVM_CREATE_PIT2, &pit))
