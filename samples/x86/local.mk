@@ -9,18 +9,22 @@ X86_FLAT = $(X86_KERNEL) -Wl,--oformat=binary
 X86_SUPPORT = %D%/pc.h %D%/com1.h
 X86_MULTIBOOT_C = %D%/multiboot/boot.S %D%/multiboot/main.c
 X86_MULTIBOOT = $(X86_MULTIBOOT_C) %D%/multiboot/multiboot.h %D%/multiboot/multiboot.ld
+X86_LONGMODE_C = %D%/longmode/boot.S %D%/longmode/trap.S %D%/longmode/main.c \
+	%D%/longmode/segment.c %D%/longmode/trap.c %D%/longmode/vm.c %D%/longmode/timer.c
+X86_LONGMODE = $(X86_LONGMODE_C) %D%/longmode/user.c %D%/longmode/longmode.h \
+	%D%/longmode/longmode.ld
 X86_BENCH_C = %D%/start.S %D%/bench/entry.S %D%/bench/kernel.c
 X86_BENCH = $(X86_BENCH_C) %D%/bench/user.c %D%/bench/door.h %D%/guest.ld
 
 X86_GUESTS = %D%/hello16.img %D%/hello16-bios.img %D%/hello64.elf %D%/hello64.bin \
-	%D%/multiboot/multiboot.elf %D%/multiboot/multiboot2.elf
+	%D%/multiboot/multiboot.elf %D%/multiboot/multiboot2.elf %D%/longmode/longmode.elf
 X86_BENCH_LONG = $(BENCH_KERNELS:%=%D%/bench/%-x86.elf)
 X86_BENCH_SHORT = $(BENCH_KERNELS:%=%D%/bench/%-x86-short.elf)
 
 EXTRA_DIST += %D%/README.md $(X86_SUPPORT) %D%/hello16.S %D%/hello16-bios.S %D%/hello64.S \
-	$(X86_MULTIBOOT) $(X86_BENCH) \
+	$(X86_MULTIBOOT) $(X86_LONGMODE) %D%/longmode/README.md $(X86_BENCH) \
 	%D%/linux.sh %D%/linux/config %D%/linux/config-smp %D%/linux/init %D%/linux/nocall.c
-CLEANFILES += $(X86_GUESTS) $(X86_BENCH_LONG) $(X86_BENCH_SHORT) \
+CLEANFILES += $(X86_GUESTS) %D%/longmode/user.o $(X86_BENCH_LONG) $(X86_BENCH_SHORT) \
 	$(X86_BENCH_LONG:%.elf=%-user.o) $(X86_BENCH_SHORT:%.elf=%-user.o)
 
 if KVM
@@ -44,6 +48,13 @@ noinst_DATA += $(X86_BENCH_SHORT)
 	$(AM_V_GEN)$(X86_KERNEL) -m32 -o $@ $(filter %.S %.c,$^) -T $(filter %.ld,$^)
 %D%/multiboot/multiboot2.elf: $(X86_MULTIBOOT) $(X86_SUPPORT)
 	$(AM_V_GEN)$(X86_KERNEL) -m32 -DMULTIBOOT2 -o $@ $(filter %.S %.c,$^) -T $(filter %.ld,$^)
+
+# The tasks are linked to another place than the kernel, which the linker script knows by their name.
+%D%/longmode/user.o: %D%/longmode/user.c %D%/longmode/longmode.h $(X86_SUPPORT)
+	$(AM_V_GEN)$(X86_KERNEL) -m64 -c -o $@ $<
+%D%/longmode/longmode.elf: $(X86_LONGMODE) $(X86_SUPPORT) %D%/longmode/user.o
+	$(AM_V_GEN)$(X86_KERNEL) -m64 -o $@ $(X86_LONGMODE_C:%=$(srcdir)/%) %D%/longmode/user.o \
+	-T $(filter %.ld,$^)
 
 # The kernels of the speed comparison, compiled as natively (samples/bench/local.mk), and the few
 # lines below them. guest.ld knows the first by their name.
