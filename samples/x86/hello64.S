@@ -4,8 +4,8 @@
  * The monitor has done what this program would otherwise have to do first: 64-bit mode is on, the
  * first 4 GiB are mapped to themselves, interrupts are off. longmode/ does all of that by itself.
  *
- * Built twice: hello64.elf says in its header where it belongs; hello64.bin is the same bytes without
- * one, loaded to 1 MiB and entered there (`--boot flat64`). So _start comes first.
+ * Built twice: hello64.elf says in its header where it belongs; hello64.bin is the same bytes
+ * without one, loaded to 1 MiB and entered there (`--boot flat64`). So _start comes first.
  */
 // expect: Hello from 64 bits!
 #include "pc.h"

@@ -8,7 +8,7 @@
  * two for CPL 3, and the first 4 GiB mapped to themselves in pages of 2 MiB. CPL 3 may touch what
  * lies from USER_START on.
  *
- * The tables are written by the assembler, not at run time: nothing of them takes time at the start.
+ * The tables are written by the assembler, not at run time: the start takes no time for them.
  */
 #include "pc.h"
 

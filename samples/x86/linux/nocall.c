@@ -6,7 +6,7 @@
  * of `memory` comes into being when it is first written. At the end it reads from an address that
  * is no memory, and the kernel prints that address:
  *
- *     init[1]: segfault at 5eed2c40 ip ... error 4 ...
+ *     init[1]: segfault at 5eedc7e0 ip ... error 4 ...
  *     Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b
  *
  * The address is 0x5eed0000 plus the low 16 bits of the sum below. With panic=-1 the kernel resets

@@ -2,9 +2,9 @@
  * From the monitor's entry to main() in 64-bit mode, in six steps.
  *
  * A PVH loader (this monitor, QEMU, Xen) reads in the note below where to enter. It leaves the
- * processor in 32-bit protected mode: flat segments, paging off, interrupts off, no stack. Long mode
- * cannot be had without paging, so page tables come first; those here map the first GiB to itself,
- * which is where the kernel lies, in pages of 2 MiB:
+ * processor in 32-bit protected mode: flat segments, paging off, interrupts off, no stack. Long
+ * mode cannot be had without paging, so page tables come first; those here map the first GiB to
+ * itself, which is where the kernel lies, in pages of 2 MiB:
  *
  *      PML4              PDPT              directory
  *      0: -> PDPT        0: -> directory   0: page 0x00000000
@@ -27,8 +27,8 @@
     .code32
     .globl pvh_start
 pvh_start:
-/* 1. Page tables. The upper two levels let CPL 3 in and the directory does not: a page is CPL 3's
- *    only if every level says so. Memory of .bss is zero, so all other entries are "not present". */
+/* 1. Page tables. The PML4's entry lets CPL 3 in and the PDPT's does not: a page is CPL 3's only if
+ *    every level says so. Memory of .bss is zero, so all other entries are "not present". */
     movl $pdpt + PTE_P + PTE_W + PTE_U, pml4
     movl $directory + PTE_P + PTE_W, pdpt
     movl $PTE_P + PTE_W + PTE_PS, %eax
@@ -51,8 +51,8 @@ pvh_start:
     orl  $(EFER_LME + EFER_NXE), %eax
     wrmsr
 
-/* 4. Paging on: with it the processor is in long mode (it sets EFER.LMA), but still in a 32-bit code
- *    segment. WP: what is read-only is so for the kernel too. */
+/* 4. Paging on: with it the processor is in long mode (it sets EFER.LMA), but still in a 32-bit
+ *    code segment. WP: what is read-only is so for the kernel too. */
     movl %cr0, %eax
     orl  $(CR0_PG + CR0_WP), %eax
     movl %eax, %cr0

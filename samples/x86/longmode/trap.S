@@ -1,9 +1,9 @@
 /*
  * The way into the kernel by a trap, and the way out of it to CPL 3.
  *
- * On a trap the processor looks in the IDT where to go on. If it was at CPL 3 it changes to the stack
- * in the TSS. There it pushes ss, rsp, rflags, cs, rip and, for some exceptions, an error code. It
- * does not push which trap it was, so each has an entry of its own, which does.
+ * On a trap the processor looks in the IDT where to go on. If it was at CPL 3 it changes to the
+ * stack in the TSS. There it pushes ss, rsp, rflags, cs, rip and, for some exceptions, an error
+ * code. It does not push which trap it was, so each has an entry of its own, which does.
  *
  * Source: Intel SDM volume 3, 6.12 and 6.14.
  */
@@ -69,8 +69,9 @@ trap_common:                    /* struct frame in longmode.h, from its end to i
 /* ---- to CPL 3 and back ---------------------------------------------------------------------- */
 
 /*
- * int task_run(entry, stack): remembers where it was, and goes to CPL 3 as if it returned from a trap
- * that came from there. There is no other way down. It seems to return when task_end() is called.
+ * int task_run(entry, stack): remembers where it was, and goes to CPL 3 as if it returned from a
+ * trap that came from there. There is no other way down. It seems to return when task_end() is
+ * called.
  */
     .globl task_run
 task_run:
