@@ -75,6 +75,16 @@ if KVM
 %C%_test_kvm_start_SOURCES = %D%/test-kvm-start.c %D%/tap.h %D%/kvm-harness.c %D%/kvm-harness.h \
 	%D%/x86-sample.c %D%/x86-sample.h
 %C%_test_kvm_start_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-kvm-firmware
+%C%_test_kvm_firmware_SOURCES = %D%/test-kvm-firmware.c %D%/tap.h %D%/kvm-harness.c \
+	%D%/kvm-harness.h
+%C%_test_kvm_firmware_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-kvm-acpi
+%C%_test_kvm_acpi_SOURCES = %D%/test-kvm-acpi.c %D%/tap.h
+%C%_test_kvm_acpi_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-kvm-legacy
+%C%_test_kvm_legacy_SOURCES = %D%/test-kvm-legacy.c %D%/tap.h %D%/device.c %D%/device.h
+%C%_test_kvm_legacy_LDADD = hv/libhv.a $(%C%_unit_libs)
 endif
 check_PROGRAMS += $(%C%_unit_tests)
 TESTS += $(%C%_unit_tests)
