@@ -76,8 +76,10 @@ static void setup(void)
     plug(uart);
     plug(debugport_exit(debug));
     plug(debugport_console(debug));
+    plug(debugport_bochs(debug));
     plug(pm_device(pm));
     plug(pm_port_92(pm));
+    plug(pm_reset_port(pm));
     plug(i8042_device(i8042_new(power, harness_irq(&h, 1))));
     plug(cmos_device(cmos_new(&clock)));
     cfg = fwcfg_new(&h.memory);
@@ -89,8 +91,7 @@ static void setup(void)
 static void teardown(void)
 {
     for (unsigned i = 0; i < h.ports; i++)
-        if (h.port[i]->ops->free)
-            h.port[i]->ops->free(h.port[i]->self);
+        h.port[i]->ops->free(h.port[i]->self);
     harness_close(&h);
 }
 

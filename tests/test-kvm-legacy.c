@@ -147,7 +147,9 @@ static void pm_setup(void)
 
 static void pm_teardown(void)
 {
-    pm_device(pm)->ops->free(pm_device(pm)->self);
+    pm_device(pm)->ops->free(pm);
+    pm_reset_port(pm)->ops->free(pm);
+    pm_port_92(pm)->ops->free(pm);
 }
 
 static const struct {
@@ -239,7 +241,8 @@ START_TEST(debug_ports)
         device_check_table(windows[i]);
         device_abuse(windows[i], 1000);
     }
-    windows[0]->ops->free(d);
+    for (int i = 0; i < 3; i++)
+        windows[i]->ops->free(d);
 }
 END_TEST
 
