@@ -39,7 +39,7 @@ static int make_file(const uint8_t *bytes, size_t count, char path[32])
 static void check(const struct kvm_memory *memory, const struct kvm_boot_state *s)
 {
     struct kvm_sregs sregs = {0};
-    require(s->format && kvm_memory_at(memory, s->low, s->high - s->low));
+    require(s->format_name && kvm_memory_at(memory, s->low, s->high - s->low));
     require(s->high > s->low && s->entry >= s->low && s->entry < s->high);
     require(s->regs.rip == s->entry && s->regs.rflags == 2 && s->mode != KVM_BOOT_RESET && !s->rom);
     kvm_boot_sregs(s, &sregs);
