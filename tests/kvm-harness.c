@@ -87,34 +87,22 @@ void harness_close(struct harness *h)
     close(h->vm);
     close(h->kvm);
     kvm_memory_free(&h->memory);
-    if (h->rom)
-        munmap(h->rom, h->rom_size);
-}
-
-/* A slot's memory begins at a page, which malloc() does not promise. */
-static void map_rom(struct harness *h, const struct kvm_boot_state *state)
-{
-    h->rom_size = state->rom_size;
-    h->rom = mmap(NULL, h->rom_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    ck_assert_ptr_ne(h->rom, MAP_FAILED);
-    memcpy(h->rom, state->rom, h->rom_size);
-    add_slot(h, 2, KVM_MEM_READONLY, state->rom_base, h->rom_size, h->rom);
+    kvm_boot_state_free(&h->state);
 }
 
 void harness_boot(struct harness *h, const struct kvm_boot_config *config)
 {
-    struct kvm_boot_state state;
+    struct kvm_boot_state *state = &h->state;
     struct kvm_sregs sregs;
     char why[KVM_BOOT_WHY] = "";
-    int error = kvm_boot(config, &h->memory, &state, why);
+    int error = kvm_boot(config, &h->memory, state, why);
     ck_assert_msg(error == 0, "%s", why);
     CONTROL(h->vcpu, KVM_GET_SREGS, &sregs);
-    kvm_boot_sregs(&state, &sregs);
+    kvm_boot_sregs(state, &sregs);
     CONTROL(h->vcpu, KVM_SET_SREGS, &sregs);
-    CONTROL(h->vcpu, KVM_SET_REGS, &state.regs);
-    if (state.rom)
-        map_rom(h, &state);
-    kvm_boot_state_free(&state);
+    CONTROL(h->vcpu, KVM_SET_REGS, &state->regs);
+    if (state->rom)
+        add_slot(h, 2, KVM_MEM_READONLY, state->rom_base, state->rom_size, state->rom);
 }
 
 /* ---- ports -------------------------------------------------------------------------------- */

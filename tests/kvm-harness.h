@@ -28,8 +28,7 @@ struct harness {
     struct kvm_run *run;
     size_t run_size;
     struct kvm_memory memory;
-    uint8_t *rom;
-    uint32_t rom_size;
+    struct kvm_boot_state state; /* as it was booted; has the firmware */
     struct device *port[HARNESS_WINDOWS]; /* device->base is a port */
     unsigned ports;
     struct device *mmio[HARNESS_WINDOWS]; /* device->base is an address */

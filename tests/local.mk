@@ -100,6 +100,16 @@ if KVM
 %C%_unit_tests += %D%/test-gdb-x86
 %C%_test_gdb_x86_SOURCES = %D%/test-gdb-x86.c %D%/tap.h
 %C%_test_gdb_x86_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-kvm-firmware
+%C%_test_kvm_firmware_SOURCES = %D%/test-kvm-firmware.c %D%/tap.h %D%/kvm-harness.c \
+	%D%/kvm-harness.h
+%C%_test_kvm_firmware_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-kvm-acpi
+%C%_test_kvm_acpi_SOURCES = %D%/test-kvm-acpi.c %D%/tap.h
+%C%_test_kvm_acpi_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-kvm-legacy
+%C%_test_kvm_legacy_SOURCES = %D%/test-kvm-legacy.c %D%/tap.h %D%/device.c %D%/device.h
+%C%_test_kvm_legacy_LDADD = hv/libhv.a $(%C%_unit_libs)
 endif
 check_PROGRAMS += $(%C%_unit_tests)
 TESTS += $(%C%_unit_tests)
@@ -116,6 +126,7 @@ FUZZ_SECONDS = 60
 fuzz:
 	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS)
 .PHONY: fuzz
+EXTRA_DIST += %D%/fuzz/fuzz-boot.c
 EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c
 
 # make bench: figures beside a peer's, in one run.

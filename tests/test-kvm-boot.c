@@ -237,7 +237,7 @@ START_TEST(loads_pvh)
     add_initrd(5000);
     config.args = "console=ttyS0";
     boot();
-    ck_assert_str_eq(state.format, "pvh");
+    ck_assert_str_eq(state.format_name, "pvh");
     ck_assert_str_eq(state.symbols, image);
     ck_assert_uint_eq(state.entry, X86_ENTRY);
     ck_assert_uint_eq(state.low, X86_TEXT);
@@ -257,7 +257,7 @@ START_TEST(loads_pvh_32)
     x86_elf32(&file, code, sizeof code, 1);
     save(image, &file, sizeof file);
     boot();
-    ck_assert_str_eq(state.format, "pvh");
+    ck_assert_str_eq(state.format_name, "pvh");
     start_state(KVM_BOOT_PROTECTED);
     expect_start_info(state.regs.rbx, "");
 }
@@ -271,7 +271,7 @@ START_TEST(loads_elf64)
     add_initrd(100);
     config.args = "quiet";
     boot();
-    ck_assert_str_eq(state.format, "elf64");
+    ck_assert_str_eq(state.format_name, "elf64");
     ck_assert_uint_eq(state.entry, X86_ENTRY); /* physical, though the header has the virtual one */
     start_state(KVM_BOOT_LONG);
     expect_start_info(state.regs.rdi, "quiet");
@@ -289,7 +289,7 @@ START_TEST(loads_elf32)
     x86_elf32(&file, code, sizeof code, 0);
     save(image, &file, sizeof file);
     boot();
-    ck_assert_str_eq(state.format, "elf32");
+    ck_assert_str_eq(state.format_name, "elf32");
     start_state(KVM_BOOT_PROTECTED);
     expect_start_info(state.regs.rbx, "");
     expect_bytes(X86_ENTRY, code, sizeof code);
@@ -302,7 +302,7 @@ START_TEST(loads_flat)
     save(image, code, sizeof code);
     config.format = names[_i];
     boot();
-    ck_assert_str_eq(state.format, names[_i]);
+    ck_assert_str_eq(state.format_name, names[_i]);
     ck_assert_ptr_null(state.symbols);
     ck_assert_uint_eq(state.entry, 0x100000);
     start_state(_i ? KVM_BOOT_LONG : KVM_BOOT_PROTECTED);
@@ -321,7 +321,7 @@ START_TEST(loads_real_mode)
     save(image, sector, sizeof sector);
     config.format = _i ? NULL : names[_i];
     boot();
-    ck_assert_str_eq(state.format, names[_i]);
+    ck_assert_str_eq(state.format_name, names[_i]);
     struct kvm_sregs sregs = start_state(KVM_BOOT_REAL);
     ck_assert_uint_eq(sregs.cs.selector, 0);
     ck_assert_uint_eq(sregs.cs.base, 0);
@@ -367,7 +367,7 @@ START_TEST(loads_multiboot_elf)
     add_initrd(70000);
     config.args = "root=/dev/ram";
     boot();
-    ck_assert_str_eq(state.format, "multiboot");
+    ck_assert_str_eq(state.format_name, "multiboot");
     ck_assert_uint_eq(state.entry, X86_ENTRY);
     start_state(KVM_BOOT_PROTECTED);
     expect_multiboot("root=/dev/ram");
@@ -380,7 +380,7 @@ START_TEST(loads_multiboot_addresses)
     x86_multiboot(&text, 0, 1);
     save(image, &text, sizeof text);
     boot();
-    ck_assert_str_eq(state.format, "multiboot");
+    ck_assert_str_eq(state.format_name, "multiboot");
     ck_assert_uint_eq(state.entry, X86_ENTRY);
     ck_assert_uint_eq(state.high, X86_TEXT + 0x10000);
     start_state(KVM_BOOT_PROTECTED);
@@ -402,7 +402,7 @@ static uint64_t find_tag(uint32_t type)
 
 static void expect_multiboot2(const char *args)
 {
-    ck_assert_str_eq(state.format, "multiboot2");
+    ck_assert_str_eq(state.format_name, "multiboot2");
     ck_assert_uint_eq(state.regs.rax, 0x36d76289);
     ck_assert_uint_eq(state.regs.rbx % 8, 0);
     expect_string(find_tag(1), args);
@@ -466,7 +466,7 @@ START_TEST(loads_bzimage)
     config.args = "console=ttyS0";
     save_linux();
     boot();
-    ck_assert_str_eq(state.format, "bzimage");
+    ck_assert_str_eq(state.format_name, "bzimage");
     ck_assert_uint_eq(state.entry, 0x1000200);
     start_state(KVM_BOOT_LONG);
     ck_assert_uint_eq(state.regs.rsi, ZERO_PAGE);
@@ -572,6 +572,27 @@ START_TEST(announces_devices)
 }
 END_TEST
 
+/* However large: the disk stays where it is. */
+START_TEST(loads_the_boot_sector_of_a_disk)
+{
+    static uint8_t sector[512] = {[510] = 0x55, [511] = 0xaa};
+    save(image, sector, sizeof sector);
+    ck_assert_int_eq(truncate(image, 1ll << 40), 0);
+    config.image = NULL;
+    config.disk = image;
+    boot();
+    ck_assert_str_eq(state.format_name, "bootsector");
+    start_state(KVM_BOOT_REAL);
+    expect_bytes(0x7c00, sector, 512);
+    expect_filled(0x7e00, 0xee, 512);
+    save(image, sector, 511);
+    expect_refusal("the file has only 511 bytes");
+    sector[511] = 0;
+    save(image, sector, 512);
+    expect_refusal("not a boot sector");
+}
+END_TEST
+
 /* ---- firmware ----------------------------------------------------------------------------- */
 
 START_TEST(loads_firmware)
@@ -584,7 +605,7 @@ START_TEST(loads_firmware)
     config.firmware = image;
     config.image = NULL;
     boot();
-    ck_assert_str_eq(state.format, "firmware");
+    ck_assert_str_eq(state.format_name, "firmware");
     ck_assert_uint_eq(state.rom_size, SIZE);
     ck_assert_uint_eq(state.rom_base, 0xfffc0000u);
     ck_assert_mem_eq(state.rom, bytes, SIZE);
@@ -867,6 +888,7 @@ int main(void)
     tcase_add_test(tests, puts_the_initrd_where_the_kernel_takes_it);
     tcase_add_test(tests, limits_the_command_line);
     tcase_add_test(tests, announces_devices);
+    tcase_add_test(tests, loads_the_boot_sector_of_a_disk);
     tcase_add_test(tests, loads_firmware);
     tcase_add_test(tests, refuses_what_is_no_file);
     tcase_add_loop_test(tests, refuses_the_wrong_format, 0, ROWS(mismatches));

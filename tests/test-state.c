@@ -5,6 +5,8 @@
  * of the struct must have a row of the right place and size. So a member that somebody adds without
  * a row fails here. (Built without -g there is nothing to compare with, which is said.)
  */
+#include "config.h"
+
 #include <dwarf.h>
 #include <elfutils/libdw.h>
 #include <errno.h>
@@ -14,6 +16,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifdef HAVE_KVM
+#include "hv/kvm/dev/cmos.h"
+#include "hv/kvm/dev/debugport.h"
+#include "hv/kvm/dev/fwcfg.h"
+#include "hv/kvm/dev/i8042.h"
+#include "hv/kvm/dev/pm.h"
+#endif
 #include "hv/vm.h"
 #include "tests/random-program.h"
 #include "tests/tap.h"
@@ -178,6 +187,48 @@ START_TEST(test_every_member_has_a_row)
 }
 END_TEST
 
+#ifdef HAVE_KVM
+static int64_t no_time(void *context)
+{
+    return 0;
+}
+
+static int missing_in_device(Dwarf *dwarf, struct device *d)
+{
+    int missing = missing_in(dwarf, d->state.table);
+    d->ops->free(d->self);
+    return missing;
+}
+
+/* A PC's devices of its own. */
+START_TEST(test_every_member_of_a_pc_has_a_row)
+{
+    int fd, missing = 0;
+    Dwarf *dwarf = open_self(&fd);
+    if (!dwarf)
+        return;
+    struct kvm_memory memory = {.size = 1 << 20, .low = 1 << 20};
+    struct cmos_config clock = {&memory, 1, no_time, NULL};
+    struct debugport *debug = debugport_new((struct power){0}, NULL, NULL);
+    struct pm *pm = pm_new((struct power){0});
+    missing += missing_in_device(dwarf, cmos_device(cmos_new(&clock)));
+    missing += missing_in_device(dwarf, fwcfg_device(fwcfg_new(&memory)));
+    missing += missing_in_device(
+        dwarf, i8042_device(i8042_new((struct power){0}, (struct irq_line){0})));
+    missing += missing_in(dwarf, pm_device(pm)->state.table);
+    missing += missing_in(dwarf, debugport_exit(debug)->state.table);
+    for (int i = 0; i < 3; i++) {
+        pm_device(pm)->ops->free(pm);
+        debugport_exit(debug)->ops->free(debug);
+    }
+    dwarf_end(dwarf);
+    close(fd);
+    fflush(stdout);
+    ck_assert_int_eq(missing, 0);
+}
+END_TEST
+#endif
+
 /* The comparison itself: a table that lacks the last row is found out. */
 START_TEST(test_a_missing_row_is_found)
 {
@@ -305,6 +356,9 @@ int main(void)
     Suite *suite = suite_create("state");
     TCase *tables = tcase_create("tables");
     tcase_add_test(tables, test_every_member_has_a_row);
+#ifdef HAVE_KVM
+    tcase_add_test(tables, test_every_member_of_a_pc_has_a_row);
+#endif
     tcase_add_test(tables, test_a_missing_row_is_found);
     tcase_add_test(tables, test_versions);
     suite_add_tcase(suite, tables);

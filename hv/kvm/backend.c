@@ -57,7 +57,7 @@ static int load_image(struct kvm_backend *b, char *why)
         error = -errno;
         snprintf(why, SESSION_ERROR, "the vCPU refuses its first state: %s", strerror(errno));
     }
-    snprintf(b->format, sizeof b->format, "%s", boot.format);
+    snprintf(b->format, sizeof b->format, "%s", boot.format_name);
     kvm_boot_state_free(&boot);
     return error;
 }

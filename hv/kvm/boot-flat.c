@@ -8,6 +8,7 @@
 
 #include "hv/kvm/boot_priv.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum { SECTOR = 512, SECTOR_FILE_MAX = 64 << 10, VECTORS = 256 };
@@ -77,6 +78,18 @@ int boot_load_sector(struct boot *b)
         return boot_refuse(b, "a disk image of %zu KiB; to boot from it takes firmware",
                            b->count >> 10);
     return start_real(b, SECTOR);
+}
+
+int boot_load_disk(struct boot *b)
+{
+    uint8_t sector[SECTOR];
+    if (!boot_read_start(b, sector, sizeof sector))
+        return -EINVAL;
+    b->bytes = sector;
+    b->count = sizeof sector;
+    int error = boot_load_sector(b);
+    b->bytes = NULL;
+    return error;
 }
 
 int boot_load_flat16(struct boot *b)

@@ -138,6 +138,11 @@ static int open_file(const struct boot *b, size_t max, size_t *size)
     return fd;
 }
 
+static uint64_t page_down(uint64_t at)
+{
+    return at & ~(uint64_t)(KVM_PAGE - 1);
+}
+
 static int read_bytes(const struct boot *b, int fd, uint8_t *bytes, size_t count)
 {
     for (size_t done = 0; done < count;) {
@@ -158,7 +163,8 @@ uint8_t *boot_read_file(const struct boot *b, size_t max, size_t *count)
     int fd = open_file(b, max, count);
     if (fd < 0)
         return NULL;
-    uint8_t *bytes = malloc(*count);
+    /* From a page on, because firmware becomes a memory slot as it is. */
+    uint8_t *bytes = aligned_alloc(KVM_PAGE, page_down(*count + KVM_PAGE - 1));
     int error =
         bytes ? read_bytes(b, fd, bytes, *count) : boot_refuse(b, "the host has no memory left");
     close(fd);
@@ -168,12 +174,19 @@ uint8_t *boot_read_file(const struct boot *b, size_t max, size_t *count)
     return NULL;
 }
 
-/* ---- initial RAM disk --------------------------------------------------------------------- */
-
-static uint64_t page_down(uint64_t at)
+bool boot_read_start(const struct boot *b, uint8_t *bytes, size_t count)
 {
-    return at & ~(uint64_t)(KVM_PAGE - 1);
+    size_t size;
+    int fd = open_file(b, SIZE_MAX, &size);
+    if (fd < 0)
+        return false;
+    int error = size < count ? boot_refuse(b, "the file has only %zu bytes", size)
+                             : read_bytes(b, fd, bytes, count);
+    close(fd);
+    return !error;
 }
+
+/* ---- initial RAM disk --------------------------------------------------------------------- */
 
 /* The first address from `floor` on with room between the claims. */
 static uint64_t room_above(const struct boot *b, uint64_t floor, uint64_t size)
@@ -291,7 +304,7 @@ static const struct boot_format *guess_format(const struct boot *b)
 
 static int load(struct boot *b, const struct boot_format *format)
 {
-    b->state->format = format->name;
+    b->state->format_name = format->name;
     if (boot_is_elf(b))
         b->state->symbols = b->config->image;
     return format->load(b);
@@ -332,7 +345,9 @@ static int check_config(const struct boot *b)
 int kvm_boot(const struct kvm_boot_config *config, const struct kvm_memory *memory,
              struct kvm_boot_state *state, char *why)
 {
-    const char *name = config->firmware ? config->firmware : config->image;
+    const char *name = config->firmware ? config->firmware
+                       : config->image  ? config->image
+                                        : config->disk;
     bool firmware = config->firmware || (config->format && !strcmp(config->format, "firmware"));
     struct boot b = {
         .config = config,
@@ -346,8 +361,12 @@ int kvm_boot(const struct kvm_boot_config *config, const struct kvm_memory *memo
     if (error)
         return error;
     if (firmware) {
-        state->format = "firmware";
+        state->format_name = "firmware";
         return boot_load_firmware(&b);
+    }
+    if (!config->image && config->disk) {
+        state->format_name = "bootsector";
+        return boot_load_disk(&b);
     }
     return load_image(&b);
 }

@@ -13,7 +13,8 @@
  *      kvm_boot_sregs(&state, &sregs);
  *      ioctl(vcpu, KVM_SET_SREGS, &sregs);
  *      ioctl(vcpu, KVM_SET_REGS, &state.regs);
- *      if (state.rom) ... a read-only slot at state.rom_base ...
+ *      if (state.rom) ... a read-only slot of it at state.rom_base ...
+ *      ... when the virtual machine is gone:
  *      kvm_boot_state_free(&state);
  *
  * It may be called again on the same memory, to start the guest anew: what it needs to be zero it
@@ -77,13 +78,15 @@ struct kvm_boot_device {
 };
 
 struct kvm_boot_config {
-    const char *image;                    /* path; not looked at with `firmware` */
-    const char *initrd;                   /* path, NULL: none. The only module for Multiboot */
-    const char *args;                     /* command line, NULL: empty */
-    const char *format;                   /* one of the names above, NULL: find out */
-    const char *firmware;                 /* path of a BIOS image; makes the format "firmware" */
-    unsigned cpus;                        /* 1..KVM_BOOT_CPUS_MAX; 0 is taken for 1 */
-    const struct kvm_boot_device *virtio; /* to be announced, at most KVM_BOOT_VIRTIO_MAX */
+    const char *image;    /* path; not looked at with `firmware` */
+    const char *initrd;   /* path, NULL: none. The only module for Multiboot */
+    const char *args;     /* command line, NULL: empty */
+    const char *disk;     /* path of the first disk: without an image its boot sector is loaded */
+    const char *format;   /* one of the names above, NULL: find out */
+    const char *firmware; /* path of a BIOS image; makes the format "firmware" */
+    unsigned cpus;        /* 1..KVM_BOOT_CPUS_MAX; 0 is taken for 1 */
+    /* To be announced, at most KVM_BOOT_VIRTIO_MAX. */
+    const struct kvm_boot_device *virtio;
     unsigned virtio_count;
 };
 
@@ -95,13 +98,14 @@ enum kvm_boot_mode {
 };
 
 struct kvm_boot_state {
-    const char *format; /* as in the list above */
+    const char *format_name; /* as in the list above */
     enum kvm_boot_mode mode;
     struct kvm_regs regs; /* for KVM_SET_REGS, all of it */
     uint64_t entry;       /* guest-physical address of the first instruction */
     uint64_t low, high;   /* first and last + 1 address of the image itself; 0, 0 for firmware */
     const char *symbols;  /* config->image if it is ELF, which may have symbols; else NULL */
-    uint8_t *rom;         /* firmware that belongs at rom_base, read-only; owned; NULL: none */
+    uint8_t *rom;         /* firmware that belongs at rom_base, read-only: owned, begins at a host
+                           * page, so that a slot can consist of it; NULL: none */
     uint32_t rom_size;    /* a multiple of 4 KiB; rom_base + rom_size is 4 GiB */
     uint64_t rom_base;
 };
@@ -117,8 +121,9 @@ void kvm_boot_state_free(struct kvm_boot_state *state);
  * needs. Model-specific registers, the FPU and the local APIC stay as reset leaves them. */
 void kvm_boot_sregs(const struct kvm_boot_state *state, struct kvm_sregs *sregs);
 
-/* Fills fw_cfg with what firmware asks for: sizes, processors, memory map, ACPI tables. Once, for a
- * guest with firmware. 0, or -errno of fwcfg_add(). */
+/* Fills fw_cfg with what firmware asks for: sizes, processors, memory map, ACPI tables, and that
+ * INT 10h prints on COM1, as there is no display. Once, for a guest with firmware. 0, or -errno of
+ * fwcfg_add(). */
 int kvm_boot_fwcfg(const struct kvm_boot_config *config, const struct kvm_memory *memory,
                    struct fwcfg *fwcfg);
 

@@ -77,6 +77,8 @@ void boot_clear(const struct boot *boot, uint64_t at, uint64_t count);
 
 /* The whole file in a block that the caller frees, or NULL with a reason. */
 uint8_t *boot_read_file(const struct boot *boot, size_t max, size_t *count);
+/* The first bytes of a file of any size. */
+bool boot_read_start(const struct boot *boot, uint8_t *bytes, size_t count);
 
 /* Puts config->initrd, if any, where it ends highest below `limit` (0: anywhere below the hole), or
  * lowest from `floor` on if that is not 0. Sets boot->initrd. */
@@ -137,6 +139,8 @@ int boot_load_flat16(struct boot *boot);
 int boot_load_flat32(struct boot *boot);
 int boot_load_flat64(struct boot *boot);
 int boot_load_firmware(struct boot *boot);
+/* The first sector of config->disk. */
+int boot_load_disk(struct boot *boot);
 
 /* ---- boot-linux.c ------------------------------------------------------------------------- */
 

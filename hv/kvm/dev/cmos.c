@@ -31,8 +31,7 @@ struct cmos {
     uint8_t factory[CELLS]; /* what reset restores, but for the time */
     uint8_t cell[CELLS];
     uint8_t index;
-    uint64_t ahead;   /* what the guest has added to the host's time, seconds; wraps around */
-    uint64_t stopped; /* the time while it stands still */
+    uint64_t ahead; /* what the guest has added to the host's time, seconds; wraps around */
 };
 
 enum { INDEX = 0, DATA = 1 };
@@ -74,22 +73,16 @@ static const struct state_field fields[] = {
     STATE(struct cmos, U8, cell),
     STATE(struct cmos, U8, index),
     STATE(struct cmos, U64, ahead),
-    STATE(struct cmos, U64, stopped),
 };
 static const struct state_table table = STATE_TABLE("cmos", struct cmos, 1, fields);
 
 /* ---- time --------------------------------------------------------------------------------- */
 
-static uint64_t seconds_now(const struct cmos *c)
-{
-    return c->cell[B] & B_SET ? c->stopped : (uint64_t)c->now(c->context) + c->ahead;
-}
-
 /* What the clock can show: years 0 to 9999. */
 static struct tm calendar(const struct cmos *c)
 {
     static const int64_t first = -62167219200, last = 253402300799;
-    int64_t seconds = (int64_t)seconds_now(c);
+    int64_t seconds = (int64_t)((uint64_t)c->now(c->context) + c->ahead);
     time_t clamped = seconds < first ? first : seconds > last ? last : seconds;
     struct tm tm;
     gmtime_r(&clamped, &tm);
@@ -128,6 +121,8 @@ static bool is_time(uint8_t index)
 
 static uint8_t read_time(const struct cmos *c, uint8_t index)
 {
+    if (c->cell[B] & B_SET)
+        return c->cell[index];
     struct tm tm = calendar(c);
     int year = tm.tm_year + 1900;
     switch (index) {
@@ -142,37 +137,47 @@ static uint8_t read_time(const struct cmos *c, uint8_t index)
     }
 }
 
-/* One field is changed at a time; the 31st of a month that has 30 days becomes the 1st of the next,
- * until the rest is written. */
+/* The time stands still in the cells, where it can be written one byte after the other. */
+static void stop_clock(struct cmos *c)
+{
+    for (uint8_t i = 0; i <= CENTURY; i++)
+        if (is_time(i))
+            c->cell[i] = read_time(c, i);
+}
+
+/* It goes on from what stands there. What is no date (a 31st of June) counts on: the 1st of July.
+ */
+static void start_clock(struct cmos *c)
+{
+    struct tm tm = {
+        .tm_sec = decode(c, c->cell[SECONDS]),
+        .tm_min = decode(c, c->cell[MINUTES]),
+        .tm_hour = decode_hours(c, c->cell[HOURS]),
+        .tm_mday = decode(c, c->cell[DAY]),
+        .tm_mon = decode(c, c->cell[MONTH]) - 1,
+        .tm_year = decode(c, c->cell[CENTURY]) * 100 + decode(c, c->cell[YEAR]) - 1900,
+    };
+    c->ahead = (uint64_t)timegm(&tm) - (uint64_t)c->now(c->context);
+}
+
 static void write_time(struct cmos *c, uint8_t index, uint8_t value)
 {
-    struct tm tm = calendar(c);
-    int year = tm.tm_year + 1900, number = decode(c, value);
-    switch (index) {
-    case SECONDS: tm.tm_sec = number; break;
-    case MINUTES: tm.tm_min = number; break;
-    case HOURS: tm.tm_hour = decode_hours(c, value); break;
-    case WEEKDAY: return; /* follows from the date */
-    case DAY: tm.tm_mday = number; break;
-    case MONTH: tm.tm_mon = number - 1; break;
-    case YEAR: tm.tm_year = year - year % 100 + number - 1900; break;
-    default: tm.tm_year = number * 100 + year % 100 - 1900;
-    }
-    uint64_t seconds = (uint64_t)timegm(&tm);
-    if (c->cell[B] & B_SET)
-        c->stopped = seconds;
-    else
-        c->ahead = seconds - (uint64_t)c->now(c->context);
+    bool running = !(c->cell[B] & B_SET);
+    if (running)
+        stop_clock(c);
+    c->cell[index] = value;
+    if (running)
+        start_clock(c);
 }
 
 static void write_b(struct cmos *c, uint8_t value)
 {
-    uint64_t seconds = seconds_now(c);
-    if (value & B_SET)
-        c->stopped = seconds;
-    else
-        c->ahead = seconds - (uint64_t)c->now(c->context);
+    bool was_set = c->cell[B] & B_SET, set = value & B_SET;
+    if (set && !was_set)
+        stop_clock(c);
     c->cell[B] = value;
+    if (was_set && !set)
+        start_clock(c);
 }
 
 /* ---- ports -------------------------------------------------------------------------------- */
@@ -236,12 +241,11 @@ static void cmos_reset(void *self)
     struct cmos *c = self;
     uint8_t code = c->cell[RESET_CODE];
     if (c->cell[B] & B_SET)
-        write_b(c, 0);
+        write_b(c, c->cell[B] & (uint8_t)~B_SET);
     for (unsigned i = 0; i < CELLS; i++)
         c->cell[i] = c->factory[i];
     c->cell[RESET_CODE] = code; /* for the BIOS: why this reset */
     c->index = 0;
-    c->stopped = 0;
 }
 
 static const struct device_ops ops = {cmos_read, cmos_write, cmos_peek, cmos_reset, free};

@@ -8,6 +8,7 @@ struct debugport {
     struct power power;
     void (*out)(void *context, const uint8_t *bytes, size_t count);
     void *context;
+    unsigned windows; /* not freed yet */
 };
 
 enum { READ_BACK = 0xe9 };
@@ -26,6 +27,7 @@ static const struct state_field fields[] = {
     STATE_NOT(struct debugport, power, "wiring"),
     STATE_NOT(struct debugport, out, "wiring"),
     STATE_NOT(struct debugport, context, "wiring"),
+    STATE_NOT(struct debugport, windows, "wiring"),
 };
 static const struct state_table table = STATE_TABLE("debugport", struct debugport, 1, fields);
 
@@ -69,9 +71,18 @@ static bool console_write(void *self, uint32_t offset, unsigned size, uint32_t v
 
 static void no_state(void *self) {}
 
-static const struct device_ops exit_ops = {exit_read, exit_write, exit_peek, no_state, free};
+/* Whoever holds the windows frees each, in any order. */
+static void debugport_free(void *self)
+{
+    struct debugport *d = self;
+    if (--d->windows == 0)
+        free(d);
+}
+
+static const struct device_ops exit_ops = {exit_read, exit_write, exit_peek, no_state,
+                                           debugport_free};
 static const struct device_ops console_ops = {
-    console_read, console_write, console_peek, no_state, NULL,
+    console_read, console_write, console_peek, no_state, debugport_free,
 };
 
 static struct device console(struct debugport *d, const char *name, const char *about,
@@ -97,6 +108,7 @@ struct debugport *debugport_new(struct power power,
     if (!d)
         return NULL;
     d->power = power;
+    d->windows = 3;
     d->out = out;
     d->context = context;
     d->device = (struct device){

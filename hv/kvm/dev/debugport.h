@@ -25,7 +25,7 @@ struct debugport;
 struct debugport *debugport_new(struct power power,
                                 void (*out)(void *context, const uint8_t *bytes, size_t count),
                                 void *context);
-/* Three windows of one device, which the first one frees. */
+/* Three windows of one device, each of which is to be freed. */
 struct device *debugport_exit(struct debugport *debugport);
 struct device *debugport_console(struct debugport *debugport);
 struct device *debugport_bochs(struct debugport *debugport);

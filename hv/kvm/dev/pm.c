@@ -14,6 +14,7 @@
 struct pm {
     struct device device, port_92_device, reset_device;
     struct power power;
+    unsigned windows; /* not freed yet */
     uint8_t block[8]; /* as bytes, because a guest may write half a register */
     uint8_t port_92, reset;
 };
@@ -39,11 +40,20 @@ static const struct state_field fields[] = {
     STATE_NOT(struct pm, port_92_device, "wiring"),
     STATE_NOT(struct pm, reset_device, "wiring"),
     STATE_NOT(struct pm, power, "wiring"),
+    STATE_NOT(struct pm, windows, "wiring"),
     STATE(struct pm, U8, block),
     STATE(struct pm, U8, port_92),
     STATE(struct pm, U8, reset),
 };
 static const struct state_table table = STATE_TABLE("pm", struct pm, 1, fields);
+
+/* Whoever holds the windows frees each, in any order. */
+static void pm_free(void *self)
+{
+    struct pm *p = self;
+    if (--p->windows == 0)
+        free(p);
+}
 
 /* ---- the PM1a block ----------------------------------------------------------------------- */
 
@@ -98,7 +108,7 @@ static void pm_reset(void *self)
     p->reset = 0;
 }
 
-static const struct device_ops ops = {pm_read, pm_write, pm_peek, pm_reset, free};
+static const struct device_ops ops = {pm_read, pm_write, pm_peek, pm_reset, pm_free};
 
 /* ---- the two single ports ----------------------------------------------------------------- */
 
@@ -146,14 +156,14 @@ static bool reset_write(void *self, uint32_t offset, unsigned size, uint32_t val
     return true;
 }
 
-/* The whole of it is reset and freed by the first window. */
+/* The whole of it is reset by the first window. */
 static void leave_to_the_first(void *self) {}
 
 static const struct device_ops port_92_ops = {
-    port_92_read, port_92_write, port_92_peek, leave_to_the_first, NULL,
+    port_92_read, port_92_write, port_92_peek, leave_to_the_first, pm_free,
 };
 static const struct device_ops reset_ops = {
-    reset_read, reset_write, reset_peek, leave_to_the_first, NULL,
+    reset_read, reset_write, reset_peek, leave_to_the_first, pm_free,
 };
 
 struct pm *pm_new(struct power power)
@@ -162,6 +172,7 @@ struct pm *pm_new(struct power power)
     if (!p)
         return NULL;
     p->power = power;
+    p->windows = 3;
     p->device = (struct device){
         .name = "pm",
         .about = "ACPI power management: switches off",

@@ -29,7 +29,7 @@ struct pm;
 
 /* NULL: no memory. */
 struct pm *pm_new(struct power power);
-/* Three windows of one device, which the first one frees. */
+/* Three windows of one device: the first resets it, and each of them is to be freed. */
 struct device *pm_device(struct pm *pm);
 struct device *pm_port_92(struct pm *pm);
 struct device *pm_reset_port(struct pm *pm);
