@@ -462,7 +462,7 @@ END_TEST
 /* ---- random tables against KVM's walk -----------------------------------------------------------
  */
 
-enum { WORLDS = 12, QUERIES = 500, RANDOM_MEMORY = 1 << 20 };
+enum { WORLDS = 8, QUERIES = 500, RANDOM_MEMORY = 1 << 20 };
 
 static const struct {
     enum kvm_paging_mode mode;

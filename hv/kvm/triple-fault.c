@@ -154,6 +154,16 @@ static bool is_forbidden_here(const struct given_up *v)
     return v->insn.sensitivity == KVM_INSN_IOPL && cpl > (v->regs->rflags >> 12 & 3);
 }
 
+/* Some privileged instructions are none at all outside CPL 0, SDM vol. 2. */
+static bool hides_itself(const char *text)
+{
+    static const char *const NAME[] = {"clac", "stac", "monitor", "mwait"};
+    for (size_t i = 0; i < sizeof NAME / sizeof *NAME; i++)
+        if (!strncmp(text, NAME[i], strlen(NAME[i])))
+            return true;
+    return false;
+}
+
 /* The instruction at RIP raises this exception, as far as one can see; UNKNOWN: one cannot. */
 static int exception_of(const struct given_up *v, char *why)
 {
@@ -174,7 +184,7 @@ static int exception_of(const struct given_up *v, char *why)
     }
     if (is_forbidden_here(v)) {
         snprintf(why, WHY, "%.40s is not allowed at CPL %u", v->insn.text, kvm_cpl(v->sregs));
-        return X86_GP;
+        return hides_itself(v->insn.text) ? INVALID_OPCODE : X86_GP;
     }
     if (!strncmp(v->insn.text, "div ", 4) || !strncmp(v->insn.text, "idiv ", 5)) {
         snprintf(why, WHY, "if the divisor is 0 or the quotient too large");
