@@ -127,6 +127,7 @@ static const struct {
      3,
      {"hlt", "began with #GP general protection: hlt is not allowed at CPL 3",
       "(vector 13) cannot be delivered: its IDT entry is not present", "(vector 8) cannot"}},
+    {"gates", "\x0f\x01\xcb", 3, {"stac", "began with #UD", "not allowed at CPL 3", ""}},
     {"selectors",
      "\xcd\x03",
      0,
@@ -309,7 +310,7 @@ START_TEST(explains_anything)
 }
 END_TEST
 
-/* ---- with a real vCPU ----------------------------------------------------------------------- */
+/* ---- with a real vCPU ---------------------------------------------------------------------- */
 
 static struct kvm_explanation run_into(const char *code, size_t count, unsigned *reason)
 {

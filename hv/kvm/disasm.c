@@ -128,8 +128,8 @@ static bool decode(struct kvm_disasm *d, unsigned bits, uint64_t va, uint64_t of
     out->valid = cs_disasm_iter(d->handle[mode], &at, &count, &offset, insn);
     if (out->valid) {
         out->length = (uint8_t)insn->size;
-        snprintf(out->text, sizeof out->text, "%.20s%s%.70s", insn->mnemonic, *insn->op_str ? " " : "",
-                 insn->op_str);
+        snprintf(out->text, sizeof out->text, "%.20s%s%.70s", insn->mnemonic,
+                 *insn->op_str ? " " : "", insn->op_str);
         classify(insn, out);
     } else {
         snprintf(out->text, sizeof out->text, ".byte 0x%02x", bytes[0]);
@@ -188,12 +188,13 @@ int kvm_disassemble(struct kvm_disasm *d, const struct kvm_code *code, uint64_t 
     return count > 0 ? count : 0;
 }
 
-/* ---- around ----------------------------------------------------------------------------------- */
+/* ---- around ---------------------------------------------------------------------------------- */
 
 /* The bytes before va that are looked at. */
 enum { WINDOW = KVM_PAGE };
 
-/* Reads up to *span bytes before va, as many as are mapped without a gap, and sets *span to that. */
+/* Reads up to *span bytes before va, as many as are mapped without a gap, and sets *span to that.
+ */
 static void read_before(const struct kvm_code *code, uint64_t va, uint8_t *bytes, unsigned *span)
 {
     unsigned in_page = va & (KVM_PAGE - 1); /* at most two pages are concerned */
@@ -206,8 +207,8 @@ static void read_before(const struct kvm_code *code, uint64_t va, uint8_t *bytes
 }
 
 /*
- * For each byte of the window: how many instructions lead from there to its end exactly, and where the
- * first of them ends. From the end backwards, so that each byte is disassembled once.
+ * For each byte of the window: how many instructions lead from there to its end exactly, and where
+ * the first of them ends. From the end backwards, so that each byte is disassembled once.
  */
 static void find_chains(struct kvm_disasm *d, unsigned bits, const uint8_t *bytes, unsigned span,
                         uint16_t *steps, uint16_t *next)
@@ -215,8 +216,8 @@ static void find_chains(struct kvm_disasm *d, unsigned bits, const uint8_t *byte
     struct kvm_insn insn;
     for (unsigned at = span; at-- > 0;) {
         unsigned left = span - at;
-        bool valid = decode(d, bits, 0, 0, bytes + at,
-                            left < KVM_INSN_BYTES ? left : KVM_INSN_BYTES, &insn);
+        bool valid =
+            decode(d, bits, 0, 0, bytes + at, left < KVM_INSN_BYTES ? left : KVM_INSN_BYTES, &insn);
         next[at] = (uint16_t)(at + insn.length);
         steps[at] = 0;
         if (valid && next[at] == span)
