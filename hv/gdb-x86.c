@@ -160,8 +160,7 @@ static int write(struct session *session, uint32_t number, uint64_t value)
     return session_write_register64(session, all[number].name, value);
 }
 
-/* ---- types ------------------------------------------------------------------------------------
- */
+/* ---- types ---------------------------------------------------------------------------------- */
 
 struct flag {
     const char *name;

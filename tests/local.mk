@@ -81,8 +81,13 @@ if KVM
 %C%_test_kvm_session_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Looking into x86 guests.
 %C%_unit_tests += %D%/test-kvm-walk
-%C%_test_kvm_walk_SOURCES = %D%/test-kvm-walk.c %D%/kvm-probe.c %D%/kvm-probe.h %D%/tap.h
+%C%_test_kvm_walk_SOURCES = %D%/test-kvm-walk.c %D%/kvm-probe.c %D%/kvm-probe.h %D%/tap.h \
+	%D%/random-tables.c %D%/random-tables.h
 %C%_test_kvm_walk_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-kvm-walk-qemu
+%C%_test_kvm_walk_qemu_SOURCES = %D%/test-kvm-walk-qemu.c %D%/tap.h %D%/random-tables.c \
+	%D%/random-tables.h
+%C%_test_kvm_walk_qemu_LDADD = hv/libhv.a $(%C%_unit_libs)
 %C%_unit_tests += %D%/test-kvm-inspect
 %C%_test_kvm_inspect_SOURCES = %D%/test-kvm-inspect.c %D%/kvm-probe.c %D%/kvm-probe.h %D%/tap.h
 %C%_test_kvm_inspect_LDADD = hv/libhv.a $(%C%_unit_libs)

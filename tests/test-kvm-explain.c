@@ -38,8 +38,7 @@ static void put(struct kvm_memory *m, uint64_t at, uint64_t value)
     ck_assert(kvm_memory_write(m, at, &value, 8));
 }
 
-/* ---- explanations -------------------------------------------------------------------------------
- */
+/* ---- explanations --------------------------------------------------------------------------- */
 
 START_TEST(exit_names)
 {
@@ -127,6 +126,7 @@ static const struct {
      3,
      {"hlt", "began with #GP general protection: hlt is not allowed at CPL 3",
       "(vector 13) cannot be delivered: its IDT entry is not present", "(vector 8) cannot"}},
+    {"gates", "\x0f\x01\xcb", 3, {"stac", "began with #UD", "not allowed at CPL 3", ""}},
     {"selectors",
      "\xcd\x03",
      0,
@@ -309,7 +309,7 @@ START_TEST(explains_anything)
 }
 END_TEST
 
-/* ---- with a real vCPU ----------------------------------------------------------------------- */
+/* ---- with a real vCPU ---------------------------------------------------------------------- */
 
 static struct kvm_explanation run_into(const char *code, size_t count, unsigned *reason)
 {

@@ -29,8 +29,7 @@ static void teardown(void)
     kvm_memory_free(&memory);
 }
 
-/* ---- registers ----------------------------------------------------------------------------------
- */
+/* ---- registers ------------------------------------------------------------------------------ */
 
 static struct kvm_cpu_state some_state(void)
 {
@@ -190,8 +189,7 @@ START_TEST(modes)
 }
 END_TEST
 
-/* ---- instructions -------------------------------------------------------------------------------
- */
+/* ---- instructions --------------------------------------------------------------------------- */
 
 static struct kvm_code flat(unsigned bits)
 {
@@ -351,8 +349,7 @@ START_TEST(around_anything)
 }
 END_TEST
 
-/* ---- symbols ------------------------------------------------------------------------------------
- */
+/* ---- symbols -------------------------------------------------------------------------------- */
 
 /* 64-bit ELF files are read like the simulated computer's: this program is one. */
 START_TEST(symbols_of_64_bits)
@@ -381,8 +378,7 @@ START_TEST(symbols_of_64_bits)
 }
 END_TEST
 
-/* ---- with a real vCPU ---------------------------------------------------------------------------
- */
+/* ---- with a real vCPU ----------------------------------------------------------------------- */
 
 START_TEST(real_registers)
 {

@@ -6,6 +6,7 @@
 
 #include "hv/kvm/walk.h"
 #include "tests/kvm-probe.h"
+#include "tests/random-tables.h"
 #include "tests/tap.h"
 
 enum { P = X86_PTE_P, RW = X86_PTE_RW, US = X86_PTE_US, PS = X86_PTE_PS, G = X86_PTE_G };
@@ -26,8 +27,7 @@ static void teardown(void)
     kvm_memory_free(&memory);
 }
 
-/* ---- tables made by hand ------------------------------------------------------------------------
- */
+/* ---- tables made by hand -------------------------------------------------------------------- */
 
 static struct kvm_paging paging_of(enum kvm_paging_mode mode)
 {
@@ -370,8 +370,7 @@ START_TEST(paging_from_registers)
 }
 END_TEST
 
-/* ---- a whole address space ----------------------------------------------------------------------
- */
+/* ---- a whole address space ------------------------------------------------------------------ */
 
 START_TEST(regions)
 {
@@ -458,60 +457,9 @@ START_TEST(memory_by_linear_address)
 }
 END_TEST
 
-/* ---- random tables against KVM's walk -----------------------------------------------------------
- */
+/* ---- random tables against KVM's walk ------------------------------------------------------- */
 
-enum { FRAMES = 24, WORLDS = 12, QUERIES = 500, RANDOM_MEMORY = 1 << 20 };
-
-static uint64_t seed;
-
-static uint64_t any(void)
-{
-    seed ^= seed << 13; /* xorshift64 */
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
-
-static bool one_in(unsigned n)
-{
-    return any() % n == 0;
-}
-
-/* Mostly a pointer to another frame of tables; sometimes a large page, a reserved bit, or anything.
- */
-static uint64_t random_entry(const struct kvm_paging *p)
-{
-    uint64_t entry = ((any() % FRAMES + 1) << 12) | (any() & 0x6f) | (one_in(16) ? 0 : P);
-    if (one_in(8))
-        entry |= PS;
-    if (one_in(8))
-        entry = (entry & 0xfff) | (any() & ((1ull << p->width) - 1) & ~0xfffull);
-    if (one_in(8)) /* aligned as a large page wants it */
-        entry = (entry & 0xfff) | (any() & ((1ull << p->width) - 1) & ~0x3fffffffull);
-    if (one_in(24))
-        entry |= 1ull << (any() % 64);
-    if (one_in(8))
-        entry |= XD;
-    return entry;
-}
-
-/* PAE's four pointers: without reserved bits, or SET_SREGS (as mov to CR3) refuses them. */
-static uint64_t random_pointer(void)
-{
-    return ((any() % FRAMES + 1) << 12) | (one_in(8) ? 0 : P);
-}
-
-static void fill(const struct kvm_paging *p, struct kvm_memory *m)
-{
-    for (unsigned frame = 0; frame <= FRAMES; frame++)
-        for (unsigned i = 0; i < 4096; i += entry_size(p)) {
-            uint64_t entry = random_entry(p);
-            if (p->mode == KVM_PAGING_PAE && frame == 1 && i < 32)
-                entry = random_pointer();
-            ck_assert(kvm_memory_write(m, 4096 * frame + i, &entry, entry_size(p)));
-        }
-}
+enum { WORLDS = 8, QUERIES = 500, RANDOM_MEMORY = 1 << 20 };
 
 static const struct {
     enum kvm_paging_mode mode;
@@ -529,12 +477,6 @@ static const struct {
     {KVM_PAGING_5_LEVEL, 40, 0x1020, 0xd00},
     {KVM_PAGING_5_LEVEL, 46, 0x201020, 0x500},
 };
-
-static uint64_t random_va(const struct kvm_paging *p)
-{
-    unsigned unused = p->mode == KVM_PAGING_4_LEVEL ? 16 : 7;
-    return p->mode < KVM_PAGING_4_LEVEL ? any() >> 32 : (uint64_t)((int64_t)any() >> unused);
-}
 
 static void enter(struct kvm_probe *probe, int world)
 {
@@ -559,7 +501,7 @@ static void enter(struct kvm_probe *probe, int world)
 static void compare(struct kvm_probe *probe, const struct kvm_paging *p, unsigned *valid)
 {
     struct kvm_walk w = {.access = 'r'};
-    struct kvm_translation t = {.linear_address = random_va(p)};
+    struct kvm_translation t = {.linear_address = tables_address(p)};
     bool ok = kvm_walk(p, &probe->memory, t.linear_address, &w);
     ck_assert_int_eq(ioctl(probe->vcpu, KVM_TRANSLATE, &t), 0);
     ck_assert_msg(ok == t.valid && (!ok || w.pa == t.physical_address),
@@ -576,7 +518,7 @@ START_TEST(agrees_with_kvm)
         printf("# left out: 5-level paging against KVM, because this host has no LA57\n");
         return;
     }
-    seed = 0x9e3779b97f4a7c15 + (unsigned)_i;
+    tables_seed((unsigned)_i);
     struct kvm_probe probe = kvm_probe_new(RANDOM_MEMORY, WORLD[_i].width);
     for (int i = 0; i < WORLDS; i++) {
         struct kvm_paging p;
@@ -584,7 +526,7 @@ START_TEST(agrees_with_kvm)
         struct kvm_sregs sregs;
         p.width = WORLD[_i].width;
         p.mode = WORLD[_i].mode;
-        fill(&p, &probe.memory);
+        tables_fill(&p, &probe.memory);
         enter(&probe, _i);
         ck_assert_int_eq(ioctl(probe.vcpu, KVM_GET_REGS, &regs), 0);
         ck_assert_int_eq(ioctl(probe.vcpu, KVM_GET_SREGS, &sregs), 0);

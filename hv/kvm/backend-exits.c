@@ -6,7 +6,7 @@
 
 #include "hv/kvm/backend_priv.h"
 
-/* ---- status ---------------------------------------------------------------------------------- */
+/* ---- status --------------------------------------------------------------------------------- */
 
 static uint64_t sum(const uint64_t *values)
 {
@@ -30,7 +30,7 @@ void kvm_backend_status(void *self, struct view_status *out)
     snprintf(out->detail, sizeof out->detail, "%s", b->detail);
 }
 
-/* ---- exits ----------------------------------------------------------------------------------- */
+/* ---- exits ---------------------------------------------------------------------------------- */
 
 /* The register of a device at this offset, by its table: of two at one place that which can be
  * accessed so. */
@@ -117,7 +117,7 @@ void kvm_backend_exit_stats(void *self, struct view_exit_stats *out)
     }
 }
 
-/* ---- devices --------------------------------------------------------------------------------- */
+/* ---- devices -------------------------------------------------------------------------------- */
 
 static void fill_device(const struct device *d, bool ports, struct view_device *out)
 {
@@ -144,7 +144,7 @@ void kvm_backend_view_devices(void *self, struct view_devices *out)
         fill_device(b->vm.mmio.device[i], false, &out->device[out->count++]);
 }
 
-/* ---- dirty pages ----------------------------------------------------------------------------- */
+/* ---- dirty pages ---------------------------------------------------------------------------- */
 
 void kvm_backend_view_dirty(void *self, struct view_dirty *out)
 {
@@ -165,7 +165,7 @@ void kvm_backend_view_dirty(void *self, struct view_dirty *out)
     }
 }
 
-/* ---- digest ---------------------------------------------------------------------------------- */
+/* ---- digest --------------------------------------------------------------------------------- */
 
 /* Memory, registers, devices. Time stamps are part of what KVM keeps, so two runs are not equal;
  * the digest tells whether one state is another, as after a snapshot is restored. */

@@ -19,8 +19,7 @@
 
 enum { SLICE_MS = 100, STEPS_PER_SLICE = 256, DEBUG_REGISTERS = 4, INT3 = 0xcc };
 
-/* ---- debug registers and int3 -----------------------------------------------------------------
- */
+/* ---- debug registers and int3 --------------------------------------------------------------- */
 
 /* What stands in memory in the place of an int3. */
 struct patch {
@@ -144,8 +143,7 @@ int kvm_backend_points(void *self, const struct session_break *points, int count
     return 0;
 }
 
-/* ---- beginning --------------------------------------------------------------------------------
- */
+/* ---- beginning ------------------------------------------------------------------------------ */
 
 static uint64_t linear_rip(const struct kvm_cpu_state *state)
 {
@@ -207,8 +205,7 @@ int kvm_backend_begin(void *self, const struct backend_command *command)
     return 0;
 }
 
-/* ---- stopping ---------------------------------------------------------------------------------
- */
+/* ---- stopping ------------------------------------------------------------------------------- */
 
 static bool stop_with(struct backend_stop *stop, enum session_state state, enum session_stop why,
                       const char *text)
@@ -327,8 +324,7 @@ static bool after_run(struct kvm_backend *b, const struct kvm_stop *why, struct 
     return false;
 }
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running -------------------------------------------------------------------------------- */
 
 /* Typed bytes go to the console device while it has room for them. */
 static void deliver_input(struct kvm_backend *b)

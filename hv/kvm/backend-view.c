@@ -22,7 +22,7 @@ bool kvm_backend_look(struct kvm_backend *b, struct kvm_look *look)
     return true;
 }
 
-/* ---- registers ------------------------------------------------------------------------------- */
+/* ---- registers ------------------------------------------------------------------------------ */
 
 static void fill_register(const struct kvm_backend *b, const struct kvm_register *r,
                           struct view_register *out)
@@ -63,7 +63,7 @@ int kvm_backend_write_register64(void *self, const char *name, uint64_t value)
     return error == -ENOENT ? error : error ? -EINVAL : 0;
 }
 
-/* ---- code ------------------------------------------------------------------------------------ */
+/* ---- code ----------------------------------------------------------------------------------- */
 
 static void fill_insn(struct kvm_backend *b, const struct kvm_insn *i, struct view_insn *out)
 {
@@ -127,7 +127,7 @@ int kvm_backend_disassemble_pc(void *self, int before, struct view_insn *out, in
     return got;
 }
 
-/* ---- translation ----------------------------------------------------------------------------- */
+/* ---- translation ---------------------------------------------------------------------------- */
 
 static uint32_t rights(bool writable, bool executable, bool user, bool global)
 {
@@ -296,7 +296,7 @@ void kvm_backend_view_table(void *self, enum view_table_kind kind, struct view_t
         view_map(self, out);
 }
 
-/* ---- memory ---------------------------------------------------------------------------------- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 /* Page by page: some may be there and others not. */
 void kvm_backend_view_memory(void *self, bool physical, struct view_memory *out)
@@ -333,7 +333,7 @@ int kvm_backend_write_memory(void *self, bool physical, uint64_t address, const 
                : -EFAULT;
 }
 
-/* ---- symbols --------------------------------------------------------------------------------- */
+/* ---- symbols -------------------------------------------------------------------------------- */
 
 int kvm_backend_lookup(void *self, const char *name, uint64_t *address)
 {

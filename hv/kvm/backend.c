@@ -18,8 +18,7 @@
 #include "hv/kvm/boot.h"
 #include "hv/kvm/confine.h"
 
-/* ---- loading ----------------------------------------------------------------------------------
- */
+/* ---- loading -------------------------------------------------------------------------------- */
 
 static int set_registers(struct kvm_backend *b, const struct kvm_boot_state *boot)
 {
@@ -84,8 +83,7 @@ int kvm_backend_reset(void *self, char *why)
     return error;
 }
 
-/* ---- making -----------------------------------------------------------------------------------
- */
+/* ---- making --------------------------------------------------------------------------------- */
 
 static void console_out(void *context, const uint8_t *bytes, size_t count)
 {

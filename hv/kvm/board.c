@@ -29,7 +29,7 @@ struct kvm_board {
     struct pm *pm;
 };
 
-/* ---- what devices ask of the machine ------------------------------------------------------------ */
+/* ---- what devices ask of the machine -------------------------------------------------------- */
 
 static void power_request(void *context, enum power_request request, int code)
 {
@@ -48,7 +48,7 @@ static struct irq_line line(struct kvm_vm *vm, int number)
     return (struct irq_line){.set = kvm_vm_irq, .opaque = vm, .number = number};
 }
 
-/* ---- making ------------------------------------------------------------------------------------- */
+/* ---- making --------------------------------------------------------------------------------- */
 
 static bool make_ports(struct kvm_board *b)
 {
@@ -148,7 +148,7 @@ void kvm_board_reset(struct kvm_board *b)
             bus[n]->device[i]->ops->reset(bus[n]->device[i]->self);
 }
 
-/* ---- state -------------------------------------------------------------------------------------- */
+/* ---- state ---------------------------------------------------------------------------------- */
 
 static int save_bus(const struct bus *bus, struct state_buffer *buffer)
 {

@@ -63,8 +63,7 @@ void kvm_code_of(struct kvm_code *code, const struct kvm_memory *memory,
     code->pc = kvm_code_address(sregs, regs->rip);
 }
 
-/* ---- sensitive instructions -------------------------------------------------------------------
- */
+/* ---- sensitive instructions ----------------------------------------------------------------- */
 
 /* Not capstone's: told apart from other instructions `mov` by their operands. */
 enum { X86_INS_MOV_CR = X86_INS_ENDING + 1, X86_INS_MOV_DR };
@@ -115,8 +114,7 @@ static void classify(const cs_insn *insn, struct kvm_insn *out)
         }
 }
 
-/* ---- one instruction --------------------------------------------------------------------------
- */
+/* ---- one instruction ------------------------------------------------------------------------ */
 
 static bool decode(struct kvm_disasm *d, unsigned bits, uint64_t va, uint64_t offset,
                    const uint8_t *bytes, size_t count, struct kvm_insn *out)
@@ -188,8 +186,7 @@ int kvm_disassemble(struct kvm_disasm *d, const struct kvm_code *code, uint64_t 
     return count > 0 ? count : 0;
 }
 
-/* ---- around -----------------------------------------------------------------------------------
- */
+/* ---- around --------------------------------------------------------------------------------- */
 
 /* The bytes before va that are looked at. */
 enum { WINDOW = KVM_PAGE };

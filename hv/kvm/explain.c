@@ -12,8 +12,7 @@
 #include "hv/kvm/explain_priv.h"
 #include "hv/kvm/registers.h"
 
-/* ---- names ------------------------------------------------------------------------------------
- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 static const struct exit_row {
     uint32_t reason;
@@ -80,8 +79,7 @@ const char *kvm_exception_name(unsigned vector)
     return NAME[vector] ? NAME[vector] : "reserved exception";
 }
 
-/* ---- what an exit did -------------------------------------------------------------------------
- */
+/* ---- what an exit did ----------------------------------------------------------------------- */
 
 static uint64_t little_endian(const uint8_t *bytes, size_t count)
 {
@@ -173,8 +171,7 @@ void kvm_exit_text(const struct kvm_run *run, char *out, size_t size)
     }
 }
 
-/* ---- internal errors --------------------------------------------------------------------------
- */
+/* ---- internal errors ------------------------------------------------------------------------ */
 
 void explain_line(struct given_up *v, const char *format, ...)
 {
@@ -249,8 +246,7 @@ static void explain_internal(struct given_up *v)
                      "mostly the IDT, a handler's stack or the TSS lies where there is no memory");
 }
 
-/* ---- failed entries ---------------------------------------------------------------------------
- */
+/* ---- failed entries ------------------------------------------------------------------------- */
 
 #define CR0_PG 0x80000000u
 enum { CR0_PE = 1, CR4_PAE = 1 << 5, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, RFLAGS_VM = 1 << 17 };
@@ -312,8 +308,7 @@ static void explain_fail_entry(struct given_up *v)
         explain_line(v, "no rule that is usually broken is broken here: look at the segments");
 }
 
-/* ---- the door ---------------------------------------------------------------------------------
- */
+/* ---- the door ------------------------------------------------------------------------------- */
 
 void kvm_explain(const struct kvm_run *run, const struct kvm_regs *regs,
                  const struct kvm_sregs *sregs, const struct kvm_memory *memory, unsigned width,

@@ -21,8 +21,7 @@
 #include "hv/kvm/disasm.h"
 #include "hv/kvm/memory.h"
 
-/* ---- every exit -------------------------------------------------------------------------------
- */
+/* ---- every exit ----------------------------------------------------------------------------- */
 
 /* Name and meaning from kvm-exit.def: "port I/O". Of a reason that is not there, those of UNKNOWN.
  */
@@ -34,8 +33,7 @@ int kvm_exit_nth(unsigned n);
  */
 void kvm_exit_text(const struct kvm_run *run, char *out, size_t size);
 
-/* ---- the end of a vCPU ------------------------------------------------------------------------
- */
+/* ---- the end of a vCPU ---------------------------------------------------------------------- */
 
 enum { KVM_EXPLAIN_LINES = 8, KVM_EXPLAIN_TEXT = 192 };
 

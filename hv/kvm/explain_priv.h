@@ -22,8 +22,7 @@ void explain_line(struct given_up *v, const char *format, ...)
 /* Adds the line that says where RIP is, in which mode, and on which instruction. */
 void explain_where(struct given_up *v);
 
-/* ---- triple-fault.c ---------------------------------------------------------------------------
- */
+/* ---- triple-fault.c ------------------------------------------------------------------------- */
 
 /* The lines about a shutdown. */
 void explain_shutdown(struct given_up *v);

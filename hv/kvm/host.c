@@ -14,8 +14,7 @@
 
 #include "hv/kvm/vm.h"
 
-/* ---- the processor and the kernel's modules ---------------------------------------------------
- */
+/* ---- the processor and the kernel's modules ------------------------------------------------- */
 
 static void copy(char *to, size_t size, const char *from)
 {
@@ -80,8 +79,7 @@ static void look_at_modules(struct kvm_host *h)
     }
 }
 
-/* ---- access -------------------------------------------------------------------------------------
- */
+/* ---- access --------------------------------------------------------------------------------- */
 
 static void refuse(struct kvm_host *h, enum kvm_access access, const char *reason,
                    const char *remedy)
@@ -111,8 +109,7 @@ static void explain_open(struct kvm_host *h, int error)
                "switch virtualization (VT-x, SVM) on in the firmware's setup");
 }
 
-/* ---- capabilities -------------------------------------------------------------------------------
- */
+/* ---- capabilities --------------------------------------------------------------------------- */
 
 static const struct {
     int capability;
@@ -161,8 +158,7 @@ static void look_at_features(struct kvm_host *h, int fd)
     }
 }
 
-/* ---- measuring ----------------------------------------------------------------------------------
- */
+/* ---- measuring ------------------------------------------------------------------------------ */
 
 static uint64_t now_ns(void)
 {

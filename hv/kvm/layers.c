@@ -123,7 +123,7 @@ static int add_layer(struct kvm_layers *l, struct layer *a)
     return 0;
 }
 
-/* ---- what has been written ------------------------------------------------------------------- */
+/* ---- what has been written ------------------------------------------------------------------ */
 
 static void see_page(void *context, uint64_t offset)
 {
@@ -170,7 +170,7 @@ const uint8_t *kvm_layers_heat(const struct kvm_layers *l)
     return l->heat;
 }
 
-/* ---- freezing -------------------------------------------------------------------------------- */
+/* ---- freezing ------------------------------------------------------------------------------- */
 
 /* The first time: the memfd stays as it is, and the guest writes to private copies of its pages.
  * KVM follows the change of the mapping by itself (its MMU notifier). */
@@ -223,7 +223,7 @@ int kvm_layers_freeze(struct kvm_layers *l)
     return a->id;
 }
 
-/* ---- restoring ------------------------------------------------------------------------------- */
+/* ---- restoring ------------------------------------------------------------------------------ */
 
 static void add_pages(uint64_t *set, const struct layer *a)
 {
@@ -279,7 +279,7 @@ out:
     return error;
 }
 
-/* ---- deleting -------------------------------------------------------------------------------- */
+/* ---- deleting ------------------------------------------------------------------------------- */
 
 /* `upper` with those pages of `lower` that it has not itself. */
 static struct layer *merge(const struct layer *lower, const struct layer *upper)
@@ -336,7 +336,7 @@ int kvm_layers_delete(struct kvm_layers *l, int id)
     return 0;
 }
 
-/* ---- questions ------------------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------ */
 
 int kvm_layers_current(const struct kvm_layers *l)
 {
@@ -379,7 +379,7 @@ int kvm_layers_find(struct kvm_layers *l, uint64_t offset)
     return 0;
 }
 
-/* ---- life ------------------------------------------------------------------------------------ */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 struct kvm_layers *kvm_layers_new(struct kvm_vm *vm)
 {

@@ -35,8 +35,7 @@ __attribute__((format(printf, 2, 3))) static void say(struct text *t, const char
     t->used += count > 0 ? (size_t)count : 0;
 }
 
-/* ---- values in words --------------------------------------------------------------------------
- */
+/* ---- values in words ------------------------------------------------------------------------ */
 
 /* What tell_...() gets: the whole state, because what a value means may depend on the mode. */
 struct value {
@@ -205,8 +204,7 @@ static void tell_pat(const struct value *v, struct text *t)
         say(t, "%s%s", i ? " " : "", TYPE[v->low >> (8 * i) & 7]);
 }
 
-/* ---- the table --------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------ */
 
 struct row {
     const char *name, *meaning;
@@ -357,8 +355,7 @@ const char *kvm_register_group_name(enum kvm_register_group group)
     return NAME[group];
 }
 
-/* ---- from KVM and back ------------------------------------------------------------------------
- */
+/* ---- from KVM and back ---------------------------------------------------------------------- */
 
 static const uint32_t MSR_NUMBER[] = {
 #define MSR(name, number, how, meaning) number,
@@ -492,8 +489,7 @@ int kvm_cpu_state_set(int vcpu_fd, struct kvm_cpu_state *cpu)
     return set_msrs(vcpu_fd, cpu);
 }
 
-/* ---- the mode ---------------------------------------------------------------------------------
- */
+/* ---- the mode ------------------------------------------------------------------------------- */
 
 /* Vol. 3A, section 3.4.5 (D) and 5.2.1 (L). */
 unsigned kvm_code_bits(const struct kvm_sregs *sregs)

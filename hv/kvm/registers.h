@@ -54,8 +54,7 @@ int kvm_cpu_state_get(int vcpu_fd, struct kvm_cpu_state *cpu);
  * registers.def are set then. */
 int kvm_cpu_state_set(int vcpu_fd, struct kvm_cpu_state *cpu);
 
-/* ---- by name ----------------------------------------------------------------------------------
- */
+/* ---- by name -------------------------------------------------------------------------------- */
 
 enum kvm_register_group {
     KVM_GROUP_GENERAL,
@@ -95,8 +94,7 @@ int kvm_register_write(struct kvm_cpu_state *cpu, const char *name, uint64_t val
 /* "general", "segment" ...: struct view_register's. */
 const char *kvm_register_group_name(enum kvm_register_group group);
 
-/* ---- the mode ---------------------------------------------------------------------------------
- */
+/* ---- the mode ------------------------------------------------------------------------------- */
 
 /* 16, 32 or 64: how the instructions at CS:RIP are read. */
 unsigned kvm_code_bits(const struct kvm_sregs *sregs);

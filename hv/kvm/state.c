@@ -53,8 +53,7 @@ union any {
     struct msrs msrs;
 };
 
-/* ---- the saved form -----------------------------------------------------------------------------
- */
+/* ---- the saved form ------------------------------------------------------------------------- */
 
 static void put(struct state_buffer *buffer, const char *name, const void *bytes, uint32_t size)
 {
@@ -91,8 +90,7 @@ fail:
     return NULL;
 }
 
-/* ---- MSRs ---------------------------------------------------------------------------------------
- */
+/* ---- MSRs ----------------------------------------------------------------------------------- */
 
 /* Which MSRs there are, KVM tells by a list. */
 static int list_msrs(const struct kvm_vm *vm, struct msrs *msrs)
@@ -149,8 +147,7 @@ static int load_msrs(const struct kvm_vcpu *v, const uint8_t *bytes, uint32_t si
     return error;
 }
 
-/* ---- save ---------------------------------------------------------------------------------------
- */
+/* ---- save ----------------------------------------------------------------------------------- */
 
 static int save_pieces(int fd, const struct piece *pieces, int count, struct state_buffer *buffer)
 {
@@ -182,8 +179,7 @@ int kvm_state_save(struct kvm_vm *vm, struct state_buffer *buffer)
     return error ? error : buffer->failed ? -ENOMEM : 0;
 }
 
-/* ---- load ---------------------------------------------------------------------------------------
- */
+/* ---- load ----------------------------------------------------------------------------------- */
 
 /* Reads through the pieces, with the system calls (`apply`) or without, to see whether all are
  * there. */

@@ -20,8 +20,7 @@
 enum { DIVIDE = 0, INVALID_OPCODE = 6, DOUBLE_FAULT = 8, UNKNOWN = -1, WHY = 112 };
 enum { CR0_PE = 1, EFER_LMA = 1 << 10 };
 
-/* ---- the way of delivery ----------------------------------------------------------------------
- */
+/* ---- the way of delivery -------------------------------------------------------------------- */
 
 struct gate {
     uint16_t selector;
@@ -143,8 +142,7 @@ static bool is_deliverable(const struct given_up *v, unsigned vector, char *why)
     return true;
 }
 
-/* ---- what began it ----------------------------------------------------------------------------
- */
+/* ---- what began it -------------------------------------------------------------------------- */
 
 static bool is_forbidden_here(const struct given_up *v)
 {
@@ -152,6 +150,16 @@ static bool is_forbidden_here(const struct given_up *v)
     if (v->insn.sensitivity == KVM_INSN_PRIVILEGED)
         return cpl > 0;
     return v->insn.sensitivity == KVM_INSN_IOPL && cpl > (v->regs->rflags >> 12 & 3);
+}
+
+/* Some privileged instructions are none at all outside CPL 0, SDM vol. 2. */
+static bool hides_itself(const char *text)
+{
+    static const char *const NAME[] = {"clac", "stac", "monitor", "mwait"};
+    for (size_t i = 0; i < sizeof NAME / sizeof *NAME; i++)
+        if (!strncmp(text, NAME[i], strlen(NAME[i])))
+            return true;
+    return false;
 }
 
 /* The instruction at RIP raises this exception, as far as one can see; UNKNOWN: one cannot. */
@@ -174,7 +182,7 @@ static int exception_of(const struct given_up *v, char *why)
     }
     if (is_forbidden_here(v)) {
         snprintf(why, WHY, "%.40s is not allowed at CPL %u", v->insn.text, kvm_cpl(v->sregs));
-        return X86_GP;
+        return hides_itself(v->insn.text) ? INVALID_OPCODE : X86_GP;
     }
     if (!strncmp(v->insn.text, "div ", 4) || !strncmp(v->insn.text, "idiv ", 5)) {
         snprintf(why, WHY, "if the divisor is 0 or the quotient too large");
@@ -197,8 +205,7 @@ static int exception_of_cr2(const struct given_up *v, char *why)
     return X86_PF;
 }
 
-/* ---- the lines --------------------------------------------------------------------------------
- */
+/* ---- the lines ------------------------------------------------------------------------------ */
 
 static void explain_delivery(struct given_up *v, unsigned vector)
 {

@@ -155,8 +155,7 @@ int kvm_vm_log_dirty(struct kvm_vm *vm, bool on);
  * vCPUs; clears the log. 0 or -errno. */
 int kvm_vm_dirty(struct kvm_vm *vm, void (*page)(void *context, uint64_t offset), void *context);
 
-/* ---- for vCPU threads (vcpu.c, exits.c) ---------------------------------------------------------
- */
+/* ---- for vCPU threads (vcpu.c, exits.c) ----------------------------------------------------- */
 
 /* vCPU threads are called back from the guest by a signal that does nothing else. */
 #define KVM_SIGNAL_KICK (SIGRTMIN + 4)

@@ -26,8 +26,7 @@ enum {
 };
 #define CR0_PG 0x80000000u
 
-/* ---- the formats, section 4.1.1 ---------------------------------------------------------------
- */
+/* ---- the formats, section 4.1.1 ------------------------------------------------------------- */
 
 /*
  * A linear address is cut into an index for each level and an offset:
@@ -114,8 +113,7 @@ void kvm_paging_of(struct kvm_paging *p, const struct kvm_regs *regs, const stru
         p->mode = sregs->cr4 & CR4_LA57 ? KVM_PAGING_5_LEVEL : KVM_PAGING_4_LEVEL;
 }
 
-/* ---- entries ----------------------------------------------------------------------------------
- */
+/* ---- entries -------------------------------------------------------------------------------- */
 
 /* Does the entry hold a page? In level 1 always; above, if its PS bit says so and counts there. */
 static bool is_leaf(const struct kvm_paging *p, unsigned level, uint64_t entry)
@@ -204,8 +202,7 @@ static bool read_entry(const struct kvm_paging *p, const struct kvm_memory *memo
     return true;
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------
- */
+/* ---- refusals ------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 3, 4))) static bool refuse(struct kvm_walk *w, int vector,
                                                          const char *format, ...)
@@ -278,8 +275,7 @@ static const char *refuse_access(const struct kvm_paging *p, const struct kvm_wa
     return NULL;
 }
 
-/* ---- the walk ---------------------------------------------------------------------------------
- */
+/* ---- the walk ------------------------------------------------------------------------------- */
 
 /* In 64-bit mode the bits above those translated repeat the highest one, vol. 1, section 3.3.7.1.
  */
@@ -342,8 +338,7 @@ bool kvm_walk(const struct kvm_paging *p, const struct kvm_memory *memory, uint6
     }
 }
 
-/* ---- a whole address space --------------------------------------------------------------------
- */
+/* ---- a whole address space ------------------------------------------------------------------ */
 
 /* Tables that point to themselves map 2^36 pages with one page of memory: look at so many entries.
  */
@@ -440,8 +435,7 @@ int kvm_walk_regions(const struct kvm_paging *p, const struct kvm_memory *memory
     return l.count;
 }
 
-/* ---- memory by linear address -----------------------------------------------------------------
- */
+/* ---- memory by linear address --------------------------------------------------------------- */
 
 /* The host address of the bytes from va on that lie in one page: at most `count`, which is set to
  * how many they are. NULL: not mapped, or not RAM. */

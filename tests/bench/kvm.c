@@ -60,8 +60,7 @@ static double median(double *values, int count)
     return values[count / 2];
 }
 
-/* ---- a port that ends the run after so many writes ----------------------------------------------
- */
+/* ---- a port that ends the run after so many writes ------------------------------------------ */
 
 static struct kvm_vm vm;
 static uint64_t writes_left;
@@ -110,8 +109,7 @@ static void run(uint64_t writes)
     }
 }
 
-/* ---- figures ------------------------------------------------------------------------------------
- */
+/* ---- figures -------------------------------------------------------------------------------- */
 
 static double monitor_round(void)
 {
