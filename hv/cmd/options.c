@@ -247,7 +247,7 @@ static const struct option_row ROWS[] = {
      "stop after N guest instructions (run: exit status 124)"},
     {"no-reboot", NULL, CMD_RUN | CMD_DEBUG, AT(config.no_reboot), set_flag,
      "a guest that resets its machine ends the run instead"},
-    {"max-seconds", "N", CMD_RUN | CMD_DEBUG, AT(max_seconds), set_seconds,
+    {"max-seconds", "N", CMD_GUEST, AT(max_seconds), set_seconds,
      "stop after N seconds of the host (run: exit status 124)"},
     {"clock", "NAME", CMD_RUN | CMD_DEBUG | CMD_ONLY_SIMULATED, AT(config.host_clock), set_clock,
      "what moves the guest's time: instructions (default) or host"},

@@ -6,6 +6,9 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/compare.sh \
 	%D%/debug.sh \
 	%D%/gdb.sh \
+	%D%/kvm.sh \
+	%D%/kvm-debug.sh \
+	%D%/kvm-input.sh \
 	%D%/linux.sh \
 	%D%/minios.sh \
 	%D%/options.sh \
