@@ -7,10 +7,13 @@
  *
  * Who may touch what:
  *
- *   between two runs       everything here belongs to the caller of kvm_vm_run(): all vCPU threads
- * are parked, and their registers may be read and written during kvm_vm_run()    each vCPU thread
- * owns its struct kvm_vcpu; devices, wires and the log of exits belong to whoever holds `io` at any
- * time            kvm_vm_kick(): makes a run end soon
+ *      between two runs       everything here belongs to the caller of kvm_vm_run(): all vCPU
+ *                             threads are parked, and their registers may be read and written
+ *
+ *      during kvm_vm_run()    each vCPU thread owns its struct kvm_vcpu; devices, wires and the
+ *                             log of exits belong to whoever holds `io`
+ *
+ *      at any time            kvm_vm_kick(): makes a run end soon
  *
  * Errors: functions return 0 or -errno of the failing system call. Whatever a guest does is no
  * error: it is an exit, and what KVM cannot go on from is a struct kvm_stop.
