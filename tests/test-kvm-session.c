@@ -84,7 +84,7 @@ static const char *output(void)
     return text;
 }
 
-/* ---- guests, flat16 at 0:7c00 ----------------------------------------------------------------- */
+/* ---- guests, flat16 at 0:7c00 -------------------------------------------------------------- */
 
 #define OUT_EXIT(code)                                                                             \
     0xba, 0x01, 0x05, 0xb0, code, 0xee /* mov dx, 0x501; mov al, code; out dx, al */
