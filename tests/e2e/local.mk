@@ -19,3 +19,10 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/wild.sh
 TESTS += $(%C%_scripts)
 EXTRA_DIST += $(%C%_scripts) %D%/lib.sh
+
+# make check-slow: those that take minutes.
+%C%_slow = %D%/linux-x86.sh
+check-slow: all
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(%C%_slow)'
+.PHONY: check-slow
+EXTRA_DIST += $(%C%_slow)
