@@ -58,7 +58,7 @@ static bool make_ports(struct kvm_board *b)
     b->uart = uart_new(line(b->vm, COM1_IRQ), c->console, c->context);
     b->i8042 = i8042_new(power, line(b->vm, KEYBOARD_IRQ));
     b->cmos = cmos_new(&cmos);
-    b->debugport = debugport_new(power, c->console, c->context);
+    b->debugport = debugport_new(power, c->debug, c->context);
     b->fwcfg = fwcfg_new(&b->vm->memory);
     b->pm = pm_new(power);
     return b->uart && b->i8042 && b->cmos && b->debugport && b->fwcfg && b->pm;

@@ -32,6 +32,8 @@ struct kvm_board_config {
     bool net; /* user-mode network */
     /* What the guest prints, on a vCPU's thread, with the VM's `io` lock held. */
     void (*console)(void *context, const uint8_t *bytes, size_t count);
+    /* The same of what comes by the debug ports. */
+    void (*debug)(void *context, const uint8_t *bytes, size_t count);
     void *context;
 };
 
