@@ -34,7 +34,8 @@ noinst_LIBRARIES += %D%/libcpu.a
 	%D%/dev/plic.c %D%/dev/plic.h \
 	%D%/dev/rtc.c %D%/dev/rtc.h \
 	%D%/dev/uart.c %D%/dev/uart.h \
-	%D%/dev/virtio.c %D%/dev/virtio.h \
+	%D%/dev/dma.h \
+	%D%/dev/virtio.c %D%/dev/virtio.h %D%/dev/virtio-queue.c %D%/dev/virtio_priv.h \
 	%D%/dev/virtio-blk.c %D%/dev/virtio-blk.h
 if HAVE_JIT
 AM_CPPFLAGS += -DHAVE_JIT

@@ -120,7 +120,7 @@ static int open_disk(struct machine *m, char *why)
 static int plug_virtio(struct machine *m)
 {
     if (m->disk_image) {
-        m->disk = virtio_blk_new(&m->ram, plic_input(m->plic, VIRT_VIRTIO_IRQ), m->disk_image);
+        m->disk = virtio_blk_new(ram_dma(&m->ram), plic_input(m->plic, VIRT_VIRTIO_IRQ), m->disk_image);
         if (!m->disk || plug(m, virtio_blk_device(m->disk), VIRT_VIRTIO, VIRT_VIRTIO_IRQ))
             return -ENOMEM;
     }
@@ -326,9 +326,12 @@ unsigned machine_objects(struct machine *m, struct state_object out[MACHINE_OBJE
     out[n++] = (struct state_object){&hart_state, &m->hart};
     out[n++] = (struct state_object){&clock_state, &m->hart.clock};
     for (unsigned i = 0; i < m->bus.count; i++) {
-        if (m->bus.device[i]->state.table) {
+        const struct state_object object[] = {m->bus.device[i]->state, m->bus.device[i]->more};
+        for (unsigned k = 0; k < 2; k++) {
+            if (!object[k].table)
+                continue;
             assert(n < MACHINE_OBJECTS);
-            out[n++] = m->bus.device[i]->state;
+            out[n++] = object[k];
         }
     }
     return n;

@@ -9,6 +9,7 @@
 
 #include "cpu/dev/virtio-blk.h"
 #include "cpu/dev/virtio.h"
+#include "cpu/ram.h"
 #include "tests/device.h"
 #include "tests/tap.h"
 
@@ -47,7 +48,7 @@ static void open_device(bool readonly)
     char why[DISK_ERROR];
     disk = disk_open(path, readonly, why);
     ck_assert_msg(disk, "%s", disk ? "" : why);
-    blk = virtio_blk_new(&ram, wire_line(&wire), disk);
+    blk = virtio_blk_new(ram_dma(&ram), wire_line(&wire), disk);
     ck_assert_ptr_nonnull(blk);
     device = virtio_blk_device(blk);
 }

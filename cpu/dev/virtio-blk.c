@@ -65,7 +65,7 @@ static uint8_t serve_id(struct virtio_request *r)
                                                                                     : S_IOERR;
 }
 
-static void serve(void *self, struct virtio_request *r)
+static void serve(void *self, unsigned queue, struct virtio_request *r)
 {
     struct virtio_blk *b = self;
     struct {
@@ -92,6 +92,11 @@ static void serve(void *self, struct virtio_request *r)
     virtio_give(r, &status, 1);
 }
 
+static const struct device_register CONFIG[] = {
+    {"capacity", 0, 4, "r", "size in sectors of 512 bytes, low half"},
+    {"capacityHigh", 4, 4, "r", "high half"},
+};
+
 static void configure(const void *self, uint8_t config[VIRTIO_CONFIG])
 {
     const struct virtio_blk *b = self;
@@ -99,7 +104,7 @@ static void configure(const void *self, uint8_t config[VIRTIO_CONFIG])
     memcpy(config, &capacity, sizeof capacity);
 }
 
-struct virtio_blk *virtio_blk_new(struct ram *ram, struct irq_line irq, struct disk *disk)
+struct virtio_blk *virtio_blk_new(struct dma dma, struct irq_line irq, struct disk *disk)
 {
     struct virtio_blk *b = calloc(1, sizeof *b);
     if (!b)
@@ -113,8 +118,10 @@ struct virtio_blk *virtio_blk_new(struct ram *ram, struct irq_line irq, struct d
         .queues = 1,
         .serve = serve,
         .configure = configure,
+        .config = CONFIG,
+        .config_count = sizeof CONFIG / sizeof CONFIG[0],
     };
-    b->virtio = virtio_new(&b->kind, b, ram, irq);
+    b->virtio = virtio_new(&b->kind, b, dma, irq);
     if (!b->virtio) {
         free(b);
         return NULL;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cpu/dev/virtio-blk.h"
+#include "cpu/ram.h"
 
 enum { MEMORY = 1 << 20, SECTORS = 16, ACCESS = 5 };
 #define RAM 0x80000000u
@@ -63,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     if (!disk)
         disk = make_disk();
     require(ram_init(&ram, RAM, MEMORY) == 0);
-    struct virtio_blk *blk = virtio_blk_new(&ram, nobody, disk);
+    struct virtio_blk *blk = virtio_blk_new(ram_dma(&ram), nobody, disk);
     require(blk);
     struct device *device = virtio_blk_device(blk);
 
