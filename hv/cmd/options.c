@@ -225,7 +225,7 @@ static const struct option_row ROWS[] = {
     {"disk-readonly", NULL, CMD_GUEST, AT(config.disk_readonly), set_flag,
      "the guest cannot write the disk"},
     {"virtio-console", NULL, CMD_GUEST, AT(config.virtio_console), set_flag,
-     "a virtio console, which is typed at once the guest has opened it"},
+     "a virtio console, which is typed at in place of the serial port"},
     {"rng", "[=SEED]", CMD_GUEST, AT(config), set_rng,
      "a virtio entropy device, with numbers that follow from SEED (KVM: always there)"},
     {"balloon", "PAGES", CMD_GUEST, AT(config), set_balloon,

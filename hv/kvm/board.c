@@ -131,9 +131,8 @@ void kvm_board_free(struct kvm_board *b)
 
 size_t kvm_board_input(struct kvm_board *b, const uint8_t *bytes, size_t count)
 {
-    return b->config.virtio_console && kvm_virtio_has_console(b->virtio)
-               ? kvm_virtio_input(b->virtio, bytes, count)
-               : uart_input(b->uart, bytes, count);
+    return b->config.virtio_console ? kvm_virtio_input(b->virtio, bytes, count)
+                                    : uart_input(b->uart, bytes, count);
 }
 
 void kvm_board_set_balloon(struct kvm_board *b, uint32_t pages)
