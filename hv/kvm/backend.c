@@ -204,6 +204,7 @@ const struct backend_ops backend_kvm = {
     .slice = kvm_backend_slice,
     .kick = kvm_backend_kick,
     .points = kvm_backend_points,
+    .events_mask = kvm_backend_events_mask,
     .set_vcpu = set_vcpu,
     .set_balloon = set_balloon,
     .status = kvm_backend_status,
