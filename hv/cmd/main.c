@@ -25,7 +25,7 @@ static const struct command COMMANDS[] = {
      cmd_disasm},
     {"devices", CMD_DEVICES, "GUEST", 1, 1, "show the devices, their registers and values",
      "vitrine devices samples/hello.elf --at 100", cmd_devices},
-    {"isa", CMD_ISA, "[instructions|csrs|causes|exits]", 0, 1,
+    {"isa", CMD_ISA, "[instructions|csrs|causes|exits|kvm-exits]", 0, 1,
      "print the tables that the computer and the monitor are built from", "vitrine isa csrs",
      cmd_isa},
     {"draw", CMD_DRAW, "GUEST", 1, 1, "draw translations, page tables or exits to SVG, PDF or PNG",
