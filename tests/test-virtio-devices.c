@@ -593,8 +593,8 @@ START_TEST(balloon_takes_only_so_many_at_once)
     fill(base + (8 << 20), 'x', 8 << 20);
     driver_start(&driver, 2);
     send_pages(INFLATE, page, 2048);
-    ck_assert_int_eq(byte_at(base + (8 << 20) + 1023 * PAGE), 0);
-    ck_assert_int_eq(byte_at(base + (8 << 20) + 1024 * PAGE), 'x');
+    ck_assert_int_eq(byte_at(base + (8 << 20) + 255 * PAGE), 0);
+    ck_assert_int_eq(byte_at(base + (8 << 20) + 256 * PAGE), 'x');
     driver_send(&driver, INFLATE, DATA, 7, 0); /* one number and three bytes of another */
     driver_send(&driver, INFLATE, base + MEMORY - 2, 4, 0);
     driver_send(&driver, INFLATE, DATA, 4, D_WRITE);

@@ -24,9 +24,9 @@ enum { NUM_PAGES = 0, ACTUAL = 4 }; /* offsets */
 
 #define F_DEFLATE_ON_OOM (1ull << 2)
 
-/* Page numbers of a request that are looked at. Linux puts 256 into one; pages beyond this keep
+/* Page numbers of a request that are looked at. Kernels put so many into one; pages beyond keep
  * their memory, so that one store of the guest cannot ask for a million system calls. */
-enum { NUMBERS_MAX = 1024 };
+enum { NUMBERS_MAX = 256 };
 
 struct virtio_balloon {
     struct virtio *virtio;
