@@ -53,6 +53,7 @@ static const struct {
 static const unsigned long KVM_CALLS[] = {
     KVM_RUN,       KVM_IRQ_LINE,        KVM_GET_REGS,        KVM_SET_REGS,
     KVM_GET_SREGS, KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, KVM_GET_DEBUGREGS,
+    KVM_GET_FPU,
 };
 
 static int add_rules(scmp_filter_ctx filter)

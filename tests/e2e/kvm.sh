@@ -112,6 +112,10 @@ run run "$guest" --boot flat16
 check "a BIOS call without a BIOS ends the run" status_is 255
 check "and is explained" printed 'interrupt without a BIOS'
 
+echo 'fwait; mov dx, 0x501; mov al, 9; out dx, al' | assemble_x86 "$guest" 64
+run run "$guest" --boot flat64
+check "fwait, which KVM's emulator lacks, is completed" status_is 9
+
 if kvm_is_software; then
     echo 'popcnt eax, ebx; hlt' | assemble_x86 "$guest" 64
     run run "$guest" --boot flat64
