@@ -18,7 +18,7 @@ X86_BENCH = $(X86_BENCH_C) %D%/bench/user.c %D%/bench/door.h %D%/guest.ld
 
 X86_GUESTS = %D%/hello16.img %D%/hello16-bios.img %D%/hello64.elf %D%/hello64.bin \
 	%D%/multiboot/multiboot.elf %D%/multiboot/multiboot2.elf %D%/longmode/longmode.elf \
-	%D%/chaos.elf
+	%D%/chaos.elf %D%/virtio.elf
 X86_BENCH_LONG = $(BENCH_KERNELS:%=%D%/bench/%-x86.elf)
 X86_BENCH_SHORT = $(BENCH_KERNELS:%=%D%/bench/%-x86-short.elf)
 
@@ -57,6 +57,10 @@ noinst_DATA += $(X86_BENCH_SHORT)
 	$(AM_V_GEN)$(X86_KERNEL) -m64 -o $@ $(X86_LONGMODE_C:%=$(srcdir)/%) %D%/longmode/user.o \
 	-T $(filter %.ld,$^)
 
+# The same source as for the simulated computer.
+%D%/virtio.elf: %D%/start.S samples/virtio/virtio.c samples/virtio/board-x86.h %D%/guest.ld \
+		$(X86_SUPPORT)
+	$(AM_V_GEN)$(X86_KERNEL) -m64 -o $@ $(filter %.S %.c,$^) -T $(filter %.ld,$^)
 %D%/chaos.elf: %D%/start.S %D%/chaos.c %D%/guest.ld $(X86_SUPPORT)
 	$(AM_V_GEN)$(X86_KERNEL) -m64 -o $@ $(filter %.S %.c,$^) -T $(filter %.ld,$^)
 
