@@ -36,7 +36,8 @@ noinst_LIBRARIES += %D%/libcpu.a
 	%D%/dev/uart.c %D%/dev/uart.h \
 	%D%/dev/dma.h \
 	%D%/dev/virtio.c %D%/dev/virtio.h %D%/dev/virtio-queue.c %D%/dev/virtio_priv.h \
-	%D%/dev/virtio-blk.c %D%/dev/virtio-blk.h
+	%D%/dev/virtio-blk.c %D%/dev/virtio-blk.h \
+	%D%/dev/virtio-net.c %D%/dev/virtio-net.h
 if HAVE_JIT
 AM_CPPFLAGS += -DHAVE_JIT
 %C%_libcpu_a_SOURCES += \

@@ -71,6 +71,14 @@ if KVM
 %C%_unit_tests += %D%/test-kvm-vm
 %C%_test_kvm_vm_SOURCES = %D%/test-kvm-vm.c %D%/tap.h %D%/kvm-guest.h
 %C%_test_kvm_vm_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Their network, with and without a guest.
+%C%_unit_tests += %D%/test-net-filter
+%C%_test_net_filter_SOURCES = %D%/test-net-filter.c %D%/tap.h %D%/frames.c %D%/frames.h \
+	%D%/device.c %D%/device.h
+%C%_test_net_filter_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-net
+%C%_test_net_SOURCES = %D%/test-net.c %D%/tap.h %D%/frames.c %D%/frames.h
+%C%_test_net_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Their state as bytes, their memory in layers.
 %C%_unit_tests += %D%/test-kvm-state
 %C%_test_kvm_state_SOURCES = %D%/test-kvm-state.c %D%/tap.h %D%/kvm-guest.h

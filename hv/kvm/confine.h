@@ -15,4 +15,12 @@
 /* 0, or -errno if the kernel takes no filter. Suits kvm_vm_config.confine. */
 int kvm_confine(void *unused);
 
+/* The thread of a network: as above, but with sockets of the Internet's kind (no local ones, none
+ * that begin to listen, no raw packets) and without disks and vCPUs. 0 or -errno. */
+int kvm_confine_network(void);
+
+/* Gives the calling thread a table of descriptors of its own, which holds the `count` at `keep` and
+ * nothing more. 0 or -errno: -ENOSYS from a kernel before 5.9. */
+int kvm_confine_descriptors(const int *keep, unsigned count);
+
 #endif
