@@ -184,6 +184,8 @@ void session_config_init(struct session_config *config)
         (struct session_config){.under = SESSION_HV, .memory = 64u << 20, .cpus = 1, .kvm_fd = -1};
 }
 
+enum { BALLOON_PAGE = 4096 };
+
 static int check_config(const struct session_config *c, char *why)
 {
     bool named = (c->image && *c->image) || (c->under == SESSION_KVM && c->firmware);
@@ -192,6 +194,9 @@ static int check_config(const struct session_config *c, char *why)
     else if (c->under >= sizeof BACKENDS / sizeof *BACKENDS || !BACKENDS[c->under])
         snprintf(why, SESSION_ERROR, "%s: this build has no KVM, which x86 guests need",
                  c->image ? c->image : c->firmware);
+    else if (c->balloon_pages > c->memory / BALLOON_PAGE)
+        snprintf(why, SESSION_ERROR, "a balloon of %u pages: the guest has only %llu",
+                 c->balloon_pages, (unsigned long long)(c->memory / BALLOON_PAGE));
     else
         return 0;
     return -EINVAL;
@@ -400,6 +405,18 @@ int session_set_vcpu(struct session *s, unsigned index)
 {
     session_enter(s);
     int error = s->ops->set_vcpu ? s->ops->set_vcpu(s->backend, index) : index ? -EINVAL : 0;
+    session_leave(s);
+    return error;
+}
+
+int session_set_balloon(struct session *s, uint64_t pages)
+{
+    int error = -EINVAL;
+    session_enter(s);
+    if (!s->ops->set_balloon)
+        error = -ENOTSUP;
+    else if (pages <= s->config.memory / BALLOON_PAGE && pages <= UINT32_MAX)
+        error = s->ops->set_balloon(s->backend, (uint32_t)pages);
     session_leave(s);
     return error;
 }

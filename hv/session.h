@@ -69,6 +69,15 @@ struct session_config {
      * sleeps meanwhile. Changes nothing of what the guest sees. */
     bool paced;
 
+    /* Virtio devices of RV32 guests. KVM guests always have all of them. */
+    bool rng;                /* entropy device; its numbers follow from the seed */
+    uint64_t rng_seed;       /* KVM: ignored, the numbers are the host's */
+    bool balloon;            /* memory balloon, see session_set_balloon() */
+    uint32_t balloon_pages;  /* asked for at the start; also KVM */
+    /* A console beside the UART; also KVM: what is typed goes to it as soon as the guest's driver
+     * has opened it. What it prints is console output like the UART's. */
+    bool virtio_console;
+
     /* For SESSION_KVM; the others ignore them. */
     const char *initrd;      /* initial RAM disk, NULL: none */
     const char *firmware;    /* BIOS image that boots from `disk`; then `image` may be NULL */
@@ -111,6 +120,11 @@ int session_reset(struct session *session);                /* to the state after
 /* From now on questions about registers and translation, and steps, mean this vCPU. Also while the
  * guest runs. -EINVAL: there is no such vCPU. */
 int session_set_vcpu(struct session *session, unsigned index);
+
+/* Asks the guest to give back so many pages of 4 KiB in all, by its virtio balloon; it does so when
+ * and as far as it wants (the device's register `actual` tells). Also while the guest runs. -EINVAL:
+ * more than it has; -ENOTSUP: the guest has no balloon. */
+int session_set_balloon(struct session *session, uint64_t pages);
 
 /* Waits until the session is not running. `timeout_ms` < 0: for ever. 0, or -ETIMEDOUT. */
 int session_wait(struct session *session, int timeout_ms);

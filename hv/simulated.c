@@ -331,6 +331,12 @@ int simulated_set_engine(void *self, const char *name)
     return 0;
 }
 
+int simulated_set_balloon(void *self, uint32_t pages)
+{
+    struct simulated *s = self;
+    return machine_set_balloon(s->guest, pages);
+}
+
 /* ---- creating ----------------------------------------------------------------------------- */
 
 static int check_config(const struct session_config *c, char *why)
@@ -359,6 +365,11 @@ static struct machine_config guest_config(struct simulated *s)
     config.disk = c->disk;
     config.disk_readonly = c->disk_readonly;
     config.kernel_args = c->kernel_args;
+    config.rng = c->rng;
+    config.rng_seed = c->rng_seed;
+    config.virtio_console = c->virtio_console;
+    config.balloon = c->balloon;
+    config.balloon_pages = c->balloon_pages;
     config.console = console_out;
     config.console_context = s;
     return config;

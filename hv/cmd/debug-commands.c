@@ -388,6 +388,39 @@ static int command_vcpu(struct debug *debug, char **words)
     return 0;
 }
 
+/* A register of a device by their names; false: there is none. */
+static bool device_value(const struct view_devices *devices, const char *device, const char *name,
+                         uint32_t *value)
+{
+    for (uint32_t i = 0; i < devices->count; i++) {
+        const struct view_device *d = &devices->device[i];
+        for (uint32_t r = 0; r < d->count && !strcmp(d->name, device); r++) {
+            *value = d->reg[r].value;
+            if (!strcmp(d->reg[r].name, name))
+                return true;
+        }
+    }
+    return false;
+}
+
+static int command_balloon(struct debug *debug, char **words)
+{
+    struct view_devices devices;
+    uint64_t pages;
+    uint32_t wanted, actual;
+    if (take_count(words[1], 0, UINT32_MAX, &pages))
+        return -1;
+    int failed = words[1] ? session_set_balloon(debug->session, pages) : 0;
+    if (failed == -EINVAL)
+        return fail(words[1], "the guest has not so many pages");
+    session_view_devices(debug->session, &devices);
+    if (failed || !device_value(&devices, "virtio-balloon", "num_pages", &wanted) ||
+        !device_value(&devices, "virtio-balloon", "actual", &actual))
+        return fail(words[0], "this guest has no balloon (--balloon gives it one)");
+    printf("%u pages wanted, %u given back\n", wanted, actual);
+    return 0;
+}
+
 /* ---- snapshots, dirty pages ---------------------------------------------------------------- */
 
 static int command_snapshot(struct debug *debug, char **words)
@@ -492,6 +525,8 @@ static const struct row {
     {"input", "i", "TEXT", 0, DEBUG_WORDS, command_input, "type the rest of the line and Enter"},
     {"engine", NULL, "[NAME]", 0, 1, command_engine, "how instructions are run; NAME: from now on"},
     {"vcpu", NULL, "[N]", 0, 1, command_vcpu, "KVM: the vCPU that the others mean; N: from now on"},
+    {"balloon", NULL, "[PAGES]", 0, 1, command_balloon,
+     "the memory balloon; PAGES: ask for so many of 4 KiB"},
     {"snapshot", NULL, "[NAME]", 0, 1, command_snapshot,
      "KVM: keep the state of the whole machine"},
     {"snapshots", NULL, "", 0, 0, command_snapshots,

@@ -192,6 +192,24 @@ static const char *set_runs(void *field, const char *value)
     return NULL;
 }
 
+static const char *set_rng(void *field, const char *value)
+{
+    struct session_config *config = field;
+    config->rng = true;
+    return !value || parse_size(value, &config->rng_seed) == 0 ? NULL : "a number after the =";
+}
+
+static const char *set_balloon(void *field, const char *value)
+{
+    struct session_config *config = field;
+    uint64_t pages;
+    config->balloon = true;
+    if (parse_size(value, &pages) || pages > UINT32_MAX)
+        return "a number of pages";
+    config->balloon_pages = (uint32_t)pages;
+    return NULL;
+}
+
 #define AT(field) offsetof(struct options, field)
 
 static const struct option_row ROWS[] = {
@@ -206,6 +224,12 @@ static const struct option_row ROWS[] = {
     {"disk", "FILE", CMD_GUEST, AT(config.disk), set_text, "raw image for the virtio disk"},
     {"disk-readonly", NULL, CMD_GUEST, AT(config.disk_readonly), set_flag,
      "the guest cannot write the disk"},
+    {"virtio-console", NULL, CMD_GUEST, AT(config.virtio_console), set_flag,
+     "a virtio console, which is typed at once the guest has opened it"},
+    {"rng", "[=SEED]", CMD_GUEST, AT(config), set_rng,
+     "a virtio entropy device, with numbers that follow from SEED (KVM: always there)"},
+    {"balloon", "PAGES", CMD_GUEST, AT(config), set_balloon,
+     "a virtio memory balloon that asks for so many pages of 4 KiB (KVM: always there)"},
     {"kernel-args", "TEXT", CMD_GUEST, AT(config.kernel_args), set_text,
      "the kernel's command line (RISC-V: bootargs in the device tree)"},
     {"initrd", "FILE", CMD_GUEST, AT(config.initrd), set_text, "KVM: initial RAM disk, or module"},

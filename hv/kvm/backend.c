@@ -120,6 +120,8 @@ static int make(struct kvm_backend *b, char *why)
         .disk = c->disk,
         .disk_readonly = c->disk_readonly,
         .net = c->net,
+        .virtio_console = c->virtio_console,
+        .balloon_pages = c->balloon_pages,
         .console = console_out,
         .context = b,
     };
@@ -187,6 +189,13 @@ static int set_vcpu(void *self, unsigned index)
     return 0;
 }
 
+static int set_balloon(void *self, uint32_t pages)
+{
+    struct kvm_backend *b = self;
+    kvm_board_set_balloon(b->board, pages);
+    return 0;
+}
+
 const struct backend_ops backend_kvm = {
     .create = create,
     .destroy = destroy,
@@ -197,6 +206,7 @@ const struct backend_ops backend_kvm = {
     .points = kvm_backend_points,
     .events_mask = kvm_backend_events_mask,
     .set_vcpu = set_vcpu,
+    .set_balloon = set_balloon,
     .status = kvm_backend_status,
     .view_registers = kvm_backend_view_registers,
     .disassemble = kvm_backend_disassemble,

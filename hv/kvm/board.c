@@ -15,6 +15,7 @@
 #include "hv/kvm/dev/fwcfg.h"
 #include "hv/kvm/dev/i8042.h"
 #include "hv/kvm/dev/pm.h"
+#include "hv/kvm/virtio.h"
 
 enum { COM1 = 0x3f8, COM1_SIZE = 8, COM1_IRQ = 4, KEYBOARD_IRQ = 1, CMOS_IRQ = 8, WHY = 512 };
 
@@ -27,6 +28,7 @@ struct kvm_board {
     struct debugport *debugport;
     struct fwcfg *fwcfg;
     struct pm *pm;
+    struct kvm_virtio *virtio;
 };
 
 /* ---- what devices ask of the machine -------------------------------------------------------- */
@@ -96,11 +98,13 @@ struct kvm_board *kvm_board_new(struct kvm_vm *vm, const struct kvm_board_config
         b->vm = vm;
         b->config = *config;
     }
+    snprintf(why, WHY, "the host has no memory left");
     if (b && make_ports(b)) {
         plug_ports(b);
-        return b;
+        b->virtio = kvm_virtio_new(vm, config, why);
+        if (b->virtio)
+            return b;
     }
-    snprintf(why, WHY, "the host has no memory left");
     kvm_board_free(b);
     return NULL;
 }
@@ -116,6 +120,7 @@ void kvm_board_free(struct kvm_board *b)
 {
     if (!b)
         return;
+    kvm_virtio_free(b->virtio);
     if (b->uart)
         free_device(uart_device(b->uart));
     if (b->i8042)
@@ -139,13 +144,19 @@ void kvm_board_free(struct kvm_board *b)
 
 size_t kvm_board_input(struct kvm_board *b, const uint8_t *bytes, size_t count)
 {
-    return uart_input(b->uart, bytes, count);
+    return b->config.virtio_console && kvm_virtio_has_console(b->virtio)
+               ? kvm_virtio_input(b->virtio, bytes, count)
+               : uart_input(b->uart, bytes, count);
+}
+
+void kvm_board_set_balloon(struct kvm_board *b, uint32_t pages)
+{
+    kvm_virtio_set_balloon(b->virtio, pages);
 }
 
 const struct kvm_boot_device *kvm_board_announce(const struct kvm_board *b, unsigned *count)
 {
-    *count = 0;
-    return NULL;
+    return kvm_virtio_announce(b->virtio, count);
 }
 
 struct fwcfg *kvm_board_fwcfg(struct kvm_board *b)

@@ -9,7 +9,7 @@
  *           0x501      debug exit: a byte written ends the run with it as exit code
  *           0x510      fw_cfg: what firmware asks of the monitor
  *           0x600      power management: power-off (ACPI); 0xcf9 reset
- *   memory  0xd0000000 virtio-mmio slots, 4 KiB each, IRQ 5 and on
+ *   memory  0xd0000000 virtio-mmio slots, 4 KiB each: see virtio.h
  *
  * Interrupt controllers, the interval timer and the local APICs are KVM's. The devices themselves
  * know neither KVM nor the board: those in cpu/dev are the same that the simulated computer has.
@@ -30,6 +30,10 @@ struct kvm_board_config {
     const char *disk; /* raw image, NULL: none */
     bool disk_readonly;
     bool net; /* user-mode network */
+    /* What is typed goes to the virtio console as soon as the guest's driver has opened it, and not
+     * to COM1. What either of them prints goes to `console`. */
+    bool virtio_console;
+    uint32_t balloon_pages; /* asked for at power-on */
     /* What the guest prints, on a vCPU's thread, with the VM's `io` lock held. */
     void (*console)(void *context, const uint8_t *bytes, size_t count);
     void *context;
@@ -43,6 +47,9 @@ void kvm_board_free(struct kvm_board *board);
 
 /* Typed bytes for the console; returns how many it took. */
 size_t kvm_board_input(struct kvm_board *board, const uint8_t *bytes, size_t count);
+
+/* Asks the guest to give back so many pages of 4 KiB in all. */
+void kvm_board_set_balloon(struct kvm_board *board, uint32_t pages);
 
 /* The devices that the guest must be told of, because it cannot find them. */
 const struct kvm_boot_device *kvm_board_announce(const struct kvm_board *board, unsigned *count);

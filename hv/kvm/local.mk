@@ -43,6 +43,7 @@ hv_libhv_a_SOURCES += \
 	%D%/state.c %D%/state.h \
 	%D%/triple-fault.c \
 	%D%/vcpu.c \
+	%D%/virtio.c %D%/virtio.h \
 	%D%/vm.c %D%/vm.h \
 	%D%/walk.c %D%/walk.h
 endif

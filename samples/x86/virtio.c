@@ -1,0 +1,323 @@
+/*
+ * Drivers for four virtio devices in one file: what a queue is, and how little a driver needs.
+ *
+ * A virtio device has a page of registers and some queues. A queue is three tables in the driver's
+ * own memory:
+ *
+ *      descriptors   "here are so many bytes of memory", chained: first what the device reads, then
+ *                    what it writes
+ *      available     the driver's list of chains that the device may work on, and how many so far
+ *      used          the device's list of chains that it is done with, and how many so far
+ *
+ * To ask for something the driver fills in a chain, puts its first descriptor's number into
+ * `available`, counts up, and writes the queue's number to the device's NOTIFY register: the one
+ * moment at which a virtual machine exits. Then it looks at `used` until the count there has moved;
+ * a real driver would sleep and be woken by the interrupt.
+ *
+ * With "echo" in the command line it also waits for a line that is typed at the virtio console, and
+ * prints it there.
+ *
+ * Source: Virtual I/O Device 1.1: 2.6 (queues), 3.1.1 (start of a device), 4.2.2 (registers), 5.2
+ * block, 5.3 console, 5.4 entropy, 5.5 balloon.
+ */
+// expect: virtio: slot 2 is a console
+// expect: console: hello from a queue
+// expect: entropy: 16 bytes, twice, and they differ
+// expect: balloon: the host wants nothing back
+// expect: virtio: done
+#include <stdbool.h>
+
+#include "com1.h"
+
+enum { SLOTS = 8, SLOT_SIZE = 0x1000, QUEUE_SIZE = 4, SECTOR = 512, PAGE = 4096 };
+
+/* ---- registers ---------------------------------------------------------------------------- */
+
+enum {
+    MAGIC = 0x000,
+    DEVICE_ID = 0x008,
+    DRIVER_FEATURES = 0x020,
+    DRIVER_FEATURES_SEL = 0x024,
+    QUEUE_SEL = 0x030,
+    QUEUE_NUM = 0x038,
+    QUEUE_READY = 0x044,
+    NOTIFY = 0x050,
+    STATUS = 0x070,
+    QUEUE_DESC = 0x080,
+    QUEUE_DRIVER = 0x090,
+    QUEUE_DEVICE = 0x0a0,
+    CONFIG = 0x100,
+};
+enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8 };
+enum { BLOCK = 2, CONSOLE = 3, ENTROPY = 4, BALLOON = 5 }; /* DEVICE_ID */
+
+static uint32_t get(uint32_t device, uint32_t offset)
+{
+    return *(volatile uint32_t *)(uint64_t)(device + offset);
+}
+
+static void put(uint32_t device, uint32_t offset, uint32_t value)
+{
+    *(volatile uint32_t *)(uint64_t)(device + offset) = value;
+}
+
+/* ---- queues ------------------------------------------------------------------------------- */
+
+enum { NEXT = 1, WRITE = 2 }; /* another descriptor follows; the device writes there */
+
+struct descriptor {
+    uint64_t address;
+    uint32_t length;
+    uint16_t flags, next;
+};
+
+struct queue {
+    _Alignas(16) struct descriptor descriptor[QUEUE_SIZE];
+    struct {
+        uint16_t flags, index, ring[QUEUE_SIZE];
+    } available;
+    _Alignas(4) struct {
+        uint16_t flags, index;
+        struct {
+            uint32_t head, length; /* bytes that the device has written */
+        } ring[QUEUE_SIZE];
+    } used;
+    uint32_t device, number;
+};
+
+/* The steps of 3.1.1, as far as the queues. */
+static void start(uint32_t device)
+{
+    put(device, STATUS, 0); /* reset */
+    put(device, STATUS, ACKNOWLEDGE | DRIVER);
+    put(device, DRIVER_FEATURES_SEL, 0);
+    put(device, DRIVER_FEATURES, 0);
+    put(device, DRIVER_FEATURES_SEL, 1);
+    put(device, DRIVER_FEATURES, 1); /* VIRTIO_F_VERSION_1, and nothing else */
+    put(device, STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK);
+}
+
+/* All our memory is mapped to itself: an address of ours is one that the device can use. */
+static void set_address(uint32_t device, uint32_t offset, const volatile void *at)
+{
+    put(device, offset, (uint32_t)(uint64_t)at);
+    put(device, offset + 4, (uint32_t)((uint64_t)at >> 32));
+}
+
+static void set_up(struct queue *q, uint32_t device, uint32_t number)
+{
+    q->device = device;
+    q->number = number;
+    put(device, QUEUE_SEL, number);
+    put(device, QUEUE_NUM, QUEUE_SIZE);
+    set_address(device, QUEUE_DESC, q->descriptor);
+    set_address(device, QUEUE_DRIVER, &q->available);
+    set_address(device, QUEUE_DEVICE, &q->used);
+    put(device, QUEUE_READY, 1);
+}
+
+static void go(uint32_t device)
+{
+    put(device, STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
+}
+
+static void describe(struct queue *q, uint16_t n, const volatile void *at, uint32_t length,
+                     uint16_t flags)
+{
+    q->descriptor[n] = (struct descriptor){(uint64_t)at, length, flags, (uint16_t)(n + 1)};
+}
+
+/* Hands the chain that begins with descriptor 0 to the device. */
+static void submit(struct queue *q)
+{
+    volatile uint16_t *index = &q->available.index;
+    q->available.ring[*index % QUEUE_SIZE] = 0;
+    __asm__ volatile("" : : : "memory"); /* the entry first, then the count */
+    ++*index;
+    put(q->device, NOTIFY, q->number);
+}
+
+/* Waits until the device is done with it. Returns the bytes that it has written. */
+static uint32_t wait(struct queue *q)
+{
+    volatile uint16_t *index = &q->used.index;
+    while (*index != q->available.index)
+        __asm__ volatile("pause");
+    __asm__ volatile("" : : : "memory");
+    return q->used.ring[(uint16_t)(*index - 1) % QUEUE_SIZE].length;
+}
+
+static uint32_t request(struct queue *q)
+{
+    submit(q);
+    return wait(q);
+}
+
+/* ---- block -------------------------------------------------------------------------------- */
+
+/* A request is three pieces: what is wanted, the data, and one byte for how it went. */
+static bool read_sector(struct queue *q, uint64_t sector, uint8_t *data)
+{
+    struct {
+        uint32_t type, reserved; /* type 0: read */
+        uint64_t sector;
+    } header = {0, 0, sector};
+    volatile uint8_t status = 0xff;
+    describe(q, 0, &header, sizeof header, NEXT);
+    describe(q, 1, data, SECTOR, NEXT | WRITE);
+    describe(q, 2, &status, 1, WRITE);
+    request(q);
+    return status == 0;
+}
+
+static void use_block(uint32_t device)
+{
+    static struct queue queue;
+    static uint8_t data[SECTOR];
+    start(device);
+    set_up(&queue, device, 0);
+    go(device);
+    com1_puts("block: ");
+    com1_dec(get(device, CONFIG)); /* low half of the capacity */
+    com1_puts(" sectors; the first begins with \"");
+    if (!read_sector(&queue, 0, data))
+        com1_puts("an error");
+    for (int i = 0; i < 32 && data[i] >= ' ' && data[i] < 127; i++)
+        com1_putc((char)data[i]);
+    com1_puts("\"\n");
+}
+
+/* ---- console ------------------------------------------------------------------------------ */
+
+static struct queue receive, transmit; /* queues 0 and 1 */
+
+static void print(const char *text, uint32_t length)
+{
+    describe(&transmit, 0, text, length, 0);
+    request(&transmit);
+}
+
+/* An empty buffer waits in the receive queue until somebody types. */
+static void echo_line(void)
+{
+    static char line[80];
+    uint32_t length = 0;
+    while (length < sizeof line && (!length || line[length - 1] != '\n')) {
+        describe(&receive, 0, line + length, (uint32_t)sizeof line - length, WRITE);
+        length += request(&receive);
+    }
+    print("console: you typed ", 19);
+    print(line, length);
+}
+
+static void use_console(uint32_t device, bool echo)
+{
+    static const char hello[] = "console: hello from a queue\n";
+    start(device);
+    set_up(&receive, device, 0);
+    set_up(&transmit, device, 1);
+    go(device);
+    print(hello, sizeof hello - 1);
+    if (echo)
+        echo_line();
+}
+
+/* ---- entropy ------------------------------------------------------------------------------ */
+
+static void use_entropy(uint32_t device)
+{
+    static struct queue queue;
+    static uint64_t number[2][2];
+    uint32_t got = 0;
+    start(device);
+    set_up(&queue, device, 0);
+    go(device);
+    for (int i = 0; i < 2; i++) {
+        describe(&queue, 0, number[i], sizeof number[i], WRITE);
+        got += request(&queue);
+    }
+    bool differ = number[0][0] != number[1][0] || number[0][1] != number[1][1];
+    com1_puts("entropy: ");
+    com1_dec(got / 2);
+    com1_puts(differ ? " bytes, twice, and they differ\n" : " bytes, twice the same\n");
+}
+
+/* ---- balloon ------------------------------------------------------------------------------ */
+
+enum { NUM_PAGES = CONFIG, ACTUAL = CONFIG + 4, GIVE_MAX = 256 };
+
+#define SPARE 0x800000u /* memory that nobody uses, from 8 MiB on */
+
+static void use_balloon(uint32_t device)
+{
+    static struct queue inflate;
+    static uint32_t page[GIVE_MAX];
+    volatile uint64_t *word = (volatile uint64_t *)(uint64_t)SPARE;
+    start(device);
+    set_up(&inflate, device, 0);
+    go(device);
+    uint32_t wanted = get(device, NUM_PAGES);
+    if (!wanted) {
+        com1_puts("balloon: the host wants nothing back\n");
+        return;
+    }
+    *word = 42;
+    uint32_t count = wanted < GIVE_MAX ? wanted : GIVE_MAX;
+    for (uint32_t i = 0; i < count; i++)
+        page[i] = SPARE / PAGE + i;
+    describe(&inflate, 0, page, count * sizeof page[0], 0);
+    request(&inflate);
+    put(device, ACTUAL, count);
+    com1_puts("balloon: gave back ");
+    com1_dec(count);
+    com1_puts(" pages of ");
+    com1_dec(wanted);
+    com1_puts("; what was 42 reads as ");
+    com1_dec((uint32_t)*word);
+    com1_putc('\n');
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+static bool contains(const char *text, const char *word)
+{
+    for (; *text; text++) {
+        unsigned i = 0;
+        while (word[i] && text[i] == word[i])
+            i++;
+        if (!word[i])
+            return true;
+    }
+    return false;
+}
+
+static void use(uint32_t slot, const char *args)
+{
+    static const char *const names[] = {"nothing",   "a network card",    "a disk",
+                                        "a console", "an entropy device", "a balloon"};
+    uint32_t device = VIRTIO_BASE + slot * SLOT_SIZE, id = get(device, DEVICE_ID);
+    if (get(device, MAGIC) != 0x74726976 || id == 0 || id > BALLOON)
+        return;
+    com1_puts("virtio: slot ");
+    com1_dec(slot);
+    com1_puts(" is ");
+    com1_puts(names[id]);
+    com1_putc('\n');
+    switch (id) {
+    case BLOCK: use_block(device); break;
+    case CONSOLE: use_console(device, contains(args, "echo")); break;
+    case ENTROPY: use_entropy(device); break;
+    case BALLOON: use_balloon(device); break;
+    }
+}
+
+void main(const uint64_t *start_info);
+void main(const uint64_t *start_info)
+{
+    /* hvm_start_info: the command line's address is its fourth word */
+    const char *args = start_info && start_info[3] ? (const char *)start_info[3] : "";
+    for (uint32_t slot = 0; slot < SLOTS; slot++)
+        use(slot, args);
+    com1_puts("virtio: done\n");
+    leave(0);
+}
