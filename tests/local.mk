@@ -71,6 +71,10 @@ if KVM
 %C%_unit_tests += %D%/test-kvm-vm
 %C%_test_kvm_vm_SOURCES = %D%/test-kvm-vm.c %D%/tap.h %D%/kvm-guest.h
 %C%_test_kvm_vm_LDADD = hv/libhv.a $(%C%_unit_libs)
+# What their threads may not do.
+%C%_unit_tests += %D%/test-kvm-confine
+%C%_test_kvm_confine_SOURCES = %D%/test-kvm-confine.c %D%/tap.h %D%/kvm-guest.h
+%C%_test_kvm_confine_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Their state as bytes, their memory in layers.
 %C%_unit_tests += %D%/test-kvm-state
 %C%_test_kvm_state_SOURCES = %D%/test-kvm-state.c %D%/tap.h %D%/kvm-guest.h

@@ -221,6 +221,16 @@ static int create_vcpu(struct kvm_vm *vm, unsigned index, char *why)
     return 0;
 }
 
+int kvm_vm_keep(struct kvm_vm *vm, int fd)
+{
+    if (fd < 0)
+        return 0;
+    if (vm->keeps == KVM_KEEP_MAX)
+        return -ENOSPC;
+    vm->keep[vm->keeps++] = fd;
+    return 0;
+}
+
 static void kicked(int signal) {}
 
 /* The handler is the same for every VM of this program, so it does not matter who installs it. */
