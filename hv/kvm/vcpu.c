@@ -67,14 +67,15 @@ static void on_exit_from_guest(struct kvm_vcpu *v)
 /* ---- the loop ----------------------------------------------------------------------------- */
 
 /* An access that the guest has begun is completed by the next KVM_RUN (api.rst, "KVM_EXIT_IO"):
- * without it the registers would be those of half an instruction. immediate_exit keeps the guest
- * from going on. A string instruction may come with its next element, and there is no end to what a
- * guest can ask for. */
-enum { FINISH_MAX = 64 };
+ * without it the registers would be those of half an instruction, and what KVM still has to do
+ * would be done to whatever state is loaded meanwhile. immediate_exit keeps the guest from going
+ * on. A string instruction may come with its next element; KVM's emulator looks for reasons to
+ * leave after every 1024th (Linux, arch/x86/kvm/emulate.c, x86_emulate_insn()). */
+enum { FINISH_MAX = 2048 };
 
 static void finish_access(struct kvm_vcpu *v)
 {
-    v->run->immediate_exit = 1;
+    __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
     for (int i = 0; v->unfinished && i < FINISH_MAX; i++) {
         if (ioctl(v->fd, KVM_RUN, 0) == 0)
             on_exit_from_guest(v);
