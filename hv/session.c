@@ -180,8 +180,8 @@ static void *work(void *argument)
 
 void session_config_init(struct session_config *config)
 {
-    *config =
-        (struct session_config){.under = SESSION_HV, .memory = 64u << 20, .cpus = 1, .kvm_fd = -1};
+    *config = (struct session_config){
+        .under = SESSION_HV, .memory = 64u << 20, .cpus = 1, .kvm_fd = -1, .output_fd = -1};
 }
 
 enum { BALLOON_PAGE = 4096 };

@@ -91,6 +91,9 @@ struct session_config {
      * call at a time, and none after the stop); may be NULL (then output is kept for
      * session_output()). It must not call back into the session. */
     void (*output)(void *context, const uint8_t *bytes, size_t count);
+    /* KVM: the one descriptor beside standard output and error that output() needs, -1: none. The
+     * threads that run the guest hold no others. */
+    int output_fd;
     /* Called on the worker thread each time the session stops; may be NULL. Must not call back into
      * the session: wake your own loop instead. */
     void (*stopped)(void *context);

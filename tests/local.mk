@@ -83,6 +83,14 @@ if KVM
 %C%_unit_tests += %D%/test-net
 %C%_test_net_SOURCES = %D%/test-net.c %D%/tap.h %D%/frames.c %D%/frames.h
 %C%_test_net_LDADD = hv/libhv.a $(%C%_unit_libs)
+# What their threads may not do.
+%C%_unit_tests += %D%/test-kvm-confine
+%C%_test_kvm_confine_SOURCES = %D%/test-kvm-confine.c %D%/tap.h %D%/kvm-guest.h
+%C%_test_kvm_confine_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Kicks, pauses and questions while they run.
+%C%_unit_tests += %D%/test-kvm-race
+%C%_test_kvm_race_SOURCES = %D%/test-kvm-race.c %D%/tap.h %D%/kvm-guest.h %D%/device.c %D%/device.h
+%C%_test_kvm_race_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Their state as bytes, their memory in layers.
 %C%_unit_tests += %D%/test-kvm-state
 %C%_test_kvm_state_SOURCES = %D%/test-kvm-state.c %D%/tap.h %D%/kvm-guest.h

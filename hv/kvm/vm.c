@@ -221,6 +221,16 @@ static int create_vcpu(struct kvm_vm *vm, unsigned index, char *why)
     return 0;
 }
 
+int kvm_vm_keep(struct kvm_vm *vm, int fd)
+{
+    if (fd < 0)
+        return 0;
+    if (vm->keeps == KVM_KEEP_MAX)
+        return -ENOSPC;
+    vm->keep[vm->keeps++] = fd;
+    return 0;
+}
+
 static void kicked(int signal) {}
 
 /* The handler is the same for every VM of this program, so it does not matter who installs it. */
@@ -305,23 +315,36 @@ void kvm_vm_free(struct kvm_vm *vm)
 
 /* ---- running ------------------------------------------------------------------------------ */
 
-void kvm_vm_arm(struct kvm_vm *vm)
+/*
+ * The flags of a kick, and the order in which they are written:
+ *
+ *      kick    immediate_exit = 1     leave = true     signal
+ *      arm                            leave = false    immediate_exit = 0
+ *
+ * A vCPU that is about to enter the guest sees immediate_exit, one that is inside gets the signal
+ * (api.rst, KVM_RUN), and one that comes out sees `leave`: there is no moment in between. Of a kick
+ * and an arming at the same time either the kick counts, and `leave` stays, or it is forgotten as a
+ * whole; a vCPU that could not enter and would not leave cannot come of it.
+ */
+static void set_immediate_exit(struct kvm_vm *vm, uint8_t value)
 {
     for (unsigned i = 0; i < vm->vcpus; i++)
-        vm->vcpu[i].run->immediate_exit = 0;
-    atomic_store(&vm->leave, false);
+        __atomic_store_n(&vm->vcpu[i].run->immediate_exit, value, __ATOMIC_SEQ_CST);
 }
 
-/* A vCPU that is about to enter the guest sees immediate_exit, one that is inside gets the signal
- * (api.rst, KVM_RUN): there is no moment in between. */
+void kvm_vm_arm(struct kvm_vm *vm)
+{
+    atomic_store(&vm->leave, false);
+    set_immediate_exit(vm, 0);
+}
+
 void kvm_vm_kick(struct kvm_vm *vm)
 {
+    set_immediate_exit(vm, 1);
     atomic_store(&vm->leave, true);
-    for (unsigned i = 0; i < vm->vcpus; i++) {
-        vm->vcpu[i].run->immediate_exit = 1;
+    for (unsigned i = 0; i < vm->vcpus; i++)
         if (vm->vcpu[i].has_thread)
             pthread_kill(vm->vcpu[i].thread, KVM_SIGNAL_KICK);
-    }
 }
 
 void kvm_vm_stop(struct kvm_vm *vm, struct kvm_stop stop)

@@ -33,7 +33,7 @@
 #include "cpu/bus.h"
 #include "hv/kvm/memory.h"
 
-enum { KVM_VCPUS_MAX = 64, KVM_EXIT_LOG = 4096, KVM_REASONS = 64 };
+enum { KVM_VCPUS_MAX = 64, KVM_EXIT_LOG = 4096, KVM_REASONS = 64, KVM_KEEP_MAX = 16 };
 
 struct kvm_vm;
 
@@ -87,6 +87,7 @@ struct kvm_vcpu {
     pthread_t thread;
     bool has_thread;
     bool go;             /* it shall run: guarded by kvm_vm.lock */
+    bool confined;       /* its thread has given up what it does not need */
     bool unfinished;     /* the last exit is an access that the next KVM_RUN completes */
     uint64_t entered_ns; /* when it last entered the guest */
 };
@@ -95,10 +96,10 @@ struct kvm_vm_config {
     int kvm_fd;      /* an open /dev/kvm, which stays the caller's; -1: open it */
     uint64_t memory; /* bytes, a multiple of 4 KiB */
     unsigned vcpus;  /* 1 .. KVM_VCPUS_MAX */
-    /* Called on each vCPU's thread before it first runs; 0, or -errno: it never runs. May be NULL.
-     * This is where a thread gives up what it does not need. */
-    int (*confine)(void *context);
-    void *context;
+    /* Called on each vCPU's thread before it first enters the guest, with the descriptors that it
+     * will need; 0, or -errno: it does not enter. May be NULL. This is where a thread gives up
+     * everything else: see confine.h. */
+    int (*confine)(const int *keep, unsigned count);
 };
 
 struct kvm_vm {
@@ -112,6 +113,8 @@ struct kvm_vm {
     struct kvm_vcpu vcpu[KVM_VCPUS_MAX];
     unsigned vcpus;
     struct kvm_cpuid2 *cpuid;
+    int keep[KVM_KEEP_MAX]; /* of kvm_vm_keep() */
+    unsigned keeps;
 
     pthread_mutex_t io; /* guards these, while a run is going on */
     struct bus ports, mmio;
@@ -139,6 +142,12 @@ struct kvm_vm {
 int kvm_vm_init(struct kvm_vm *vm, const struct kvm_vm_config *config, char *why);
 /* Ends the threads and gives everything back; also after a failed kvm_vm_init(). */
 void kvm_vm_free(struct kvm_vm *vm);
+
+/* vCPU threads will use this descriptor: a disk's, an event counter's, the console's. Beside those
+ * that are named so, a thread holds its vCPU, the VM, the guest's memory, standard output and
+ * standard error. To be called before the first run; the descriptor stays the caller's, who closes
+ * it when he likes. -1 is ignored. 0 or -ENOSPC. */
+int kvm_vm_keep(struct kvm_vm *vm, int fd);
 
 /* Puts read-only memory, of which the last byte is at 4 GiB - 1. `bytes` are copied; the size is a
  * multiple of 4 KiB up to 16 MiB. */
