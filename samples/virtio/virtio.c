@@ -22,14 +22,21 @@
  */
 // expect: virtio: slot 2 is a console
 // expect: console: hello from a queue
+// expect: virtio: slot 3 is an entropy device
 // expect: entropy: 16 bytes, twice, and they differ
+// expect: virtio: slot 4 is a balloon
 // expect: balloon: the host wants nothing back
 // expect: virtio: done
 #include <stdbool.h>
+#include <stdint.h>
 
-#include "com1.h"
+#ifdef __riscv
+#include "board-riscv.h"
+#else
+#include "board-x86.h"
+#endif
 
-enum { SLOTS = 8, SLOT_SIZE = 0x1000, QUEUE_SIZE = 4, SECTOR = 512, PAGE = 4096 };
+enum { SLOT_SIZE = 0x1000, QUEUE_SIZE = 4, SECTOR = 512, PAGE = 4096 };
 
 /* ---- registers ---------------------------------------------------------------------------- */
 
@@ -53,12 +60,12 @@ enum { BLOCK = 2, CONSOLE = 3, ENTROPY = 4, BALLOON = 5 }; /* DEVICE_ID */
 
 static uint32_t get(uint32_t device, uint32_t offset)
 {
-    return *(volatile uint32_t *)(uint64_t)(device + offset);
+    return *(volatile uint32_t *)(uintptr_t)(device + offset);
 }
 
 static void put(uint32_t device, uint32_t offset, uint32_t value)
 {
-    *(volatile uint32_t *)(uint64_t)(device + offset) = value;
+    *(volatile uint32_t *)(uintptr_t)(device + offset) = value;
 }
 
 /* ---- queues ------------------------------------------------------------------------------- */
@@ -100,8 +107,8 @@ static void start(uint32_t device)
 /* All our memory is mapped to itself: an address of ours is one that the device can use. */
 static void set_address(uint32_t device, uint32_t offset, const volatile void *at)
 {
-    put(device, offset, (uint32_t)(uint64_t)at);
-    put(device, offset + 4, (uint32_t)((uint64_t)at >> 32));
+    put(device, offset, (uint32_t)(uintptr_t)at);
+    put(device, offset + 4, (uint32_t)((uint64_t)(uintptr_t)at >> 32));
 }
 
 static void set_up(struct queue *q, uint32_t device, uint32_t number)
@@ -124,7 +131,7 @@ static void go(uint32_t device)
 static void describe(struct queue *q, uint16_t n, const volatile void *at, uint32_t length,
                      uint16_t flags)
 {
-    q->descriptor[n] = (struct descriptor){(uint64_t)at, length, flags, (uint16_t)(n + 1)};
+    q->descriptor[n] = (struct descriptor){(uintptr_t)at, length, flags, (uint16_t)(n + 1)};
 }
 
 /* Hands the chain that begins with descriptor 0 to the device. */
@@ -132,7 +139,7 @@ static void submit(struct queue *q)
 {
     volatile uint16_t *index = &q->available.index;
     q->available.ring[*index % QUEUE_SIZE] = 0;
-    __asm__ volatile("" : : : "memory"); /* the entry first, then the count */
+    barrier(); /* the entry first, then the count */
     ++*index;
     put(q->device, NOTIFY, q->number);
 }
@@ -142,8 +149,8 @@ static uint32_t wait(struct queue *q)
 {
     volatile uint16_t *index = &q->used.index;
     while (*index != q->available.index)
-        __asm__ volatile("pause");
-    __asm__ volatile("" : : : "memory");
+        ;
+    barrier();
     return q->used.ring[(uint16_t)(*index - 1) % QUEUE_SIZE].length;
 }
 
@@ -155,36 +162,58 @@ static uint32_t request(struct queue *q)
 
 /* ---- block -------------------------------------------------------------------------------- */
 
+enum { READ = 0, WRITE_TO = 1, FLUSH = 4 };
+
 /* A request is three pieces: what is wanted, the data, and one byte for how it went. */
-static bool read_sector(struct queue *q, uint64_t sector, uint8_t *data)
+static bool block_request(struct queue *q, uint32_t type, uint64_t sector, void *data)
 {
     struct {
-        uint32_t type, reserved; /* type 0: read */
+        uint32_t type, reserved;
         uint64_t sector;
-    } header = {0, 0, sector};
+    } header = {type, 0, sector};
     volatile uint8_t status = 0xff;
     describe(q, 0, &header, sizeof header, NEXT);
-    describe(q, 1, data, SECTOR, NEXT | WRITE);
+    if (type != FLUSH)
+        describe(q, 1, data, SECTOR, type == READ ? NEXT | WRITE : NEXT);
     describe(q, 2, &status, 1, WRITE);
+    if (type == FLUSH)
+        q->descriptor[0].next = 2;
     request(q);
     return status == 0;
+}
+
+/* The second sector counts the runs. */
+static void count_runs(struct queue *q)
+{
+    static uint32_t data[SECTOR / 4];
+    if (!block_request(q, READ, 1, data))
+        return;
+    data[0]++;
+    bool kept = block_request(q, WRITE_TO, 1, data) && block_request(q, FLUSH, 0, 0);
+    say("block: run number ");
+    say_number(data[0]);
+    say(kept ? "\n" : ", which cannot be kept\n");
 }
 
 static void use_block(uint32_t device)
 {
     static struct queue queue;
-    static uint8_t data[SECTOR];
+    static char data[SECTOR + 1];
     start(device);
     set_up(&queue, device, 0);
     go(device);
-    com1_puts("block: ");
-    com1_dec(get(device, CONFIG)); /* low half of the capacity */
-    com1_puts(" sectors; the first begins with \"");
-    if (!read_sector(&queue, 0, data))
-        com1_puts("an error");
-    for (int i = 0; i < 32 && data[i] >= ' ' && data[i] < 127; i++)
-        com1_putc((char)data[i]);
-    com1_puts("\"\n");
+    say("block: ");
+    say_number(get(device, CONFIG)); /* low half of the capacity */
+    say(" sectors; the first begins with \"");
+    if (!block_request(&queue, READ, 0, data))
+        say("an error");
+    data[32] = 0;
+    for (int i = 0; i < 32; i++)
+        if (data[i] < ' ' || data[i] > '~')
+            data[i] = 0;
+    say(data);
+    say("\"\n");
+    count_runs(&queue);
 }
 
 /* ---- console ------------------------------------------------------------------------------ */
@@ -237,28 +266,26 @@ static void use_entropy(uint32_t device)
         got += request(&queue);
     }
     bool differ = number[0][0] != number[1][0] || number[0][1] != number[1][1];
-    com1_puts("entropy: ");
-    com1_dec(got / 2);
-    com1_puts(differ ? " bytes, twice, and they differ\n" : " bytes, twice the same\n");
+    say("entropy: ");
+    say_number(got / 2);
+    say(differ ? " bytes, twice, and they differ\n" : " bytes, twice the same\n");
 }
 
 /* ---- balloon ------------------------------------------------------------------------------ */
 
 enum { NUM_PAGES = CONFIG, ACTUAL = CONFIG + 4, GIVE_MAX = 256 };
 
-#define SPARE 0x800000u /* memory that nobody uses, from 8 MiB on */
-
 static void use_balloon(uint32_t device)
 {
     static struct queue inflate;
     static uint32_t page[GIVE_MAX];
-    volatile uint64_t *word = (volatile uint64_t *)(uint64_t)SPARE;
+    volatile uint32_t *word = (volatile uint32_t *)(uintptr_t)SPARE;
     start(device);
     set_up(&inflate, device, 0);
     go(device);
     uint32_t wanted = get(device, NUM_PAGES);
     if (!wanted) {
-        com1_puts("balloon: the host wants nothing back\n");
+        say("balloon: the host wants nothing back\n");
         return;
     }
     *word = 42;
@@ -268,56 +295,42 @@ static void use_balloon(uint32_t device)
     describe(&inflate, 0, page, count * sizeof page[0], 0);
     request(&inflate);
     put(device, ACTUAL, count);
-    com1_puts("balloon: gave back ");
-    com1_dec(count);
-    com1_puts(" pages of ");
-    com1_dec(wanted);
-    com1_puts("; what was 42 reads as ");
-    com1_dec((uint32_t)*word);
-    com1_putc('\n');
+    say("balloon: gave back ");
+    say_number(count);
+    say(" pages of ");
+    say_number(wanted);
+    say("; what was 42 reads as ");
+    say_number(*word);
+    say("\n");
 }
 
 /* ---- all of it ---------------------------------------------------------------------------- */
 
-static bool contains(const char *text, const char *word)
-{
-    for (; *text; text++) {
-        unsigned i = 0;
-        while (word[i] && text[i] == word[i])
-            i++;
-        if (!word[i])
-            return true;
-    }
-    return false;
-}
-
-static void use(uint32_t slot, const char *args)
+static void use(uint32_t slot, bool echo)
 {
     static const char *const names[] = {"nothing",   "a network card",    "a disk",
                                         "a console", "an entropy device", "a balloon"};
     uint32_t device = VIRTIO_BASE + slot * SLOT_SIZE, id = get(device, DEVICE_ID);
     if (get(device, MAGIC) != 0x74726976 || id == 0 || id > BALLOON)
         return;
-    com1_puts("virtio: slot ");
-    com1_dec(slot);
-    com1_puts(" is ");
-    com1_puts(names[id]);
-    com1_putc('\n');
+    say("virtio: slot ");
+    say_number(slot);
+    say(" is ");
+    say(names[id]);
+    say("\n");
     switch (id) {
     case BLOCK: use_block(device); break;
-    case CONSOLE: use_console(device, contains(args, "echo")); break;
+    case CONSOLE: use_console(device, echo); break;
     case ENTROPY: use_entropy(device); break;
     case BALLOON: use_balloon(device); break;
     }
 }
 
-void main(const uint64_t *start_info);
-void main(const uint64_t *start_info)
+int run(const void *information)
 {
-    /* hvm_start_info: the command line's address is its fourth word */
-    const char *args = start_info && start_info[3] ? (const char *)start_info[3] : "";
+    bool echo = is_asked_for("echo", information);
     for (uint32_t slot = 0; slot < SLOTS; slot++)
-        use(slot, args);
-    com1_puts("virtio: done\n");
-    leave(0);
+        use(slot, echo);
+    say("virtio: done\n");
+    return 0;
 }
