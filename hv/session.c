@@ -206,7 +206,7 @@ static int check_config(const struct session_config *c, char *why)
 static const char **strings_of(struct session_config *c, unsigned i)
 {
     const char **const strings[] = {&c->image,  &c->disk,     &c->kernel_args, &c->engine,
-                                    &c->initrd, &c->firmware, &c->boot_format};
+                                    &c->initrd, &c->firmware, &c->boot_format, &c->net};
     return i < sizeof strings / sizeof *strings ? strings[i] : NULL;
 }
 

@@ -83,7 +83,8 @@ struct session_config {
     const char *firmware;    /* BIOS image that boots from `disk`; then `image` may be NULL */
     const char *boot_format; /* what `image` is ("bzimage", "pvh" ...); NULL: found by looking */
     unsigned cpus;           /* vCPUs, at least 1 */
-    bool net;                /* virtio-net on a user-mode network */
+    /* A network card: "user", and options behind commas as vitrine(1) has them. NULL: none. */
+    const char *net;
     int kvm_fd;              /* an open /dev/kvm, which stays the caller's; -1: open it */
     bool no_seccomp;         /* leave the vCPU threads unconfined, for a debugger of the monitor */
 

@@ -20,6 +20,10 @@ if HAVE_CHECK
 %C%_unit_tests += %D%/test-sbi
 %C%_unit_tests += %D%/test-uart
 %C%_unit_tests += %D%/test-virtio
+%C%_unit_tests += %D%/test-virtio-net
+%C%_test_virtio_net_SOURCES = %D%/test-virtio-net.c %D%/tap.h %D%/device.c %D%/device.h \
+	%D%/virtio-driver.c %D%/virtio-driver.h
+%C%_test_virtio_net_LDADD = $(%C%_unit_libs)
 %C%_unit_tests += %D%/test-virtio-devices
 %C%_test_virtio_devices_SOURCES = %D%/test-virtio-devices.c %D%/tap.h %D%/device.c %D%/device.h \
 	%D%/virtio-driver.c %D%/virtio-driver.h

@@ -82,8 +82,9 @@ static const char *set_cpus(void *field, const char *value)
 
 static const char *set_net(void *field, const char *value)
 {
-    *(bool *)field = true;
-    return strcmp(value, "user") ? "user (the only kind of network there is)" : NULL;
+    *(const char **)field = value;
+    bool user = !strncmp(value, "user", 4) && (!value[4] || value[4] == ',');
+    return user ? NULL : "user (the only kind of network there is)";
 }
 
 static const char *set_descriptor(void *field, const char *value)
@@ -238,7 +239,7 @@ static const struct option_row ROWS[] = {
     {"boot", "FORMAT", CMD_GUEST, AT(config.boot_format), set_text,
      "KVM: what GUEST is, if it cannot be told by looking: flat16, flat32, flat64 ..."},
     {"cpus", "N", CMD_GUEST, AT(config.cpus), set_cpus, "KVM: virtual processors (default: 1)"},
-    {"net", "user", CMD_RUN | CMD_DEBUG, AT(config.net), set_net,
+    {"net", "user[,OPTION]", CMD_RUN | CMD_DEBUG, AT(config.net), set_net,
      "KVM: a network card on a network of this program's, without root"},
     {"kvm-fd", "N", CMD_GUEST | CMD_KVM_INFO, AT(config.kvm_fd), set_descriptor,
      "KVM: /dev/kvm is already open as descriptor N"},

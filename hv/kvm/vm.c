@@ -369,9 +369,35 @@ static struct timespec deadline(int ms)
     return t;
 }
 
+/* Between two runs devices belong to the caller of kvm_vm_run() alone, who holds no lock: so other
+ * threads are kept out in another way. */
+static void set_open(struct kvm_vm *vm, bool open)
+{
+    pthread_mutex_lock(&vm->io);
+    vm->open = open;
+    pthread_mutex_unlock(&vm->io);
+    if (open && vm->begun)
+        vm->begun(vm->begun_context);
+}
+
+bool kvm_vm_enter(struct kvm_vm *vm)
+{
+    pthread_mutex_lock(&vm->io);
+    bool open = vm->open;
+    if (!open)
+        pthread_mutex_unlock(&vm->io);
+    return open;
+}
+
+void kvm_vm_leave(struct kvm_vm *vm)
+{
+    pthread_mutex_unlock(&vm->io);
+}
+
 struct kvm_stop kvm_vm_run(struct kvm_vm *vm, uint64_t mask, int ms)
 {
     struct timespec until = deadline(ms);
+    set_open(vm, true);
     pthread_mutex_lock(&vm->lock);
     vm->stop = (struct kvm_stop){.kind = KVM_STOP_NONE};
     for (unsigned i = 0; i < vm->vcpus; i++) {
@@ -387,5 +413,6 @@ struct kvm_stop kvm_vm_run(struct kvm_vm *vm, uint64_t mask, int ms)
         pthread_cond_wait(&vm->parked, &vm->lock);
     struct kvm_stop stop = vm->stop;
     pthread_mutex_unlock(&vm->lock);
+    set_open(vm, false);
     return stop;
 }

@@ -117,12 +117,17 @@ struct kvm_vm {
     unsigned keeps;
 
     pthread_mutex_t io; /* guards these, while a run is going on */
+    bool open;          /* it is: set and cleared under `io` */
     struct bus ports, mmio;
     struct kvm_exits *exits;
     /* Told of each exit that has been handled, on its vCPU's thread, with `io` held. Set while the
      * VM stands; NULL: nobody wants to know. */
     void (*exited)(void *context, const struct kvm_exit *exit);
     void *exited_context;
+    /* Told by kvm_vm_run() that devices may be used from now on, for those whose threads have waited
+     * for it. NULL: nobody. */
+    void (*begun)(void *context);
+    void *begun_context;
     bool int3_stops;     /* software breakpoints are set: int3 ends the run */
     uint32_t slot_flags; /* KVM_MEM_LOG_DIRTY_PAGES while dirty pages are logged */
 
@@ -160,6 +165,11 @@ struct kvm_stop kvm_vm_run(struct kvm_vm *vm, uint64_t mask, int ms);
  * it and before kvm_vm_run(). */
 void kvm_vm_arm(struct kvm_vm *vm);
 void kvm_vm_kick(struct kvm_vm *vm);
+
+/* For the threads of devices: takes `io` if a run is going on. false: none is, and devices and memory
+ * are somebody else's; ask again when `begun` is called. */
+bool kvm_vm_enter(struct kvm_vm *vm);
+void kvm_vm_leave(struct kvm_vm *vm);
 
 /* Sets the level of an interrupt line: 0..15 of the PICs and I/O APIC, ..23 of the I/O APIC. Suits
  * struct irq_line: `opaque` is the VM. */
