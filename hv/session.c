@@ -186,14 +186,19 @@ void session_config_init(struct session_config *config)
 
 enum { BALLOON_PAGE = 4096 };
 
+const char *session_guest_name(const struct session_config *c)
+{
+    return c->image ? c->image : c->firmware ? c->firmware : c->disk;
+}
+
 static int check_config(const struct session_config *c, char *why)
 {
-    bool named = (c->image && *c->image) || (c->under == SESSION_KVM && c->firmware);
+    bool named = (c->image && *c->image) || (c->under == SESSION_KVM && (c->firmware || c->disk));
     if (!named)
         snprintf(why, SESSION_ERROR, "no guest is named");
     else if (c->under >= sizeof BACKENDS / sizeof *BACKENDS || !BACKENDS[c->under])
         snprintf(why, SESSION_ERROR, "%s: this build has no KVM, which x86 guests need",
-                 c->image ? c->image : c->firmware);
+                 session_guest_name(c));
     else if (c->balloon_pages > c->memory / BALLOON_PAGE)
         snprintf(why, SESSION_ERROR, "a balloon of %u pages: the guest has only %llu",
                  c->balloon_pages, (unsigned long long)(c->memory / BALLOON_PAGE));

@@ -9,7 +9,7 @@
 int cmd_devices(const struct options *options, int argc, char **argv)
 {
     struct view_devices devices;
-    struct session *session = cmd_open(options, argv[0]);
+    struct session *session = cmd_open(options);
     if (!session)
         return EXIT_USAGE;
     int status = cmd_run_to(session, options->at);

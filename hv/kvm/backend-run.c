@@ -297,6 +297,9 @@ static bool guest_reset(struct kvm_backend *b, struct backend_stop *stop)
 {
     char why[SESSION_ERROR];
     struct kvm_goal goal = b->goal;
+    if (b->config->no_reboot)
+        return stop_with(stop, SESSION_ENDED, STOPPED_POWEROFF,
+                         "the guest has reset its machine, which ends the run");
     if (kvm_backend_reset(b, why))
         return stop_with(stop, SESSION_ENDED, STOPPED_STUCK, why);
     b->goal = goal;

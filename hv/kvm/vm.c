@@ -132,7 +132,10 @@ static int open_kvm(struct kvm_vm *vm, char *why)
         return fail(why, "/dev/kvm");
     int version = ioctl(vm->kvm, KVM_GET_API_VERSION, 0);
     if (version != KVM_API_VERSION) {
-        snprintf(why, WHY, "/dev/kvm: this is no KVM of API version %d", KVM_API_VERSION);
+        if (vm->own_kvm)
+            snprintf(why, WHY, "/dev/kvm: this is no KVM of API version %d", KVM_API_VERSION);
+        else
+            snprintf(why, WHY, "/dev/kvm: descriptor %d is none", vm->kvm);
         return -EINVAL;
     }
     return 0;

@@ -8,6 +8,7 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/gdb.sh \
 	%D%/linux.sh \
 	%D%/minios.sh \
+	%D%/net.sh \
 	%D%/options.sh \
 	%D%/oracle.sh \
 	%D%/report.sh \
