@@ -155,7 +155,7 @@ FUZZ_SECONDS = 60
 fuzz:
 	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS)
 .PHONY: fuzz
-EXTRA_DIST += %D%/fuzz/fuzz-boot.c
+EXTRA_DIST += %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-net-filter.c %D%/fuzz/fuzz-virtio-net.c
 EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c
 
 # make bench: figures beside a peer's, in one run.

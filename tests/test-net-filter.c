@@ -57,7 +57,8 @@ START_TEST(reaches)
     ck_assert_msg(passes(frame_udp(NET_GUEST, 1000, to, 9, "x", 1)) == reach_cases[_i].udp, "%s",
                   reach_cases[_i].what);
     ck_assert_msg(passes(frame_tcp(NET_GUEST, 1000, to, 9, 1, 0, TCP_SYN, NULL, 0)) ==
-                      reach_cases[_i].udp, "%s by TCP", reach_cases[_i].what);
+                      reach_cases[_i].udp,
+                  "%s by TCP", reach_cases[_i].what);
     ck_assert_msg(passes(frame_udp(0, 68, to, 67, "x", 1)) == reach_cases[_i].dhcp, "DHCP of %s",
                   reach_cases[_i].what);
     ck_assert_msg(passes(frame_echo(NET_GUEST, to, 1, 1, "x", 1)) == reach_cases[_i].echo,
@@ -205,7 +206,8 @@ START_TEST(answers_of_others_stay)
 }
 END_TEST
 
-/* A resolver of this computer's own is reached by the alias and its one port, and by nothing else. */
+/* A resolver of this computer's own is reached by the alias and its one port, and by nothing else.
+ */
 START_TEST(a_name_server_on_loopback)
 {
     filter.nameserver = 0x7f000035;
@@ -282,12 +284,21 @@ static const struct {
     {"user,loopback", true, false, 0, {0}},
     {"user,restrict,loopback", true, true, 0, {0}},
     {"user,hostfwd=tcp::2222-:22", false, false, 1, {false, 0x7f000001, NET_GUEST, 2222, 22}},
-    {"user,hostfwd=tcp:127.0.0.2:1-10.0.2.99:65535", false, false, 1,
+    {"user,hostfwd=tcp:127.0.0.2:1-10.0.2.99:65535",
+     false,
+     false,
+     1,
      {false, 0x7f000002, 0x0a000263, 1, 65535}},
     {"user,hostfwd=tcp::1-:1,restrict", false, true, 1, {false, 0x7f000001, NET_GUEST, 1, 1}},
-    {"user,hostfwd=tcp::1-:1,hostfwd=udp:0.0.0.0:5353-:53", false, false, 2,
+    {"user,hostfwd=tcp::1-:1,hostfwd=udp:0.0.0.0:5353-:53",
+     false,
+     false,
+     2,
      {true, 0, NET_GUEST, 5353, 53}},
-    {"user,hostfwd=udp::5353-:53,loopback", true, false, 1,
+    {"user,hostfwd=udp::5353-:53,loopback",
+     true,
+     false,
+     1,
      {true, 0x7f000001, NET_GUEST, 5353, 53}},
 };
 
@@ -311,15 +322,37 @@ START_TEST(options_are_read)
 END_TEST
 
 static const char *const bad_options[] = {
-    "", "tap", "users", "user:", "user,", "user,,loopback", "user,loop", "user,loopback=on",
-    "user,hostfwd", "user,hostfwd=", "user,hostfwd=tcp", "user,hostfwd=sctp::1-:1",
-    "user,hostfwd=tcp:1-:1", "user,hostfwd=tcp::1", "user,hostfwd=tcp::1-", "user,hostfwd=tcp::1-1",
-    "user,hostfwd=tcp::0-:1", "user,hostfwd=tcp::1-:0", "user,hostfwd=tcp::65536-:1",
-    "user,hostfwd=tcp::-1-:1", "user,hostfwd=tcp::1-:1x", "user,hostfwd=tcp:::1-:1",
-    "user,hostfwd=tcp:localhost:1-:1", "user,hostfwd=tcp:1.2.3:1-:1",
-    "user,hostfwd=tcp::99999999999999999999-:1", "user,hostfwd=tcp::1-1.2.3.4:1",
-    "user,hostfwd=udp::1-:1", "user,hostfwd=udp:127.9.9.9:1-:1", "user,hostfwd=udp:0.0.0.0:1-:1,restrict",
-    "user,hostfwd=tcp::1-:1-", "user,hostfwd=tcp:%s%n:1-:1",
+    "",
+    "tap",
+    "users",
+    "user:",
+    "user,",
+    "user,,loopback",
+    "user,loop",
+    "user,loopback=on",
+    "user,hostfwd",
+    "user,hostfwd=",
+    "user,hostfwd=tcp",
+    "user,hostfwd=sctp::1-:1",
+    "user,hostfwd=tcp:1-:1",
+    "user,hostfwd=tcp::1",
+    "user,hostfwd=tcp::1-",
+    "user,hostfwd=tcp::1-1",
+    "user,hostfwd=tcp::0-:1",
+    "user,hostfwd=tcp::1-:0",
+    "user,hostfwd=tcp::65536-:1",
+    "user,hostfwd=tcp::-1-:1",
+    "user,hostfwd=tcp::1-:1x",
+    "user,hostfwd=tcp:::1-:1",
+    "user,hostfwd=tcp:localhost:1-:1",
+    "user,hostfwd=tcp:1.2.3:1-:1",
+    "user,hostfwd=tcp::99999999999999999999-:1",
+    "user,hostfwd=tcp::1-1.2.3.4:1",
+    "user,hostfwd=udp::1-:1",
+    "user,hostfwd=udp:127.9.9.9:1-:1",
+    "user,hostfwd=udp:0.0.0.0:1-:1,restrict",
+    "user,hostfwd=tcp::1-:1-",
+    "user,hostfwd=tcp:%s%n:1-:1",
     "user,"
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",

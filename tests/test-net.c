@@ -1,6 +1,7 @@
 /*
- * The network behind a guest, without a guest: frames made by hand, and servers of the test's own on
- * 127.0.0.1. Nothing here leaves the computer. Each test runs with the network's thread confined.
+ * The network behind a guest, without a guest: frames made by hand, and servers of the test's own
+ * on 127.0.0.1. Nothing here leaves the computer. Each test runs with the network's thread
+ * confined.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -186,9 +187,8 @@ static void teardown(void)
 
 static struct sockaddr_in loopback(uint16_t port)
 {
-    return (struct sockaddr_in){.sin_family = AF_INET,
-                                .sin_port = htons(port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
 static uint16_t port_of(int fd)
@@ -328,8 +328,8 @@ START_TEST(connects_to_the_host_if_allowed)
     uint32_t theirs = connect_to(port);
     int fd = accept_one(server);
     ck_assert_uint_eq(stats().sockets, 1);
-    send_frame(frame_tcp(NET_GUEST, PORT, NET_GATEWAY, port, 1001, theirs, TCP_ACK | TCP_PSH,
-                         "hello", 5));
+    send_frame(
+        frame_tcp(NET_GUEST, PORT, NET_GATEWAY, port, 1001, theirs, TCP_ACK | TCP_PSH, "hello", 5));
     expect_bytes(fd, "hello");
     ck_assert_int_eq(write(fd, "welcome", 7), 7);
     struct frame_bytes f = wait_frame(has_tcp_data, "data");
@@ -366,7 +366,8 @@ START_TEST(does_not_connect_to_the_host_otherwise)
     /* Neither by its own addresses, which the filter takes. */
     static const uint32_t own[] = {0x7f000001, 0, 0x7f010203};
     for (int i = 0; i < ROWS(own); i++)
-        send_frame(frame_tcp(NET_GUEST, (uint16_t)(PORT + i), own[i], port, 1, 0, TCP_SYN, NULL, 0));
+        send_frame(
+            frame_tcp(NET_GUEST, (uint16_t)(PORT + i), own[i], port, 1, 0, TCP_SYN, NULL, 0));
     settle();
     ck_assert_uint_eq(stats().refused, ROWS(own));
     ck_assert(!is_readable(server, 0));
@@ -726,8 +727,8 @@ END_TEST
 
 /* ---- all at once ---------------------------------------------------------------------------- */
 
-/* Two networks, each with threads that send, wake and ask, and one that restarts it meanwhile. Worth
- * the thread sanitizer's while (-fsanitize=thread). */
+/* Two networks, each with threads that send, wake and ask, and one that restarts it meanwhile.
+ * Worth the thread sanitizer's while (-fsanitize=thread). */
 enum { NETS = 2, SENDERS = 3, RESTARTS = 20 };
 
 struct stress {

@@ -275,7 +275,8 @@ START_TEST(buffers_that_are_none)
 }
 END_TEST
 
-/* A chain that loops, and one that is not there: the device asks for a reset, and is as new then. */
+/* A chain that loops, and one that is not there: the device asks for a reset, and is as new then.
+ */
 START_TEST(broken_rings)
 {
     driver_start(&driver, QUEUES);

@@ -4,9 +4,9 @@
  *      queue 0, receiveq    buffers that the driver has put there wait for frames
  *      queue 1, transmitq   frames to send
  *
- * In either a header of 12 bytes stands before the frame (section 5.1.6): it tells of checksums that
- * are left to the other side and of frames that are to be cut. Nothing of that is offered here, so
- * it is all zeros but for num_buffers.
+ * In either a header of 12 bytes stands before the frame (section 5.1.6): it tells of checksums
+ * that are left to the other side and of frames that are to be cut. Nothing of that is offered
+ * here, so it is all zeros but for num_buffers.
  */
 #include "cpu/dev/virtio-net.h"
 

@@ -39,8 +39,8 @@ struct virtio_net *virtio_net_new(struct dma dma, struct irq_line irq,
 void virtio_net_free(struct virtio_net *net);
 struct device *virtio_net_device(struct virtio_net *net);
 
-/* A frame for the guest, of VIRTIO_NET_FRAME_MIN to _MAX bytes. false: it has a driver but no buffer
- * now; offer the frame again when it is ready(). Otherwise the device is done with it. */
+/* A frame for the guest, of VIRTIO_NET_FRAME_MIN to _MAX bytes. false: it has a driver but no
+ * buffer now; offer the frame again when it is ready(). Otherwise the device is done with it. */
 bool virtio_net_receive(struct virtio_net *net, const uint8_t *frame, size_t size);
 
 struct virtio_net_counts virtio_net_counts(const struct virtio_net *net);

@@ -99,17 +99,24 @@ static const struct {
     struct scmp_arg_cmp argument[2];
     const char *why;
 } CHOSEN[] = {
-    {SCMP_SYS(mmap), BOTH, 1, {{2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}},
+    {SCMP_SYS(mmap),
+     BOTH,
+     1,
+     {{2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}},
      "memory, but none that can be executed"},
     {SCMP_SYS(mprotect), BOTH, 1, {{2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}}, "the same"},
     {SCMP_SYS(ioctl), NETWORK, 1, {{1, SCMP_CMP_EQ, KVM_IRQ_LINE, 0}}, "a frame has come"},
     {SCMP_SYS(ioctl), NETWORK, 1, {{1, SCMP_CMP_EQ, FIONREAD, 0}}, "how long is the datagram?"},
     {SCMP_SYS(fcntl), NETWORK, 1, {{1, SCMP_CMP_EQ, F_GETFL, 0}}, "sockets that do not block"},
     {SCMP_SYS(fcntl), NETWORK, 1, {{1, SCMP_CMP_EQ, F_SETFL, 0}}, "the same"},
-    {SCMP_SYS(socket), NETWORK, 2,
+    {SCMP_SYS(socket),
+     NETWORK,
+     2,
      {{0, SCMP_CMP_EQ, AF_INET, 0}, {1, SCMP_CMP_MASKED_EQ, SOCKET_TYPE, SOCK_STREAM}},
      "TCP, but nothing local"},
-    {SCMP_SYS(socket), NETWORK, 2,
+    {SCMP_SYS(socket),
+     NETWORK,
+     2,
      {{0, SCMP_CMP_EQ, AF_INET, 0}, {1, SCMP_CMP_MASKED_EQ, SOCKET_TYPE, SOCK_DGRAM}},
      "UDP and pings, but no raw packets"},
 };

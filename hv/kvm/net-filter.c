@@ -18,11 +18,11 @@
 #include "hv/kvm/net_priv.h"
 
 enum { TYPE = 12, TYPE_IP = 0x0800, TYPE_ARP = 0x0806, ETHERNET = 14, ARP = 28 };
-enum { IP_HEADER = 20, IP_CHECKSUM = 10, IP_FROM = 12, IP_TO = 16, IP_MORE = 0x2000,
-       IP_OFFSET = 0x1fff };
+enum { IP_HEADER = 20, IP_CHECKSUM = 10, IP_FROM = 12, IP_TO = 16 };
+enum { IP_MORE = 0x2000, IP_OFFSET = 0x1fff }; /* either: it is a fragment */
 enum { ICMP = 1, TCP = 6, UDP = 17 };
-enum { ICMP_HEADER = 8, TCP_HEADER = 20, UDP_HEADER = 8, TCP_FLAGS = 13, TCP_SYN = 2,
-       TCP_CHECKSUM = 16, UDP_CHECKSUM = 6 };
+enum { ICMP_HEADER = 8, TCP_HEADER = 20, UDP_HEADER = 8 };
+enum { TCP_FLAGS = 13, TCP_SYN = 2, TCP_CHECKSUM = 16, UDP_CHECKSUM = 6 };
 enum { PORT_DNS = 53, PORT_DHCP = 67 };
 
 static unsigned get16(const uint8_t *p)
@@ -54,10 +54,12 @@ struct packet {
 /* The smallest header of the protocol in the packet; 0: none that passes. */
 static unsigned inner_header(unsigned protocol)
 {
-    return protocol == TCP ? TCP_HEADER
-           : protocol == UDP ? UDP_HEADER
-           : protocol == ICMP ? ICMP_HEADER
-                              : 0;
+    switch (protocol) {
+    case ICMP: return ICMP_HEADER;
+    case TCP: return TCP_HEADER;
+    case UDP: return UDP_HEADER;
+    default: return 0;
+    }
 }
 
 static bool packet_read(struct packet *p, uint8_t *frame, size_t size)
@@ -127,8 +129,8 @@ static unsigned checksum_update(unsigned checksum, unsigned old, unsigned new)
     return ~sum & 0xffff;
 }
 
-/* Puts `address` at offset `at` of the header; both checksums cover it. 0 in UDP means that there is
- * no checksum, and 0xffff is the same sum. */
+/* Puts `address` at offset `at` of the header; both checksums cover it. 0 in UDP means that there
+ * is no checksum, and 0xffff is the same sum. */
 static void set_address(struct packet *p, unsigned at, uint32_t address)
 {
     uint8_t *ip_sum = p->ip + IP_CHECKSUM;

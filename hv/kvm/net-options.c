@@ -73,8 +73,8 @@ static bool add_forward(struct net_config *config, char *text)
     return (forward->udp || !strncmp(text, "tcp:", 4)) && read_forward(text + 4, forward);
 }
 
-/* libslirp treats an answer by UDP like any datagram of the guest's, although somebody has asked for
- * it: it goes where datagrams may go. (TCP's belong to a connection.) */
+/* libslirp treats an answer by UDP like any datagram of the guest's, although somebody has asked
+ * for it: it goes where datagrams may go. (TCP's belong to a connection.) */
 static bool can_answer(const struct net_config *config)
 {
     for (unsigned i = 0; i < config->forwards; i++) {

@@ -135,21 +135,19 @@ void net_stats(struct net *n, struct net_stats *out)
 static ssize_t on_packet(const void *packet, size_t size, void *opaque)
 {
     struct net *n = opaque;
+    uint8_t frame[NET_FRAME_MAX];
     if (size < NET_FRAME_MIN || size > NET_FRAME_MAX)
         return (ssize_t)size; /* it makes none of these */
-    n->work.size = (uint16_t)size;
-    memcpy(n->work.bytes, packet, size);
-    net_filter_in(&n->filter, n->work.bytes, size);
+    memcpy(frame, packet, size);
+    net_filter_in(&n->filter, frame, size);
     pthread_mutex_lock(&n->lock);
-    bool fits = queue_put(&n->in, n->work.bytes, size);
+    bool fits = queue_put(&n->in, frame, size);
     n->stats.receive_full += !fits;
     pthread_mutex_unlock(&n->lock);
     return (ssize_t)size;
 }
 
-static void on_guest_error(const char *message, void *opaque)
-{
-}
+static void on_guest_error(const char *message, void *opaque) {}
 
 static int64_t on_clock(void *opaque)
 {
@@ -185,9 +183,7 @@ static void on_socket_closed(int fd, void *opaque)
 }
 
 /* The loop looks at everything before it sleeps. */
-static void on_notify(void *opaque)
-{
-}
+static void on_notify(void *opaque) {}
 
 /* Timers are for IPv6 alone. */
 static const SlirpCb CALLBACKS = {
@@ -276,7 +272,7 @@ static void count_refused(struct net *n)
     pthread_mutex_unlock(&n->lock);
 }
 
-/* libslirp may answer at once, by on_packet(): it has made a copy by then. */
+/* libslirp may answer at once, by on_packet(). */
 static void pass_sent_frames(struct net *n)
 {
     while (take_sent(n)) {
@@ -345,8 +341,8 @@ static int forward_port(struct net *n, const struct net_forward *f)
     pthread_mutex_unlock(&library);
     if (error)
         snprintf(n->why, NET_WHY, "%s port %u of %s cannot be forwarded: %s",
-                 f->udp ? "UDP" : "TCP", f->host_port,
-                 inet_ntop(AF_INET, &host, text, sizeof text), strerror(error));
+                 f->udp ? "UDP" : "TCP", f->host_port, inet_ntop(AF_INET, &host, text, sizeof text),
+                 strerror(error));
     return -error;
 }
 

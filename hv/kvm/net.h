@@ -81,8 +81,8 @@ struct net_config {
 };
 
 struct net_stats {
-    uint64_t sent, received; /* frames from and to the guest */
-    uint64_t refused;        /* by the filter, from the guest */
+    uint64_t sent, received;          /* frames from and to the guest */
+    uint64_t refused;                 /* by the filter, from the guest */
     uint64_t send_full, receive_full; /* dropped as the queue was full */
     unsigned sockets;                 /* open now, forwarded ports not counted */
 };

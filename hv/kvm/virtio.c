@@ -171,7 +171,8 @@ struct kvm_virtio *kvm_virtio_new(struct kvm_vm *vm, const struct kvm_board_conf
     if (!v)
         return NULL;
     v->vm = vm;
-    if (make_block(v, config, why) && make_net(v, config, why) && make_others(v, config) && plug_all(v))
+    if (make_block(v, config, why) && make_net(v, config, why) && make_others(v, config) &&
+        plug_all(v))
         return v;
     kvm_virtio_free(v);
     return NULL;

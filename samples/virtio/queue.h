@@ -103,7 +103,7 @@ static inline void go(uint32_t device)
 }
 
 static inline void describe(struct queue *q, uint16_t n, const volatile void *at, uint32_t length,
-                     uint16_t flags)
+                            uint16_t flags)
 {
     q->descriptor[n] = (struct descriptor){(uintptr_t)at, length, flags, (uint16_t)(n + 1)};
 }

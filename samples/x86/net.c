@@ -82,7 +82,13 @@ enum { TYPE_IP = 0x0800, TYPE_ARP = 0x0806, PROTOCOL_ICMP = 1, PROTOCOL_UDP = 17
 enum { ARP_REQUEST = 1, ARP_REPLY = 2, ECHO_REPLY = 0, ECHO_REQUEST = 8 };
 enum { PORT_CLIENT = 68, PORT_SERVER = 67, DHCP_COOKIE = 0x63825363, DHCP_ID = 0x76697472 };
 enum { DISCOVER = 1, OFFER = 2, REQUEST = 3, ACK = 5 };
-enum { OPTION_MASK = 1, OPTION_WANTED = 50, OPTION_TYPE = 53, OPTION_SERVER = 54, OPTION_END = 255 };
+enum {
+    OPTION_MASK = 1,
+    OPTION_WANTED = 50,
+    OPTION_TYPE = 53,
+    OPTION_SERVER = 54,
+    OPTION_END = 255
+};
 
 static uint16_t net16(uint16_t value)
 {
@@ -200,8 +206,8 @@ static bool wait_until(uint64_t end)
     return true;
 }
 
-/* Waits for the next frame that `wanted` knows; others are passed over. The card has our buffer only
- * meanwhile, so that the frame stands still while we look at it. */
+/* Waits for the next frame that `wanted` knows; others are passed over. The card has our buffer
+ * only meanwhile, so that the frame stands still while we look at it. */
 static bool receive(bool (*wanted)(void))
 {
     uint64_t end = ticks() + PATIENCE;
