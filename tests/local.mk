@@ -135,12 +135,40 @@ check_PROGRAMS += %D%/oracle/programs
 EXTRA_DIST += %D%/oracle/guest.S %D%/oracle/guest.c %D%/oracle/guest.ld
 
 # make fuzz FUZZ_SECONDS=600: every fuzz target with clang, this long each.
+# make fuzz FUZZ_TARGETS=fuzz-walk: that one.
 FUZZ_SECONDS = 60
+FUZZ_TARGETS =
 fuzz:
-	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS)
+	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 .PHONY: fuzz
-EXTRA_DIST += %D%/fuzz/fuzz-boot.c
+EXTRA_DIST += %D%/fuzz/guarded.h %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-explain.c \
+	%D%/fuzz/fuzz-legacy.c %D%/fuzz/fuzz-state.c %D%/fuzz/fuzz-walk.c
 EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c
+
+# The same targets in every make check, with inputs that follow from a seed.
+%C%_seeded = %D%/fuzz/seeded-decode %D%/fuzz/seeded-image
+%C%_seeded_libs = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS)
+%C%_fuzz_seeded_decode_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-decode.c
+%C%_fuzz_seeded_decode_LDADD = $(%C%_seeded_libs)
+%C%_fuzz_seeded_image_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-image.c %D%/elf-sample.c
+%C%_fuzz_seeded_image_LDADD = $(%C%_seeded_libs)
+if KVM
+%C%_seeded += %D%/fuzz/seeded-boot %D%/fuzz/seeded-explain %D%/fuzz/seeded-legacy \
+	%D%/fuzz/seeded-state %D%/fuzz/seeded-walk
+%C%_seeded_kvm_libs = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS)
+%C%_fuzz_seeded_boot_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-boot.c %D%/x86-sample.c
+%C%_fuzz_seeded_boot_LDADD = $(%C%_seeded_kvm_libs)
+%C%_fuzz_seeded_explain_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-explain.c
+%C%_fuzz_seeded_explain_LDADD = $(%C%_seeded_kvm_libs)
+%C%_fuzz_seeded_legacy_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-legacy.c
+%C%_fuzz_seeded_legacy_LDADD = $(%C%_seeded_kvm_libs)
+%C%_fuzz_seeded_state_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-state.c
+%C%_fuzz_seeded_state_LDADD = $(%C%_seeded_kvm_libs)
+%C%_fuzz_seeded_walk_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-walk.c
+%C%_fuzz_seeded_walk_LDADD = $(%C%_seeded_kvm_libs)
+endif
+check_PROGRAMS += $(%C%_seeded)
+TESTS += $(%C%_seeded)
 
 # make bench: figures beside a peer's, in one run.
 bench: all
