@@ -171,14 +171,18 @@ check_PROGRAMS += $(%C%_seeded)
 TESTS += $(%C%_seeded)
 
 # make bench: figures beside a peer's, in one run.
-bench: all
+bench: all $(%C%_bench_kvm_program)
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
+# make bench-kvm: its part about x86 guests.
+bench-kvm: all $(%C%_bench_kvm_program)
+	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/kvm.py
 if KVM
+%C%_bench_kvm_program = %D%/bench/kvm
 EXTRA_PROGRAMS += %D%/bench/kvm
 %C%_bench_kvm_SOURCES = %D%/bench/kvm.c
 %C%_bench_kvm_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS)
 endif
-EXTRA_DIST += %D%/bench/bench.py %D%/bench/floors.json %D%/bench/README.md
+EXTRA_DIST += %D%/bench/bench.py %D%/bench/kvm.py %D%/bench/floors.json %D%/bench/README.md
 
 # make torture TORTURE_SECONDS=3600: random programs, in pairs of ways to run them, without end.
 if HAVE_CHECK
@@ -189,4 +193,4 @@ EXTRA_PROGRAMS += %D%/torture
 torture: %D%/torture
 	%D%/torture $(TORTURE_SECONDS)
 endif
-.PHONY: bench torture
+.PHONY: bench bench-kvm torture
