@@ -353,7 +353,7 @@ void machine_set_engine(struct machine *m, const struct engine *engine)
 
 size_t machine_input(struct machine *m, const uint8_t *bytes, size_t count)
 {
-    if (m->console && virtio_console_is_open(m->console))
+    if (m->console)
         return virtio_console_input(m->console, bytes, count);
     return m->uart ? uart_input(m->uart, bytes, count) : 0;
 }

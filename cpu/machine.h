@@ -70,7 +70,7 @@ struct machine_config {
     bool disk_readonly;
     bool rng;             /* virtio entropy device ... */
     uint64_t rng_seed;    /* ... whose numbers follow from this */
-    bool virtio_console;  /* a console beside the UART; typed at as soon as a driver opens it */
+    bool virtio_console;  /* a console beside the UART, which is typed at in its place */
     bool balloon;         /* virtio memory balloon ... */
     uint32_t balloon_pages; /* ... and what it asks for at power-on */
     const char *kernel_args; /* device tree's bootargs, or NULL */

@@ -184,12 +184,12 @@ void session_config_init(struct session_config *config)
         .under = SESSION_HV, .memory = 64u << 20, .cpus = 1, .kvm_fd = -1, .output_fd = -1};
 }
 
-enum { BALLOON_PAGE = 4096 };
-
 const char *session_guest_name(const struct session_config *c)
 {
     return c->image ? c->image : c->firmware ? c->firmware : c->disk;
 }
+
+enum { BALLOON_PAGE = 4096 };
 
 static int check_config(const struct session_config *c, char *why)
 {

@@ -75,8 +75,8 @@ struct session_config {
     uint64_t rng_seed;       /* KVM: ignored, the numbers are the host's */
     bool balloon;            /* memory balloon, see session_set_balloon() */
     uint32_t balloon_pages;  /* asked for at the start; also KVM */
-    /* A console beside the UART; also KVM: what is typed goes to it as soon as the guest's driver
-     * has opened it. What it prints is console output like the UART's. */
+    /* A console beside the UART. What is typed goes to it, as soon as the guest's driver has
+     * buffers for it, and not to the UART (also KVM). What it prints is console output as well. */
     bool virtio_console;
 
     /* For SESSION_KVM; the others ignore them. */

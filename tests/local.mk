@@ -103,6 +103,11 @@ if KVM
 %C%_unit_tests += %D%/test-kvm-session
 %C%_test_kvm_session_SOURCES = %D%/test-kvm-session.c %D%/tap.h %D%/kvm-guest.h
 %C%_test_kvm_session_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Their virtio devices, and a guest that drives them.
+%C%_unit_tests += %D%/test-kvm-virtio
+%C%_test_kvm_virtio_SOURCES = %D%/test-kvm-virtio.c %D%/tap.h %D%/kvm-guest.h %D%/device.c \
+	%D%/device.h %D%/virtio-driver.c %D%/virtio-driver.h
+%C%_test_kvm_virtio_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Looking into x86 guests.
 %C%_unit_tests += %D%/test-kvm-walk
 %C%_test_kvm_walk_SOURCES = %D%/test-kvm-walk.c %D%/kvm-probe.c %D%/kvm-probe.h %D%/tap.h \

@@ -28,5 +28,10 @@ bool disk_holds(const struct disk *disk, uint64_t sector, size_t count);
 int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count);
 int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count);
 int disk_flush(struct disk *disk);
+/* Whole sectors become zeros; the host's file gives their space back where it can, and they are
+ * written where it cannot. Errors as disk_write(). */
+int disk_zero(struct disk *disk, uint64_t sector, size_t count);
+/* Nobody needs these sectors any longer: they are zeros or what they were. Errors as disk_write(). */
+int disk_discard(struct disk *disk, uint64_t sector, size_t count);
 
 #endif

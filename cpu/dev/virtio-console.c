@@ -47,11 +47,6 @@ static void config_write(void *self, uint32_t offset, unsigned size, uint32_t va
         print(self, &byte, 1);
 }
 
-bool virtio_console_is_open(const struct virtio_console *c)
-{
-    return virtio_is_running(c->virtio, RECEIVE);
-}
-
 size_t virtio_console_input(struct virtio_console *c, const uint8_t *bytes, size_t count)
 {
     struct virtio_request r;

@@ -15,8 +15,6 @@ virtio_console_new(struct dma dma, struct irq_line irq,
 void virtio_console_free(struct virtio_console *console);
 struct device *virtio_console_device(struct virtio_console *console);
 
-/* Has a driver set up the receive queue? */
-bool virtio_console_is_open(const struct virtio_console *console);
 /* Puts typed bytes into the driver's receive buffers. Returns how many there was room for. */
 size_t virtio_console_input(struct virtio_console *console, const uint8_t *bytes, size_t count);
 

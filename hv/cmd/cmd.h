@@ -119,9 +119,9 @@ struct session *cmd_session(const struct session_config *config);
  * will come. NULL after the error was printed. */
 struct session *cmd_open(const struct options *options);
 
-/* Runs to `at`: a decimal number is a count of guest instructions, all else an address as in
- * session_lookup(). NULL: stays at the start. Returns 0 or, after a message, EXIT_*. */
-int cmd_run_to(struct session *session, const char *at);
+/* Runs to --at: a decimal number is a count of guest instructions, all else an address as in
+ * session_lookup(). Without it, stays at the start. Returns 0 or, after a message, EXIT_*. */
+int cmd_run_to(struct session *session, const struct options *options);
 
 /* 0, or EXIT_USAGE after a message if the file at `path` could not be written. Writes nothing. */
 int cmd_check_output(const char *path);

@@ -201,11 +201,16 @@ static int command_delete(struct debug *debug, char **words)
 
 /* ---- looking ------------------------------------------------------------------------------ */
 
-static bool is_rv32(struct debug *debug)
+static enum view_isa isa_of(struct debug *debug)
 {
     struct view_status status;
     session_status(debug->session, &status);
-    return status.isa == ISA_RV32;
+    return status.isa;
+}
+
+static bool is_rv32(struct debug *debug)
+{
+    return isa_of(debug) == ISA_RV32;
 }
 
 static int any_registers(struct debug *debug, const char *group)
@@ -263,7 +268,7 @@ static int command_walk(struct debug *debug, char **words)
     if (!strchr("rwx", access) || (words[1] && words[2] && words[2][1]))
         return fail(words[2], "not r, w or x");
     session_translate(debug->session, va, access, &translation);
-    show_translation(stdout, &translation, is_rv32(debug) ? ISA_RV32 : ISA_X86);
+    show_translation(stdout, &translation, isa_of(debug));
     return 0;
 }
 
@@ -303,7 +308,7 @@ static int command_dis(struct debug *debug, char **words)
         return -1;
     int got = words[1] ? session_disassemble(debug->session, va, insn, (int)count)
                        : session_disassemble_pc(debug->session, 3, insn, (int)count);
-    show_insns(stdout, insn, got, guest_pc(debug));
+    show_insns(stdout, isa_of(debug), insn, got, guest_pc(debug));
     return 0;
 }
 

@@ -15,7 +15,7 @@
 /* A guest that never comes to the point ends here: some seconds, where instructions are not
  * counted, by the clock. */
 static const uint64_t LIMIT = 1000000000;
-enum { LIMIT_MS = 60000 };
+enum { PATIENCE = 60 };
 
 static void drop_output(void *context, const uint8_t *bytes, size_t count) {}
 
@@ -53,8 +53,9 @@ static bool is_count(const char *text)
     return text[strspn(text, "0123456789")] == '\0';
 }
 
-int cmd_run_to(struct session *session, const char *at)
+int cmd_run_to(struct session *session, const struct options *options)
 {
+    const char *at = options->at;
     struct view_status status;
     uint64_t count = 0;
     uint64_t address = 0;
@@ -69,9 +70,10 @@ int cmd_run_to(struct session *session, const char *at)
     if (failed)
         return cmd_fail("--at %s: %s", at, strerror(-failed));
     session_status(session, &status);
-    if (session_wait(session, status.counted ? -1 : LIMIT_MS)) {
+    unsigned limit = options->max_seconds ? options->max_seconds : status.counted ? 0 : PATIENCE;
+    if (session_wait(session, limit ? (int)limit * 1000 : -1)) {
         session_pause(session);
-        cmd_fail("--at %s: not reached in %d seconds", at, LIMIT_MS / 1000);
+        cmd_fail("--at %s: not reached in %u seconds", at, limit);
         return EXIT_LIMIT;
     }
     session_status(session, &status);

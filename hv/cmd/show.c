@@ -136,7 +136,7 @@ static void show_bytes(FILE *out, const struct view_insn *insn)
     fprintf(out, "%-20s  %-32s", hex, insn->text);
 }
 
-void show_insns(FILE *out, const struct view_insn *insn, int count, uint64_t pc)
+void show_insns(FILE *out, enum view_isa isa, const struct view_insn *insn, int count, uint64_t pc)
 {
     for (int i = 0; i < count; i++) {
         const struct view_insn *at = &insn[i];
@@ -144,7 +144,7 @@ void show_insns(FILE *out, const struct view_insn *insn, int count, uint64_t pc)
             fprintf(out, "%s:\n", at->symbol);
         fprintf(out, "%s%c 0x%08" PRIx64 "  ", at->va == pc ? "=>" : "  ",
                 at->breakpoint ? '*' : ' ', at->va);
-        if (at->readable && at->length != 4)
+        if (at->readable && isa == ISA_X86)
             show_bytes(out, at);
         else if (at->readable)
             fprintf(out, "%08x  %-32s", at->word, at->text);
@@ -445,5 +445,5 @@ void show_stop(FILE *out, struct session *session)
     if (status.state == SESSION_ENDED)
         return;
     if (session_disassemble_pc(session, 0, &insn, 1) == 1)
-        show_insns(out, &insn, 1, insn.va);
+        show_insns(out, status.isa, &insn, 1, insn.va);
 }

@@ -20,7 +20,8 @@ bool show_any_registers(FILE *out, const struct view_registers *registers, const
 void show_registers_both(FILE *out, const struct view_hart *real, const struct view_hart *virtual);
 void show_csrs(FILE *out, const struct view_hart *hart);
 /* One instruction a line: address, word, text, symbol and source line; `pc` is marked. */
-void show_insns(FILE *out, const struct view_insn *insn, int count, uint64_t pc);
+/* Those of RISC-V as words, those of x86 byte by byte. */
+void show_insns(FILE *out, enum view_isa isa, const struct view_insn *insn, int count, uint64_t pc);
 /* The three translations, level by level. */
 void show_translation(FILE *out, const struct view_translation *translation, enum view_isa isa);
 void show_table(FILE *out, const struct view_table *table);

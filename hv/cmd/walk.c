@@ -15,7 +15,7 @@ int cmd_walk(const struct options *options, int argc, char **argv)
     struct session *session = cmd_open(options);
     if (!session)
         return EXIT_USAGE;
-    int status = cmd_run_to(session, options->at);
+    int status = cmd_run_to(session, options);
     if (!status && session_lookup(session, argv[0], &va))
         status = cmd_fail("%s: no such symbol, line or address", argv[0]);
     if (!status) {

@@ -110,6 +110,32 @@ static void console_out(void *context, const uint8_t *bytes, size_t count)
     session_console(b->session, bytes, count);
 }
 
+static void print_debug(struct kvm_backend *b)
+{
+    if (b->debug_count)
+        session_console(b->session, b->debug, b->debug_count);
+    b->debug_count = 0;
+}
+
+void kvm_backend_flush_debug(struct kvm_backend *b, bool over)
+{
+    if (over || b->debug_count == b->debug_seen)
+        print_debug(b);
+    b->debug_seen = b->debug_count;
+}
+
+/* Firmware writes there and on the serial port at the same time, the same letters even. Line by line
+ * that can be read. */
+static void debug_out(void *context, const uint8_t *bytes, size_t count)
+{
+    struct kvm_backend *b = context;
+    for (size_t i = 0; i < count; i++) {
+        b->debug[b->debug_count++] = bytes[i];
+        if (bytes[i] == '\n' || b->debug_count == DEBUG_LINE)
+            print_debug(b);
+    }
+}
+
 static int check(const struct session_config *c, char *why)
 {
     const uint64_t least = 1 << 20, most = 1ull << 40;
@@ -142,6 +168,7 @@ static int make(struct kvm_backend *b, char *why)
         .virtio_console = c->virtio_console,
         .balloon_pages = c->balloon_pages,
         .console = console_out,
+        .debug = debug_out,
         .context = b,
     };
     b->has_vm = true;

@@ -60,7 +60,7 @@ static bool make_ports(struct kvm_board *b)
     b->uart = uart_new(line(b->vm, COM1_IRQ), c->console, c->context);
     b->i8042 = i8042_new(power, line(b->vm, KEYBOARD_IRQ));
     b->cmos = cmos_new(&cmos);
-    b->debugport = debugport_new(power, c->console, c->context);
+    b->debugport = debugport_new(power, c->debug, c->context);
     b->fwcfg = fwcfg_new(&b->vm->memory);
     b->pm = pm_new(power);
     return b->uart && b->i8042 && b->cmos && b->debugport && b->fwcfg && b->pm;
@@ -120,7 +120,6 @@ void kvm_board_free(struct kvm_board *b)
 {
     if (!b)
         return;
-    kvm_virtio_free(b->virtio);
     if (b->uart)
         free_device(uart_device(b->uart));
     if (b->i8042)
@@ -139,14 +138,14 @@ void kvm_board_free(struct kvm_board *b)
         free_device(pm_port_92(b->pm));
         free_device(pm_reset_port(b->pm));
     }
+    kvm_virtio_free(b->virtio);
     free(b);
 }
 
 size_t kvm_board_input(struct kvm_board *b, const uint8_t *bytes, size_t count)
 {
-    return b->config.virtio_console && kvm_virtio_has_console(b->virtio)
-               ? kvm_virtio_input(b->virtio, bytes, count)
-               : uart_input(b->uart, bytes, count);
+    return b->config.virtio_console ? kvm_virtio_input(b->virtio, bytes, count)
+                                    : uart_input(b->uart, bytes, count);
 }
 
 void kvm_board_set_balloon(struct kvm_board *b, uint32_t pages)

@@ -30,12 +30,14 @@ struct kvm_board_config {
     const char *disk; /* raw image, NULL: none */
     bool disk_readonly;
     const char *net; /* as net_config_parse() reads it; NULL: none */
-    /* What is typed goes to the virtio console as soon as the guest's driver has opened it, and not
-     * to COM1. What either of them prints goes to `console`. */
+    /* What is typed goes to the virtio console, as soon as its driver has buffers, and not to COM1.
+     * What either of them prints goes to `console`. */
     bool virtio_console;
     uint32_t balloon_pages; /* asked for at power-on */
     /* What the guest prints, on a vCPU's thread, with the VM's `io` lock held. */
     void (*console)(void *context, const uint8_t *bytes, size_t count);
+    /* The same of what comes by the debug ports. */
+    void (*debug)(void *context, const uint8_t *bytes, size_t count);
     void *context;
 };
 

@@ -202,11 +202,6 @@ const struct kvm_boot_device *kvm_virtio_announce(const struct kvm_virtio *v, un
     return v->announced;
 }
 
-bool kvm_virtio_has_console(const struct kvm_virtio *v)
-{
-    return virtio_console_is_open(v->console);
-}
-
 size_t kvm_virtio_input(struct kvm_virtio *v, const uint8_t *bytes, size_t count)
 {
     return virtio_console_input(v->console, bytes, count);

@@ -35,9 +35,7 @@ void kvm_virtio_free(struct kvm_virtio *virtio);
 /* Those that the guest must be told of. */
 const struct kvm_boot_device *kvm_virtio_announce(const struct kvm_virtio *virtio, unsigned *count);
 
-/* Has the guest's driver opened the console? */
-bool kvm_virtio_has_console(const struct kvm_virtio *virtio);
-/* Typed bytes; returns how many it took. */
+/* Typed bytes for the console; returns how many the driver has taken. */
 size_t kvm_virtio_input(struct kvm_virtio *virtio, const uint8_t *bytes, size_t count);
 /* The state of the devices was replaced: connections of the network, which are no part of it, end. 0
  * or -errno: the network does not come back. */
