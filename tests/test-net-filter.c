@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hv/kvm/net_priv.h"
+#include "hv/kvm/net-filter.h"
 #include "tests/device.h"
 #include "tests/frames.h"
 #include "tests/tap.h"

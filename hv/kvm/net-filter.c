@@ -15,7 +15,7 @@
  */
 #include "config.h"
 
-#include "hv/kvm/net_priv.h"
+#include "hv/kvm/net-filter.h"
 
 enum { TYPE = 12, TYPE_IP = 0x0800, TYPE_ARP = 0x0806, ETHERNET = 14, ARP = 28 };
 enum { IP_HEADER = 20, IP_CHECKSUM = 10, IP_FROM = 12, IP_TO = 16 };

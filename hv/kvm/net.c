@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "hv/kvm/confine.h"
-#include "hv/kvm/net_priv.h"
+#include "hv/kvm/net-filter.h"
 
 enum { POLLS = NET_SOCKETS * 2 };
 

@@ -66,7 +66,7 @@ static bool make_block(struct kvm_virtio *v, const struct kvm_board_config *c, c
     v->disk = disk_open(c->disk, c->disk_readonly, why);
     if (v->disk)
         v->block = virtio_blk_new(memory_of(v), line_of(v, SLOT_BLOCK), v->disk);
-    return v->block != NULL;
+    return v->block && kvm_vm_keep(v->vm, disk_descriptor(v->disk)) == 0;
 }
 
 /* ---- the network ---------------------------------------------------------------------------- */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/kvm/net_priv.h"
+#include "hv/kvm/net-filter.h"
 
 #define NAMESERVER 0x7f000035u /* of this computer's own, where nothing else may be reached */
 
