@@ -180,6 +180,11 @@ static bool guest_reset(struct simulated *s, struct backend_stop *stop)
 {
     char why[MACHINE_ERROR];
     uint64_t target = s->goal.target;
+    if (s->config->no_reboot) {
+        say(stop, SESSION_ENDED, STOPPED_POWEROFF,
+            "the guest has reset its machine, which ends the run");
+        return true;
+    }
     if (load_guest(s, why)) {
         say(stop, SESSION_ENDED, STOPPED_STUCK, "the image cannot be loaded again");
         return true;

@@ -106,7 +106,10 @@ void compare_write_json(FILE *out, const struct comparison *c)
     json_builder_begin_array(builder);
     for (unsigned i = 0; i < c->engine_count; i++)
         json_builder_add_string_value(builder, c->engines[i]);
+    if (c->kvm)
+        json_builder_add_string_value(builder, compare_kvm);
     json_builder_end_array(builder);
+    add_string(builder, "no_kvm", c->no_kvm);
     json_builder_set_member_name(builder, "kernels");
     json_builder_begin_array(builder);
     for (unsigned i = 0; i < c->count; i++)

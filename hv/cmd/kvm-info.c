@@ -66,9 +66,9 @@ static void print_measures(const struct kvm_host *h)
 
 static void print_json(const struct kvm_host *h)
 {
-    printf("{\"access\":\"%s\",\"api\":%d,\"exit_ns\":%llu,\"create_ns\":%llu,\"virtualized\":%s,"
-           "\"features\":{",
-           access_name(h->access), h->api, (unsigned long long)h->exit_ns,
+    printf("{\"access\":\"%s\",\"reason\":\"%s\",\"module\":\"%s\",\"api\":%d,\"exit_ns\":%llu,"
+           "\"create_ns\":%llu,\"virtualized\":%s,\"features\":{",
+           access_name(h->access), h->reason, h->module, h->api, (unsigned long long)h->exit_ns,
            (unsigned long long)h->create_ns, h->virtualized ? "true" : "false");
     for (unsigned i = 0; i < h->features; i++)
         printf("%s\"%s\":%d", i ? "," : "", h->feature[i].name, h->feature[i].value);

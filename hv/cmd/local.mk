@@ -12,7 +12,7 @@ vitrine_SOURCES = \
 	%D%/debug.c %D%/debug.h \
 	%D%/debug-commands.c \
 	%D%/devices.c \
-	%D%/disasm.c \
+	%D%/disasm.c %D%/disasm.h %D%/disasm-x86.c \
 	%D%/draw.c \
 	%D%/guest.c \
 	%D%/isa.c \

@@ -83,6 +83,12 @@ static int finish(int status)
     return status ? status : EXIT_USAGE;
 }
 
+/* Without a guest's file: an x86 guest comes from a disk, or is firmware alone. */
+static bool can_boot(const struct session_config *config)
+{
+    return config->under == SESSION_KVM && (config->disk || config->firmware);
+}
+
 static int run_command(const struct command *command, int argc, char **argv)
 {
     struct options options = {.access = 'r', .runs = 3};
@@ -95,10 +101,15 @@ static int run_command(const struct command *command, int argc, char **argv)
         return 0;
     }
     int left = argc - first;
-    if (left < command->min || left > command->max)
+    bool guest = command->bit & CMD_GUEST, from_disk = guest && left == command->min - 1;
+    if (guest && left == command->max)
+        options.config.image = argv[first++];
+    if (guest && options_settle(&options))
+        return EXIT_USAGE;
+    if ((left < command->min && !(from_disk && can_boot(&options.config))) || left > command->max)
         return cmd_fail("%s: needs %s (see vitrine %s --help)", command->name, command->arguments,
                         command->name);
-    return command->run(&options, left, argv + first);
+    return command->run(&options, argc - first, argv + first);
 }
 
 int main(int argc, char **argv)

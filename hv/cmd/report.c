@@ -59,13 +59,17 @@ static void add_status(JsonBuilder *builder, const struct view_status *status,
     add_string(builder, "under", under_name(status));
     add_string(builder, "engine", status->engine);
     add_number(builder, "memory", status->memory);
-    add_string(builder, "stop", report_stop_name(status->stop));
-    add_string(builder, "text", status->text);
+    add_string(builder, "stop", report_stop_name(report->timed_out ? STOPPED_LIMIT : status->stop));
+    add_string(builder, "text", report->timed_out ? "the time is up" : status->text);
+    if (*status->detail)
+        add_string(builder, "detail", status->detail);
     add_number(builder, "status", (uint64_t)report->status);
     if (status->stop == STOPPED_POWEROFF)
         add_number(builder, "exit_code", (uint64_t)status->exit_code);
-    add_number(builder, "instructions", status->instructions);
     add_double(builder, "seconds", report->seconds);
+    if (!status->counted)
+        return;
+    add_number(builder, "instructions", status->instructions);
     add_double(builder, "mips",
                report->seconds > 0 ? (double)status->instructions / report->seconds / 1e6 : 0);
 }
@@ -80,6 +84,15 @@ static void add_exits(JsonBuilder *builder, struct session *session)
     for (unsigned i = 0; i < stats.count; i++)
         if (stats.by_reason[i].count)
             add_number(builder, stats.by_reason[i].name, stats.by_reason[i].count);
+    json_builder_end_object(builder);
+    if (!stats.ns)
+        return;
+    add_number(builder, "exit_ns", stats.ns);
+    json_builder_set_member_name(builder, "exit_ns_by_reason");
+    json_builder_begin_object(builder);
+    for (unsigned i = 0; i < stats.count; i++)
+        if (stats.by_reason[i].count)
+            add_number(builder, stats.by_reason[i].name, stats.by_reason[i].ns);
     json_builder_end_object(builder);
 }
 

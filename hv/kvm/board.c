@@ -60,7 +60,7 @@ static bool make_ports(struct kvm_board *b)
     b->uart = uart_new(line(b->vm, COM1_IRQ), c->console, c->context);
     b->i8042 = i8042_new(power, line(b->vm, KEYBOARD_IRQ));
     b->cmos = cmos_new(&cmos);
-    b->debugport = debugport_new(power, c->console, c->context);
+    b->debugport = debugport_new(power, c->debug, c->context);
     b->fwcfg = fwcfg_new(&b->vm->memory);
     b->pm = pm_new(power);
     return b->uart && b->i8042 && b->cmos && b->debugport && b->fwcfg && b->pm;
@@ -208,7 +208,7 @@ int kvm_board_load(struct kvm_board *b, const uint8_t *bytes, size_t count, size
     int error = 0;
     for (unsigned i = 0; i < objects && !error; i++)
         error = state_load(object[i], bytes, count, at);
-    return error;
+    return error ? error : kvm_virtio_loaded(b->virtio);
 }
 
 void kvm_board_digest(struct kvm_board *b, struct digest *digest)
