@@ -1,6 +1,7 @@
 # The vitrine command: one file a subcommand.
 bin_PROGRAMS += vitrine
 vitrine_SOURCES = \
+	%D%/cairo-late.c \
 	%D%/cmd.h \
 	%D%/compare.c %D%/compare.h \
 	%D%/compare-chart.c \
@@ -29,4 +30,4 @@ vitrine_SOURCES = \
 	%D%/walk.c
 vitrine_CFLAGS = $(AM_CFLAGS) $(CAIRO_CFLAGS)
 vitrine_LDADD = gui/libdraw.a hv/libhv.a cpu/libcpu.a \
-	$(CAIRO_LIBS) $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) -lm
+	$(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) -lm
