@@ -37,6 +37,9 @@ if HAVE_CHECK
 %C%_test_image_SOURCES = %D%/test-image.c %D%/tap.h %D%/device.c %D%/device.h \
 	%D%/elf-sample.c %D%/elf-sample.h
 %C%_test_image_LDADD = $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-json
+%C%_test_json_SOURCES = %D%/test-json.c %D%/tap.h hv/cmd/json.c hv/cmd/json.h
+%C%_test_json_LDADD = $(CHECK_LIBS)
 %C%_test_plic_SOURCES = %D%/test-plic.c %D%/tap.h %D%/device.c %D%/device.h
 %C%_test_plic_LDADD = $(%C%_unit_libs)
 %C%_test_rtc_SOURCES = %D%/test-rtc.c %D%/tap.h %D%/device.c %D%/device.h

@@ -20,6 +20,7 @@ hv_libhv_a_SOURCES += \
 	%D%/boot-pvh.c \
 	%D%/boot-state.c \
 	%D%/boot_priv.h \
+	%D%/capstone.c %D%/capstone.h \
 	%D%/complete.c \
 	%D%/confine.c %D%/confine.h \
 	%D%/cpuid.c \

@@ -4,8 +4,8 @@
  *
  * The input is a processor's registers, what KVM says of an exit, and memory: all three as a guest
  * can make them. Texts end, have one line and fit.
- * Parts: cpu/state.c hv/kvm/memory.c hv/kvm/walk.c hv/kvm/disasm.c hv/kvm/explain.c
- * Parts: hv/kvm/registers.c hv/kvm/triple-fault.c
+ * Parts: cpu/state.c hv/kvm/memory.c hv/kvm/walk.c hv/kvm/capstone.c hv/kvm/disasm.c
+ * Parts: hv/kvm/explain.c hv/kvm/registers.c hv/kvm/triple-fault.c
  * Packages: capstone
  */
 #include "config.h"

@@ -13,7 +13,7 @@ flags="-std=gnu17 -g -O1 -fno-sanitize-recover=undefined -I$top -I. -D_GNU_SOURC
 sanitizers=address,undefined
 
 if ! command -v "$cc" >/dev/null; then
-    echo "fuzzing needs clang (Debian/Ubuntu: clang)" >&2
+    echo "fuzzing needs clang and its run-time library (Debian/Ubuntu: clang libclang-rt-14-dev)" >&2
     exit 2
 fi
 mkdir -p "$out/objects" || exit 2
