@@ -125,7 +125,8 @@ static const struct {
 /* KVM's own calls: nothing here makes a new descriptor or changes the guest's memory map. The
  * registers are for complete.c. */
 static const unsigned long KVM_CALLS[] = {
-    KVM_RUN, KVM_IRQ_LINE, KVM_GET_REGS, KVM_SET_REGS, KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS,
+    KVM_RUN,       KVM_IRQ_LINE, KVM_GET_REGS,        KVM_SET_REGS,
+    KVM_GET_SREGS, KVM_GET_FPU,  KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS,
 };
 
 static int add_rules(scmp_filter_ctx filter, unsigned who)

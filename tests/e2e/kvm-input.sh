@@ -169,6 +169,9 @@ for words in '^processor  ' '^/dev/kvm  *can be used$' 'interrupt controllers  *
     '^  one VM exit  *[0-9.]* us' '^  a new virtual machine  *[0-9.]* ms'; do
     check "kvm-info: $words" grep -q "$words" "$out"
 done
+run kvm-info --json="$work/info.json"
+check "kvm-info: JSON in a file" grep -q '"access":"usable"' "$work/info.json"
+refuses "kvm-info into no folder" kvm-info --json="$work/no/info.json"
 refuses "kvm-info with an argument" kvm-info x
 refuses "kvm-info with an option of others" kvm-info --memory 64M
 

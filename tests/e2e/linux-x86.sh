@@ -32,14 +32,18 @@ boot() { # seconds, arguments...
         </dev/null >"$out" 2>"$err" || status=$?
 }
 
+head -c 1M /dev/zero >"$work/disk.img"
+
 # To the first program, which computes and tells the result by the address of its fault.
 for way in vmlinux bzImage; do
-    boot 900 "$linux/$way" --initrd "$linux/nocall.cpio" --kernel-args "$args" --memory 128M
+    boot 900 "$linux/$way" --initrd "$linux/nocall.cpio" --kernel-args "$args" --memory 128M \
+        --disk "$work/disk.img"
     says "the kernel's first line" '\] Linux version 6\.1\.[0-9]+ '
     says "the memory map is ours" 'BIOS-e820: \[mem 0x0000000000100000-0x0000000007ffffff\] usable'
     says "the hypervisor is found" 'Hypervisor detected: KVM$'
     says "the clock is the hypervisor's" 'kvm-clock: Using msrs '
     says "the console is COM1" 'ttyS0 at I/O 0x3f8 \(irq = 4'
+    says "the disk is there" 'virtio_blk virtio[0-9]+: \[vda\] 2048 512-byte logical blocks'
     says "the first program begins" 'Run /init as init process'
     says "and has computed what it must, with 64 pages on demand" 'init\[1\]: segfault at 5eedc7e0 '
     says "the kernel panics, as it must" 'Kernel panic - not syncing: Attempted to kill init'
@@ -50,12 +54,20 @@ done
 if kvm_is_software; then
     skip "a shell on COM1" "this KVM cannot run syscall"
 else
-    printf 'echo result $((6 * 7))\ncat /proc/interrupts\nreboot -f\n' >"$work/keys"
     way=shell
-    typed=$work/keys
-    run run --no-reboot --max-seconds 100 "$linux/vmlinux" --initrd "$linux/initramfs.cpio" \
-        --kernel-args "$args" --memory 128M
-    typed=
+    status=0
+    : >"$out"
+    { # what is typed before the driver has opened the port would be lost
+        tries=0
+        until printed '^Linux 6.*up after' || [ $tries = 300 ]; do
+            sleep 0.2
+            tries=$((tries + 1))
+        done
+        sleep 1
+        printf 'echo result $((6 * 7))\ncat /proc/interrupts\nreboot -f\n'
+    } | timeout -k 5 160 "$vitrine" run --no-reboot --max-seconds 100 "$linux/vmlinux" \
+        --initrd "$linux/initramfs.cpio" --kernel-args "$args" --memory 128M >"$out" 2>"$err" ||
+        status=$?
     says "the first program" '^Linux 6\.1\.[0-9]+, up after '
     says "a command computes" '^result 42$'
     says "interrupts of the console arrive" '^ +4: +[1-9][0-9]* .*ttyS0'

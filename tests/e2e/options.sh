@@ -90,6 +90,7 @@ check "isa has an instruction" grep -Eq '^sfence\.vma +0x12000073' "$out"
 check "isa has a CSR" grep -Eq '^satp +0x180 +S' "$out"
 check "isa has a cause" grep -q 'load page fault' "$out"
 check "isa has an exit" grep -q '^# exits' "$out"
+check "isa has an exit of KVM" grep -Eq '^ +2 port I/O ' "$out"
 status=0
 "$vitrine" isa >/dev/full 2>"$err" || status=$?
 check "a full disk is an error" status_is 2
