@@ -8,10 +8,12 @@ noinst_LIBRARIES += %D%/libdraw.a
 	%D%/draw/draw.h \
 	%D%/draw/exits.c \
 	%D%/draw/file.c \
+	%D%/draw/heat.c \
 	%D%/draw/paint.c \
 	%D%/draw/scene.c %D%/draw/scene.h %D%/draw/scene_priv.h \
 	%D%/draw/tables.c \
-	%D%/draw/translation.c
+	%D%/draw/translation.c \
+	%D%/draw/walk-x86.c
 
 EXTRA_DIST += %D%/README.md
 
@@ -33,7 +35,10 @@ vitrine_gui_SOURCES = \
 	%D%/main.c \
 	%D%/memory-view.c %D%/memory-view.h \
 	%D%/registers-view.c %D%/registers-view.h \
+	%D%/registers-x86.c %D%/registers-x86.h \
 	%D%/rows.c %D%/rows.h \
+	%D%/samples-button.c %D%/samples-button.h \
+	%D%/snapshots-view.c %D%/snapshots-view.h \
 	%D%/window.c %D%/window.h %D%/window_priv.h \
 	%D%/window-actions.c \
 	%D%/window-build.c

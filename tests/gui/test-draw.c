@@ -121,7 +121,7 @@ START_TEST(exits_fit)
         char what[64];
         struct scene s;
         const double *size = sizes[i / 2];
-        scene_exits(&s, &v, i % 2, size[0], size[1]);
+        scene_exits(&s, &v, i % 2, false, size[0], size[1]);
         snprintf(what, sizeof what, "exits %d at %gx%g", _i, size[0], size[1]);
         check_scene(&s, what);
         scene_free(&s);
@@ -317,13 +317,13 @@ START_TEST(exits_are_sorted_and_complete)
 {
     struct view_exit_stats v = fake_stats(5);
     struct scene s;
-    scene_exits(&s, &v, false, 1280, 720);
+    scene_exits(&s, &v, false, false, 1280, 720);
     must_say(&s, "row.0.name", "MMIO 4");
     must_say(&s, "row.4.name", "MMIO 0");
     ck_assert_double_gt(must(&s, "row.0.count")->w, must(&s, "row.1.count")->w);
     scene_free(&s);
     v = fake_stats(32);
-    scene_exits(&s, &v, false, 420, 300);
+    scene_exits(&s, &v, false, false, 420, 300);
     bool others = false;
     for (int i = 0; i < s.count; i++)
         others |= strstr(s.items[i].text, "others") != NULL;
@@ -411,7 +411,7 @@ START_TEST(text_can_be_read)
     }
     struct view_exit_stats v = fake_stats(14);
     struct scene s;
-    scene_exits(&s, &v, false, 800, 600);
+    scene_exits(&s, &v, false, false, 800, 600);
     check_contrast(&s, _i);
     scene_free(&s);
 }
