@@ -29,7 +29,8 @@
 static const double COLUMNS = 50, WIDTH_MAX = 76;
 static const double MARGIN = 1, STRIP_TOP = 2.7, STRIP_HEIGHT = 2.8, BODY_TOP = 6.3;
 static const double ROW_HEIGHT = 2.8, ROW_GAP = 1, RESULT_HEIGHT = 3.3, FOOT_HEIGHT = 2.2;
-static const double SIGN_WIDTH = 5.2, NAME_WIDTH = 10.2, CHIP_WIDTH = 3, ENTRY_WIDTH = 11.2;
+static const double SIGN_WIDTH = 5.2, ROOT_WIDTH = 6.4, NAME_WIDTH = 10.2, CHIP_WIDTH = 3,
+                    ENTRY_WIDTH = 11.2;
 static const double CELL_WIDTH = 1.9, RESULT_GAP = 3;
 
 enum { LEVELS = 5, PAGE_BITS = 12 };
@@ -183,21 +184,24 @@ static void add_index(struct ladder *l, unsigned level, double x, double w)
     add_field(l, tables[level].role, x, w, id, name, value);
 }
 
-/* Bits to scale; only the sign is not. */
+/* Bits to scale; only the sign is not, nor PAE's first index of two bits, which would be too narrow
+ * for its name. */
 static void add_fields(struct ladder *l)
 {
     double em = l->em, gap = .3 * em, x = l->x;
     unsigned count = l->levels - l->walked, offset_bits = lowest_bit(l, l->walked);
     bool sign = l->levels > 3;
+    bool narrow = l->root_bits == 2;
     double space = l->w - count * gap - (sign ? SIGN_WIDTH * em + gap : 0);
-    double bit = space / l->address_bits;
+    double bit = narrow ? (space - ROOT_WIDTH * em) / (l->address_bits - l->root_bits)
+                        : space / l->address_bits;
     char name[32], value[32], hex[17];
     if (sign) {
         add_sign(l, x, SIGN_WIDTH * em);
         x += SIGN_WIDTH * em + gap;
     }
     for (unsigned level = l->levels; level-- > l->walked;) {
-        double w = bits_of(l, level) * bit;
+        double w = narrow && level == l->levels - 1 ? ROOT_WIDTH * em : bits_of(l, level) * bit;
         add_index(l, level, x, w);
         x += w + gap;
     }
