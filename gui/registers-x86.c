@@ -47,6 +47,7 @@ struct _VitrineRegistersX86 {
     struct view_registers *list;
     struct row row[MOST_ROWS];
     guint count;
+    int columns; /* that the rows were made for */
 };
 
 G_DEFINE_FINAL_TYPE(VitrineRegistersX86, vitrine_registers_x86, GTK_TYPE_BOX)
@@ -100,8 +101,7 @@ static int part_length(const char *text, int columns)
 static void add_lines(VitrineRegistersX86 *view, int i)
 {
     const struct view_register *r = &view->list->reg[i];
-    int columns = vitrine_rows_columns(view->rows);
-    int room = columns - name_columns(r) - value_digits(r) - 2;
+    int columns = view->columns, room = columns - name_columns(r) - value_digits(r) - 2;
     struct row row = {.group = -1, .first = i, .second = -1};
     if (room >= (int)MIN(strlen(r->text), 12))
         row.length = part_length(r->text, room);
@@ -137,6 +137,7 @@ static void make_rows(VitrineRegistersX86 *view)
 {
     int count = (int)MIN(view->list->count, VIEW_REGISTERS), end;
     view->count = 0;
+    view->columns = vitrine_rows_columns(view->rows);
     for (int first = 0; first < count; first = end) {
         int group = group_of(&view->list->reg[first]);
         for (end = first + 1; end < count && group_of(&view->list->reg[end]) == group;)
@@ -203,6 +204,8 @@ static void fill(VitrineRows *rows, guint first, guint count, gpointer data)
 {
     VitrineRegistersX86 *view = data;
     GString *text = g_string_new(NULL);
+    if (view->columns != vitrine_rows_columns(rows))
+        make_rows(view); /* the pane has another width now */
     for (guint i = 0; i < count && first + i < view->count; i++) {
         const struct row *r = &view->row[first + i];
         g_string_truncate(text, 0);
@@ -345,7 +348,7 @@ static void vitrine_registers_x86_init(VitrineRegistersX86 *view)
 {
     gtk_orientable_set_orientation(GTK_ORIENTABLE(view), GTK_ORIENTATION_VERTICAL);
     view->list = g_new0(struct view_registers, 1);
-    view->rows = VITRINE_ROWS(vitrine_rows_new("Registers"));
+    view->rows = VITRINE_ROWS(vitrine_rows_new("x86 registers"));
     gtk_box_append(GTK_BOX(view), build_strip(view));
     vitrine_rows_set_header(view->rows, "");
     vitrine_rows_set_least(view->rows, 46, 6);

@@ -42,9 +42,12 @@ static GtkWidget *new_row(const struct view_snapshot *s, const char *tree)
     gtk_label_set_xalign(GTK_LABEL(label), 0);
     gtk_label_set_ellipsize(GTK_LABEL(label), PANGO_ELLIPSIZE_END);
     gtk_widget_add_css_class(label, "snapshot");
+    GtkWidget *row = gtk_list_box_row_new();
+    gtk_list_box_row_set_child(GTK_LIST_BOX_ROW(row), label);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(row), GTK_ACCESSIBLE_PROPERTY_LABEL, text, -1);
     g_free(text);
     g_free(left);
-    return label;
+    return row;
 }
 
 static gboolean has_parent(VitrineSnapshotsView *view, const struct view_snapshot *s)
@@ -288,6 +291,16 @@ static GtkWidget *build_list(VitrineSnapshotsView *view)
     return scroller;
 }
 
+/* A list that goes loses its choice, and says so. */
+static void dispose(GObject *object)
+{
+    VitrineSnapshotsView *view = VITRINE_SNAPSHOTS_VIEW(object);
+    if (view->list)
+        g_signal_handlers_disconnect_by_data(view->list, view);
+    view->list = NULL;
+    G_OBJECT_CLASS(vitrine_snapshots_view_parent_class)->dispose(object);
+}
+
 static void finalize(GObject *object)
 {
     g_free(VITRINE_SNAPSHOTS_VIEW(object)->shown);
@@ -298,6 +311,7 @@ static void finalize(GObject *object)
 static void vitrine_snapshots_view_class_init(VitrineSnapshotsViewClass *class)
 {
     static const char *const names[SIGNALS] = {"restored", "failed"};
+    G_OBJECT_CLASS(class)->dispose = dispose;
     G_OBJECT_CLASS(class)->finalize = finalize;
     for (int i = 0; i < SIGNALS; i++)
         signals[i] = g_signal_new(names[i], VITRINE_TYPE_SNAPSHOTS_VIEW, G_SIGNAL_RUN_LAST, 0, NULL,

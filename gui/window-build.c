@@ -125,6 +125,8 @@ static GtkWidget *build_reason(VitrineWindow *w)
     gtk_label_set_selectable(GTK_LABEL(w->reason_text), TRUE);
     gtk_widget_add_css_class(w->reason_text, "reason");
     w->reason = gtk_scrolled_window_new();
+    gtk_accessible_update_property(GTK_ACCESSIBLE(w->reason), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                   "Reasons", -1);
     gtk_widget_add_css_class(w->reason, "view");
     gtk_scrolled_window_set_policy(GTK_SCROLLED_WINDOW(w->reason), GTK_POLICY_NEVER,
                                    GTK_POLICY_AUTOMATIC);

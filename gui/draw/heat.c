@@ -18,7 +18,7 @@ static const double COLUMNS = 44, ROWS = 22;
 static const double MARGIN = 1, HEAD_HEIGHT = 4.2, FOOT_HEIGHT = 2.4, ADDRESS_WIDTH = 7.2;
 static const double LABEL_PITCH = 1.5, SWATCH_WIDTH = 1.7;
 
-enum { PAGE = 4096, STEPS = SCENE_HEAT_STEPS };
+enum { PAGE = 4096, STEPS = SCENE_HEAT_STEPS }; /* eight, of a byte's bits, and cold */
 
 struct map {
     struct scene *s;
@@ -27,10 +27,13 @@ struct map {
     unsigned columns, rows;
 };
 
-/* 0 stays 0, the newest is the last step, and what is between them is spread over the others. */
+/* Heat halves with each interval in which nothing is written: a step is one interval. */
 static unsigned step_of(uint8_t heat)
 {
-    return heat ? 1 + (heat - 1) * (STEPS - 1) / 255 : 0;
+    unsigned step = 0;
+    for (; heat; heat /= 2)
+        step++;
+    return step;
 }
 
 static enum scene_role role_of(unsigned step)
