@@ -216,7 +216,7 @@ static uint64_t before(VitrineCodeView *view, uint64_t va, guint count)
     uint64_t far = MIN(va, (uint64_t)LONGEST * (count + 1));
     for (uint64_t back = far; back > count && !found; back--)
         found = count_back(view, va - back, va, count);
-    return found ? found : va - MIN(va, count);
+    return found ? found : va;
 }
 
 static void scroll(VitrineRows *rows, int delta, gpointer data)

@@ -88,10 +88,14 @@ static void add_children(VitrineSnapshotsView *view, int parent, const char *bef
 
 static void select_id(VitrineSnapshotsView *view, int id)
 {
-    for (int i = 0; i < view->rows; i++)
-        if (view->id_of_row[i] == id)
-            gtk_list_box_select_row(GTK_LIST_BOX(view->list),
-                                    gtk_list_box_get_row_at_index(GTK_LIST_BOX(view->list), i));
+    for (int i = 0; i < view->rows; i++) {
+        GtkListBoxRow *row = gtk_list_box_get_row_at_index(GTK_LIST_BOX(view->list), i);
+        if (view->id_of_row[i] != id)
+            continue;
+        gtk_list_box_select_row(GTK_LIST_BOX(view->list), row);
+        if (gtk_widget_get_focus_child(view->list)) /* the keys are about this row then */
+            gtk_widget_grab_focus(GTK_WIDGET(row));
+    }
 }
 
 /* 0: none. */

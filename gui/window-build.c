@@ -104,9 +104,8 @@ static void on_restored(VitrineWindow *w, const char *name)
 {
     char *text = g_strdup_printf("\r\n\033[7m back to snapshot \u201c%s\u201d \033[0m\r\n", name);
     vitrine_console_view_write(w->console, (const uint8_t *)text, strlen(text));
-    vitrine_drawing_view_follow(w->translation);
-    window_watch(w);
     g_free(text);
+    window_restored(w, name);
 }
 
 static void on_failed(VitrineWindow *w, const char *why)

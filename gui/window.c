@@ -29,7 +29,13 @@ static gboolean is_stuck(const struct view_status *s)
             s->stop == STOPPED_INTERNAL || s->stop == STOPPED_FAIL_ENTRY);
 }
 
-static const char *state_name(const struct view_status *s)
+/* Does the guest stand where a snapshot was taken? */
+static gboolean is_restored(VitrineWindow *w, const struct view_status *s)
+{
+    return w->restored && s->state == SESSION_STOPPED && s->stops == w->restored_stop;
+}
+
+static const char *state_name(VitrineWindow *w, const struct view_status *s)
 {
     if (s->state == SESSION_RUNNING)
         return "Running";
@@ -37,7 +43,7 @@ static const char *state_name(const struct view_status *s)
         return "Stuck";
     if (s->state == SESSION_ENDED)
         return "Ended";
-    return s->stop == STOPPED_RESET ? "Ready" : "Stopped";
+    return s->stop == STOPPED_RESET && !is_restored(w, s) ? "Ready" : "Stopped";
 }
 
 static gboolean guest_sleeps(VitrineWindow *w)
@@ -54,6 +60,8 @@ static void state_text(VitrineWindow *w, const struct view_status *s, char *text
         g_snprintf(text, size, "%s",
                    guest_sleeps(w) ? "the guest sleeps until a timer or input wakes it"
                                    : "type into the console, or pause to look around");
+    else if (is_restored(w, s))
+        g_snprintf(text, size, "back at snapshot \u201c%s\u201d", w->restored);
     else if (s->stop == STOPPED_RESET)
         g_snprintf(text, size, "before the first instruction: run, or step to the first %s", what);
     else if (s->stop == STOPPED_POWEROFF)
@@ -109,7 +117,7 @@ static void show_status(VitrineWindow *w, const struct view_status *s)
     const char *class = is_stuck(s) ? "stuck" : classes[s->state];
     char text[192];
     state_text(w, s, text, sizeof text);
-    gtk_label_set_text(GTK_LABEL(w->state), state_name(s));
+    gtk_label_set_text(GTK_LABEL(w->state), state_name(w, s));
     gtk_widget_set_css_classes(w->state, (const char *[]){"state", class, NULL});
     gtk_label_set_text(GTK_LABEL(w->state_text), text);
     gtk_widget_set_tooltip_text(w->state_text, text);
@@ -264,6 +272,7 @@ static void set_session(VitrineWindow *w, struct session *session)
     struct session *old = w->session;
     w->session = session;
     w->running = FALSE;
+    g_clear_pointer(&w->restored, g_free);
     vitrine_console_view_set_session(w->console, session);
     session_free(old);
     vitrine_console_view_clear(w->console);
@@ -338,6 +347,18 @@ gboolean window_start(VitrineWindow *w, const struct guest *guest)
     return TRUE;
 }
 
+void window_restored(VitrineWindow *w, const char *name)
+{
+    struct view_status status;
+    session_status(w->session, &status);
+    g_free(w->restored);
+    w->restored = g_strdup(name);
+    w->restored_stop = status.stops;
+    vitrine_drawing_view_follow(w->translation);
+    window_refresh(w);
+    window_watch(w);
+}
+
 /* The demo guest, in the way and with the disk that the command line asks for. */
 static void find_demo(struct guest *guest)
 {
@@ -403,6 +424,7 @@ static void dispose(GObject *object)
         gtk_style_context_remove_provider_for_display(gdk_display_get_default(),
                                                       GTK_STYLE_PROVIDER(w->zoom_css));
     g_clear_object(&w->zoom_css);
+    g_clear_pointer(&w->restored, g_free);
     guest_clear(&w->guest);
     G_OBJECT_CLASS(vitrine_window_parent_class)->dispose(object);
 }

@@ -22,6 +22,8 @@ struct _VitrineWindow {
     int stop_queued;  /* atomic: a stop is on its way to the main loop */
     guint tick;
     gint64 refreshed;
+    char *restored;         /* name of the snapshot that the guest went back to */
+    uint64_t restored_stop; /* view_status.stops then */
     struct geometry geometry;
     gboolean remember;
     double zoom;
@@ -58,6 +60,8 @@ void window_watch(VitrineWindow *w); /* starts the tick callback */
 void window_say(VitrineWindow *w, GtkMessageType type, const char *text);
 /* Replaces the guest, if the new one can be loaded. It is copied. */
 gboolean window_start(VitrineWindow *w, const struct guest *guest);
+/* The guest went back to the snapshot of this name. */
+void window_restored(VitrineWindow *w, const char *name);
 void window_set_zoom(VitrineWindow *w, double zoom);
 
 #endif

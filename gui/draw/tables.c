@@ -105,7 +105,8 @@ static void group_text(const struct view_table *t, const struct group *g, char *
     if (r->page_size > 4096)
         snprintf(pages, sizeof pages, ", %s pages", page);
     draw_size_text(g->bytes, bytes, sizeof bytes);
-    rights_text(g->permissions, rights);
+    bool slot = t->isa == ISA_X86 && t->kind == VIEW_MAP; /* rights of user mode mean nothing */
+    rights_text(slot ? g->permissions & ~(uint32_t)SCENE_U : g->permissions, rights);
     if (g->count > 1)
         snprintf(text, size, "%u runs, %s, %s", g->count, bytes, rights);
     else

@@ -347,7 +347,7 @@ def takes_and_restores_a_snapshot(w):
     poll("another instruction",
          lambda: w.says(r"^rip +(\w+)$", of="x86 registers").group(1) != rip)
     w.press("Restore")
-    w.says("^restored$|^before the first", of="Status")
+    w.says("^back at snapshot .after exit", of="Status")
     poll("the instruction of the snapshot",
          lambda: w.says(r"^rip +(\w+)$", of="x86 registers").group(1) == rip)
     poll("the note in the console", lambda: "back to snapshot" in w.console())
