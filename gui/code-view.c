@@ -11,7 +11,16 @@
 #include "gui/lookup.h"
 #include "gui/rows.h"
 
-enum { MOST = 160, BEFORE = 5, GUTTER = 3, LONGEST = 15, FEW_BYTES = 5, MANY_BYTES = 8, WIDE = 62 };
+enum {
+    MOST = 160,
+    BEFORE = 5,
+    GUTTER = 3,
+    LONGEST = 15,
+    FEW_BYTES = 3,
+    SOME_BYTES = 5,
+    MANY_BYTES = 8,
+    WIDE = 62
+};
 
 struct _VitrineCodeView {
     GtkBox parent;
@@ -70,22 +79,24 @@ static gboolean is_sensitive(const struct view_insn *insn)
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
+/* Do addresses need all of their 16 digits? */
+static gboolean is_wide(VitrineCodeView *view)
+{
+    return view->count && view->insn[view->count - 1].va > UINT32_MAX;
+}
+
 /* As they stand in memory; those that there is no room for are a plus sign. */
 static void add_bytes(VitrineCodeView *view, const struct view_insn *insn, GString *row)
 {
     char text[2 * LONGEST + 2] = "";
-    guint room = vitrine_rows_columns(view->rows) < WIDE ? FEW_BYTES : MANY_BYTES;
+    gboolean narrow = vitrine_rows_columns(view->rows) < WIDE;
+    guint room = !narrow ? MANY_BYTES : is_wide(view) ? FEW_BYTES : SOME_BYTES;
     guint count = MIN(insn->length, LONGEST), shown = MIN(count, room);
     for (guint i = 0; i < shown; i++)
         g_snprintf(text + 2 * i, 3, "%02x", insn->bytes[i]);
     if (count > room)
         g_strlcat(text, "+", sizeof text);
     vitrine_rows_span(view->rows, row, SPAN_DIM, "%-*s ", (int)(2 * room + 1), text);
-}
-
-static gboolean is_wide(VitrineCodeView *view)
-{
-    return view->count && view->insn[view->count - 1].va > UINT32_MAX;
 }
 
 static void add_insn(VitrineCodeView *view, const struct view_insn *insn, GString *row)

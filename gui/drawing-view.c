@@ -102,7 +102,7 @@ static void take_dirty(VitrineDrawingView *view, const struct view_status *statu
     if (view->dirty_taken && !due && status->stops == view->dirty_stop)
         return;
     session_view_dirty(view->session, view->dirty);
-    view->dirty_taken = now;
+    view->dirty_taken = g_get_monotonic_time(); /* a large memory takes its time */
     view->dirty_stop = status->stops;
 }
 

@@ -99,6 +99,23 @@ static void add_x86_exit(VitrineExitsView *view, const struct view_exit *e, GStr
     vitrine_rows_span(rows, row, SPAN_PLAIN, "%s", e->action);
 }
 
+/* Fits the rows that are there now: as wide as their addresses. */
+static void set_header(VitrineExitsView *view)
+{
+    char x86[160];
+    const char *text =
+        "  seq pc       reason           instruction              cost what the monitor did";
+    if (view->bare)
+        text = "  seq pc       kind             instruction              trap";
+    if (view->x86) {
+        g_snprintf(x86, sizeof x86,
+                   "    seq %s%-*s reason         what  address    data           \u00b5s device",
+                   view->vcpus ? "vCPU " : "", address_digits(view), "rip");
+        text = x86;
+    }
+    vitrine_rows_set_header(view->log, text);
+}
+
 static void fill_log(VitrineRows *rows, guint first, guint count, gpointer data)
 {
     VitrineExitsView *view = data;
@@ -107,6 +124,7 @@ static void fill_log(VitrineRows *rows, guint first, guint count, gpointer data)
     if (view->session && view->total)
         view->count =
             session_exits(view->session, view->base + first, view->exit, (int)MIN(count, MOST));
+    set_header(view);
     if (!view->total) {
         vitrine_rows_span(rows, row, SPAN_DIM, "%s",
                           view->bare ? "No traps yet: run, or press F10 to step to the next one."
@@ -277,22 +295,6 @@ static void on_details_clicked(VitrineRows *rows, guint row, int column, Vitrine
 
 /* ---- keeping up --------------------------------------------------------------------------- */
 
-static void set_header(VitrineExitsView *view)
-{
-    char x86[160];
-    const char *text =
-        "  seq pc       reason           instruction              cost what the monitor did";
-    if (view->bare)
-        text = "  seq pc       kind             instruction              trap";
-    if (view->x86) {
-        g_snprintf(x86, sizeof x86,
-                   "    seq %s%-*s reason         what  address    data           \u00b5s device",
-                   view->vcpus ? "vCPU " : "", address_digits(view), "rip");
-        text = x86;
-    }
-    vitrine_rows_set_header(view->log, text);
-}
-
 void vitrine_exits_view_refresh(VitrineExitsView *view)
 {
     struct view_status status;
@@ -304,7 +306,6 @@ void vitrine_exits_view_refresh(VitrineExitsView *view)
     view->base = view->total > KEPT ? view->total - KEPT : 0;
     view->x86 = status.isa == ISA_X86;
     view->vcpus = status.vcpus > 1;
-    set_header(view);
     vitrine_rows_set_total(view->log, (guint)(view->total - view->base), TRUE);
     vitrine_rows_refresh(view->log);
 }
@@ -336,6 +337,7 @@ static void vitrine_exits_view_init(VitrineExitsView *view)
     gtk_orientable_set_orientation(GTK_ORIENTABLE(view), GTK_ORIENTATION_VERTICAL);
     view->exit = g_new0(struct view_exit, MOST);
     view->log = VITRINE_ROWS(vitrine_rows_new("Exit log"));
+    vitrine_rows_set_header(view->log, "");
     vitrine_rows_set_least(view->log, 60, 4);
     vitrine_rows_set_functions(view->log, fill_log, log_tooltip, NULL, view);
     g_signal_connect(view->log, "clicked", G_CALLBACK(on_clicked), view);

@@ -70,6 +70,7 @@ endif
 # Outside of the conditional: a tarball made without the window has its sources all the same.
 EXTRA_DIST += \
 	docs/images/fault.png \
+	docs/images/kvm.png \
 	docs/images/window.png \
 	docs/vitrine-gui.1 \
 	%D%/data/menus.ui \
