@@ -107,20 +107,33 @@ struct kvm_board *kvm_board_new(struct kvm_vm *vm, const struct kvm_board_config
 
 static void free_device(struct device *device)
 {
-    if (device && device->ops->free)
+    if (device->ops->free)
         device->ops->free(device->self);
 }
 
+/* A device with several windows on the bus is gone when the last of them is freed. */
 void kvm_board_free(struct kvm_board *b)
 {
     if (!b)
         return;
-    free_device(b->uart ? uart_device(b->uart) : NULL);
-    free_device(b->i8042 ? i8042_device(b->i8042) : NULL);
-    free_device(b->cmos ? cmos_device(b->cmos) : NULL);
-    free_device(b->debugport ? debugport_exit(b->debugport) : NULL);
-    free_device(b->fwcfg ? fwcfg_device(b->fwcfg) : NULL);
-    free_device(b->pm ? pm_device(b->pm) : NULL);
+    if (b->uart)
+        free_device(uart_device(b->uart));
+    if (b->i8042)
+        free_device(i8042_device(b->i8042));
+    if (b->cmos)
+        free_device(cmos_device(b->cmos));
+    if (b->debugport) {
+        free_device(debugport_exit(b->debugport));
+        free_device(debugport_console(b->debugport));
+        free_device(debugport_bochs(b->debugport));
+    }
+    if (b->fwcfg)
+        free_device(fwcfg_device(b->fwcfg));
+    if (b->pm) {
+        free_device(pm_device(b->pm));
+        free_device(pm_port_92(b->pm));
+        free_device(pm_reset_port(b->pm));
+    }
     free(b);
 }
 

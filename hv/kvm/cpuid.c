@@ -4,10 +4,14 @@
  * KVM_GET_SUPPORTED_CPUID lists what this host's processor and KVM can give a guest. It is passed
  * on, but for what depends on the vCPU and for what this monitor adds:
  *
- *   leaf 1          EBX: the vCPU's APIC ID and how many there are; ECX bit 31: "a hypervisor is
- * below you"; ECX bit 24: the APIC timer's TSC deadline mode, which the in-kernel APIC has leaf 4
- * EAX: cores in this package: as many as vCPUs leaf 0xb, 0x1f  EDX: the vCPU's x2APIC ID; the
- * topology is one core each
+ *      leaf 1            EBX: the vCPU's APIC ID and how many there are
+ *
+ *                        ECX: bit 31, "a hypervisor is below you"; bit 24, the TSC deadline mode
+ *                        of the APIC's timer, which KVM's APIC has
+ *
+ *      leaf 4            EAX: cores in this package: as many as vCPUs
+ *
+ *      leaf 0xb, 0x1f    EDX: the vCPU's x2APIC ID; the topology is one core each
  *
  * Source: Intel SDM vol. 2A, CPUID; api.rst, KVM_GET_SUPPORTED_CPUID.
  */

@@ -42,8 +42,7 @@ uint64_t kvm_layers_pages(const struct kvm_layers *layers, int id);
 /* Which layer would answer for the page at this offset of memory: an id, 0 the base, -1 the top. */
 int kvm_layers_find(struct kvm_layers *layers, uint64_t offset);
 
-/* ---- how hot pages are
- * ---------------------------------------------------------------------------- */
+/* ---- how hot pages are -------------------------------------------------------------------- */
 
 /* Looks what was written since the last look. `written` pages are counted; heat fades by half each
  * look. The log of dirty pages begins with the first call. */

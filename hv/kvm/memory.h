@@ -34,8 +34,8 @@ struct kvm_memory {
     uint8_t *host;
     uint64_t size; /* bytes in all */
     uint64_t low;  /* of them below the hole */
-    uint64_t
-        *written; /* bits: pages that kvm_memory_write() has changed; NULL: nobody wants to know */
+    /* Bits: pages that kvm_memory_write() has changed. NULL: nobody wants to know. */
+    uint64_t *written;
 };
 
 /* `size` is a multiple of 4 KiB above 0. 0 or -errno of memfd_create, ftruncate or mmap. */

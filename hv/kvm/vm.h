@@ -7,10 +7,13 @@
  *
  * Who may touch what:
  *
- *   between two runs       everything here belongs to the caller of kvm_vm_run(): all vCPU threads
- * are parked, and their registers may be read and written during kvm_vm_run()    each vCPU thread
- * owns its struct kvm_vcpu; devices, wires and the log of exits belong to whoever holds `io` at any
- * time            kvm_vm_kick(): makes a run end soon
+ *      between two runs       everything here belongs to the caller of kvm_vm_run(): all vCPU
+ *                             threads are parked, and their registers may be read and written
+ *
+ *      during kvm_vm_run()    each vCPU thread owns its struct kvm_vcpu; devices, wires and the
+ *                             log of exits belong to whoever holds `io`
+ *
+ *      at any time            kvm_vm_kick(): makes a run end soon
  *
  * Errors: functions return 0 or -errno of the failing system call. Whatever a guest does is no
  * error: it is an exit, and what KVM cannot go on from is a struct kvm_stop.
@@ -113,6 +116,10 @@ struct kvm_vm {
     pthread_mutex_t io; /* guards these, while a run is going on */
     struct bus ports, mmio;
     struct kvm_exits *exits;
+    /* Told of each exit that has been handled, on its vCPU's thread, with `io` held. Set while the
+     * VM stands; NULL: nobody wants to know. */
+    void (*exited)(void *context, const struct kvm_exit *exit);
+    void *exited_context;
     bool int3_stops;     /* software breakpoints are set: int3 ends the run */
     uint32_t slot_flags; /* KVM_MEM_LOG_DIRTY_PAGES while dirty pages are logged */
 

@@ -2,10 +2,13 @@
  * What hv/kvm costs beside the bare system calls. Prints one JSON object; bench.py makes a table of
  * it.
  *
- *   exit        a guest's write to a port and back: through the whole monitor, and in a loop of
- * nothing but KVM_RUN on the same virtual machine; in turns, medians start       from nothing to
- * the guest's first instruction snapshot    freeze, and restore to the first instruction, for 64
- * MiB of which the guest writes some
+ *      exit        a guest's write to a port and back: through the whole monitor, and in a loop
+ *                  of nothing but KVM_RUN on the same virtual machine; in turns, medians
+ *
+ *      start       from nothing to the guest's first instruction
+ *
+ *      snapshot    freeze, and restore to the first instruction, for 64 MiB of which the guest
+ *                  writes some
  */
 #include "config.h"
 
