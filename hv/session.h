@@ -189,7 +189,8 @@ void session_view_tlb(struct session *session, struct view_tlb *out);
 /* Memory by guest virtual address (physical: false) or guest-physical address. */
 void session_view_memory(struct session *session, bool physical, uint64_t address, uint32_t length,
                          struct view_memory *out);
-/* Which pages the guest writes to. Each call ends an interval and begins the next. */
+/* Which pages the guest writes to. Each call ends an interval and begins the next; the log begins
+ * with the first call, because it costs the guest something. */
 void session_view_dirty(struct session *session, struct view_dirty *out);
 /* Writes guest memory / registers, for a debugger. -EFAULT where there is no RAM. */
 int session_write_memory(struct session *session, bool physical, uint64_t address,

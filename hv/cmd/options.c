@@ -187,9 +187,10 @@ static const char *set_access(void *field, const char *value)
 
 static const char *set_what(void *field, const char *value)
 {
-    int found = find_word(value, (const char *const[]){"translation", "tables", "exits", NULL});
+    int found =
+        find_word(value, (const char *const[]){"translation", "tables", "exits", "heat", NULL});
     *(enum draw_what *)field = found < 0 ? DRAW_TRANSLATION : (enum draw_what)found;
-    return found < 0 ? "translation, tables or exits" : NULL;
+    return found < 0 ? "translation, tables, exits or heat" : NULL;
 }
 
 static const char *set_size(void *field, const char *value)
@@ -295,7 +296,8 @@ static const struct option_row ROWS[] = {
      "run first: N instructions, or to a symbol, 0xADDRESS or file:line"},
     {"access", "r|w|x", CMD_WALK | CMD_DRAW, AT(access), set_access,
      "the kind of access to translate (default: r)"},
-    {"what", "KIND", CMD_DRAW, AT(what), set_what, "translation (default), tables or exits"},
+    {"what", "KIND", CMD_DRAW, AT(what), set_what,
+     "translation (default), tables, exits or, with KVM, heat (of pages)"},
     {"va", "ADDRESS", CMD_DRAW, AT(va), set_text,
      "address to translate (default: of the newest access)"},
     {"output", "FILE", CMD_DRAW, AT(output), set_text,
