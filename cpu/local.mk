@@ -39,6 +39,7 @@ noinst_LIBRARIES += %D%/libcpu.a
 	%D%/dev/virtio-balloon.c %D%/dev/virtio-balloon.h \
 	%D%/dev/virtio-blk.c %D%/dev/virtio-blk.h \
 	%D%/dev/virtio-console.c %D%/dev/virtio-console.h \
+	%D%/dev/virtio-net.c %D%/dev/virtio-net.h \
 	%D%/dev/virtio-rng.c %D%/dev/virtio-rng.h
 if HAVE_JIT
 AM_CPPFLAGS += -DHAVE_JIT

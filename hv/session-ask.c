@@ -189,6 +189,8 @@ void session_view_table(struct session *s, enum view_table_kind kind, struct vie
     out->truncated = false;
     out->count = 0;
     out->root_pa = 0;
+    out->isa = ISA_RV32;
+    out->levels = 0;
     session_enter(s);
     if (s->ops->view_table)
         s->ops->view_table(s->backend, kind, out);

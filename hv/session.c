@@ -180,8 +180,8 @@ static void *work(void *argument)
 
 void session_config_init(struct session_config *config)
 {
-    *config =
-        (struct session_config){.under = SESSION_HV, .memory = 64u << 20, .cpus = 1, .kvm_fd = -1};
+    *config = (struct session_config){
+        .under = SESSION_HV, .memory = 64u << 20, .cpus = 1, .kvm_fd = -1, .output_fd = -1};
 }
 
 const char *session_guest_name(const struct session_config *c)
@@ -211,7 +211,7 @@ static int check_config(const struct session_config *c, char *why)
 static const char **strings_of(struct session_config *c, unsigned i)
 {
     const char **const strings[] = {&c->image,  &c->disk,     &c->kernel_args, &c->engine,
-                                    &c->initrd, &c->firmware, &c->boot_format};
+                                    &c->initrd, &c->firmware, &c->boot_format, &c->net};
     return i < sizeof strings / sizeof *strings ? strings[i] : NULL;
 }
 

@@ -84,7 +84,8 @@ struct session_config {
     const char *firmware;    /* BIOS image, which boots from `disk`; `image` is ignored */
     const char *boot_format; /* what `image` is ("bzimage", "pvh" ...); NULL: found by looking */
     unsigned cpus;           /* vCPUs, at least 1 */
-    bool net;                /* virtio-net on a user-mode network */
+    /* A network card: "user", and options behind commas as vitrine(1) has them. NULL: none. */
+    const char *net;
     int kvm_fd;              /* an open /dev/kvm, which stays the caller's; -1: open it */
     bool no_seccomp;         /* leave the vCPU threads unconfined, for a debugger of the monitor */
 
@@ -92,6 +93,9 @@ struct session_config {
      * call at a time, and none after the stop); may be NULL (then output is kept for
      * session_output()). It must not call back into the session. */
     void (*output)(void *context, const uint8_t *bytes, size_t count);
+    /* KVM: the one descriptor beside standard output and error that output() needs, -1: none. The
+     * threads that run the guest hold no others. */
+    int output_fd;
     /* Called on the worker thread each time the session stops; may be NULL. Must not call back into
      * the session: wake your own loop instead. */
     void (*stopped)(void *context);
@@ -185,7 +189,8 @@ void session_view_tlb(struct session *session, struct view_tlb *out);
 /* Memory by guest virtual address (physical: false) or guest-physical address. */
 void session_view_memory(struct session *session, bool physical, uint64_t address, uint32_t length,
                          struct view_memory *out);
-/* Which pages the guest writes to. Each call ends an interval and begins the next. */
+/* Which pages the guest writes to. Each call ends an interval and begins the next; the log begins
+ * with the first call, because it costs the guest something. */
 void session_view_dirty(struct session *session, struct view_dirty *out);
 /* Writes guest memory / registers, for a debugger. -EFAULT where there is no RAM. */
 int session_write_memory(struct session *session, bool physical, uint64_t address,

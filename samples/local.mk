@@ -34,7 +34,8 @@ SAMPLES_BETWEEN = $(SAMPLES_USER:%=%D%/minios/user/%.elf) $(SAMPLES_USER_BIN) \
 
 EXTRA_DIST += %D%/README.md $(SAMPLES_SUPPORT) \
 	%D%/hello.S %D%/primes.c %D%/traps.c %D%/paging.c \
-	%D%/virtio/virtio.c %D%/virtio/board-riscv.h %D%/virtio/board-x86.h $(SAMPLES_WILD:%=%D%/wild/%.S) \
+	%D%/virtio/virtio.c %D%/virtio/queue.h %D%/virtio/board-riscv.h %D%/virtio/board-x86.h \
+	$(SAMPLES_WILD:%=%D%/wild/%.S) \
 	$(SAMPLES_FIRMWARE) $(SAMPLES_KERNEL) $(SAMPLES_KERNEL_H) $(SAMPLES_FILES) \
 	$(SAMPLES_USER_COMMON) $(SAMPLES_USER:%=%D%/minios/user/%.c) %D%/minios/user/user.h \
 	%D%/minios/README.md %D%/minios/minios.ld %D%/minios/mkfs.c \
@@ -61,7 +62,7 @@ noinst_PROGRAMS += %D%/minios/mkfs
 	$(AM_V_GEN)$(SAMPLES_COMPILE) -O1 $(SAMPLES_LINK)
 %D%/paging.elf: %D%/paging.c $(SAMPLES_SUPPORT)
 	$(AM_V_GEN)$(SAMPLES_COMPILE) -O1 $(SAMPLES_LINK)
-%D%/virtio/virtio.elf: %D%/virtio/virtio.c %D%/virtio/board-riscv.h $(SAMPLES_SUPPORT)
+%D%/virtio/virtio.elf: %D%/virtio/virtio.c %D%/virtio/queue.h %D%/virtio/board-riscv.h $(SAMPLES_SUPPORT)
 	$(AM_V_GEN)$(SAMPLES_COMPILE) -O1 $(SAMPLES_LINK)
 
 $(SAMPLES_WILD:%=%D%/wild/%.elf): %D%/wild/%.elf: %D%/wild/%.S $(SAMPLES_SUPPORT)

@@ -528,9 +528,15 @@ START_TEST(balloon_tells_what_the_host_wants)
     ck_assert_uint_ne(driver_get(&driver, REG_GENERATION), generation);
     driver_put(&driver, REG_ACK, 2);
     ck_assert(!wire.level);
+    virtio_balloon_set(balloon, 8);
     driver_put(&driver, REG_STATUS, 0);
-    ck_assert_uint_eq(driver_get(&driver, NUM_PAGES), 7);
+    ck_assert(!wire.level);
+    ck_assert_uint_eq(driver_get(&driver, NUM_PAGES), 8);
+    driver_start(&driver, 2);
+    virtio_balloon_set(balloon, 7);
+    ck_assert(wire.level);
     driver.device->ops->reset(driver.device->self);
+    ck_assert(!wire.level);
     ck_assert_uint_eq(driver_get(&driver, NUM_PAGES), 5); /* as at power-on */
     free_balloon();
 }

@@ -58,6 +58,11 @@ void disk_close(struct disk *disk)
     free(disk);
 }
 
+int disk_descriptor(const struct disk *disk)
+{
+    return disk->fd;
+}
+
 uint64_t disk_sectors(const struct disk *disk)
 {
     return disk->sectors;

@@ -16,6 +16,8 @@ struct disk;
 struct disk *disk_open(const char *path, bool readonly, char *why);
 void disk_close(struct disk *disk);
 
+/* The descriptor of the image, which stays the disk's: for threads that are confined to a few. */
+int disk_descriptor(const struct disk *disk);
 uint64_t disk_sectors(const struct disk *disk);
 bool disk_is_readonly(const struct disk *disk);
 

@@ -132,6 +132,7 @@ static void virtio_reset(void *self)
     struct virtio *v = self;
     v->generation = 0;
     reset(v, true);
+    virtio_update(v);
 }
 
 /* FEATURES_OK is taken only if the driver accepts nothing but what is offered, and version 1. */

@@ -19,6 +19,9 @@ static const struct palette_row palette[2][ROLE_NUMBER] = {
         [ROLE_GHOST] = {NONE, 0xc3cad3, 0x5d6776},
         [ROLE_VPN1] = {0xdbe7fb, 0x3566b8, 0x1d478c},
         [ROLE_VPN0] = {0xd6f0ea, 0x14796a, 0x0d5c50},
+        [ROLE_VPN2] = {0xfbe3ee, 0xb0396f, 0x86234f},
+        [ROLE_VPN3] = {0xf6eccb, 0x8a6d0b, 0x614c00},
+        [ROLE_VPN4] = {0xe2ecd0, 0x587a1e, 0x3f5a10},
         [ROLE_OFFSET] = {0xebe5f7, 0x7456ad, 0x553c88},
         [ROLE_SET] = {0x45505f, NONE, 0xffffff},
         [ROLE_CLEAR] = {NONE, 0xd0d6de, 0x5a6371},
@@ -41,6 +44,15 @@ static const struct palette_row palette[2][ROLE_NUMBER] = {
         [ROLE_SERIES + 6] = {0x86b4f5, NONE, 0x1c2128}, /* blues */
         [ROLE_SERIES + 7] = {0x3b74cc, NONE, 0xffffff},
         [ROLE_SERIES + 8] = {0x1b3c80, NONE, 0xffffff},
+        [ROLE_HEAT + 0] = {0xe9edf2, NONE, 0x1c2128}, /* lightness falls from step to step */
+        [ROLE_HEAT + 1] = {0xfbe0ae, NONE, 0x1c2128},
+        [ROLE_HEAT + 2] = {0xf7c673, NONE, 0x1c2128},
+        [ROLE_HEAT + 3] = {0xefa640, NONE, 0x1c2128},
+        [ROLE_HEAT + 4] = {0xde841f, NONE, 0x1c2128},
+        [ROLE_HEAT + 5] = {0xc2620f, NONE, 0xffffff},
+        [ROLE_HEAT + 6] = {0x9e420c, NONE, 0xffffff},
+        [ROLE_HEAT + 7] = {0x76290c, NONE, 0xffffff},
+        [ROLE_HEAT + 8] = {0x4c1307, NONE, 0xffffff},
     },
     {
         [ROLE_PLAIN] = {0x262b33, 0x4a5361, 0xe8ebf0},
@@ -49,6 +61,9 @@ static const struct palette_row palette[2][ROLE_NUMBER] = {
         [ROLE_GHOST] = {NONE, 0x454e5b, 0x949fae},
         [ROLE_VPN1] = {0x1d3154, 0x6f9fee, 0xa9c7fb},
         [ROLE_VPN0] = {0x143c36, 0x4dbfab, 0x86e0d0},
+        [ROLE_VPN2] = {0x4a1c33, 0xe27aa9, 0xf7b3d0},
+        [ROLE_VPN3] = {0x3d330c, 0xcfb04a, 0xecd588},
+        [ROLE_VPN4] = {0x2b3a12, 0x9cc25a, 0xc6e292},
         [ROLE_OFFSET] = {0x332850, 0xa98be0, 0xcbb8f2},
         [ROLE_SET] = {0xaab4c2, NONE, 0x14171c},
         [ROLE_CLEAR] = {NONE, 0x414a57, 0x9aa5b4},
@@ -71,6 +86,15 @@ static const struct palette_row palette[2][ROLE_NUMBER] = {
         [ROLE_SERIES + 6] = {0xb8d4fc, NONE, 0x14171c},
         [ROLE_SERIES + 7] = {0x6f9fee, NONE, 0x14171c},
         [ROLE_SERIES + 8] = {0x4170c8, NONE, 0xffffff},
+        [ROLE_HEAT + 0] = {0x262b33, NONE, 0xe8ebf0}, /* ... and here it rises */
+        [ROLE_HEAT + 1] = {0x4a2c12, NONE, 0xe8ebf0},
+        [ROLE_HEAT + 2] = {0x6d3a0e, NONE, 0xe8ebf0},
+        [ROLE_HEAT + 3] = {0x924c0c, NONE, 0xffffff},
+        [ROLE_HEAT + 4] = {0xb8650f, NONE, 0x14171c},
+        [ROLE_HEAT + 5] = {0xdb8326, NONE, 0x14171c},
+        [ROLE_HEAT + 6] = {0xf2a852, NONE, 0x14171c},
+        [ROLE_HEAT + 7] = {0xfbcd8d, NONE, 0x14171c},
+        [ROLE_HEAT + 8] = {0xfff3d2, NONE, 0x14171c},
     },
 };
 

@@ -28,7 +28,7 @@ static const struct command COMMANDS[] = {
     {"isa", CMD_ISA, "[instructions|csrs|causes|exits|kvm-exits]", 0, 1,
      "print the tables that the computer and the monitor are built from", "vitrine isa csrs",
      cmd_isa},
-    {"draw", CMD_DRAW, "GUEST", 1, 1, "draw translations, page tables or exits to SVG, PDF or PNG",
+    {"draw", CMD_DRAW, "GUEST", 1, 1, "draw translations, page tables, exits or dirty pages to a file",
      "vitrine draw samples/paging.elf --at 38900 --va 0x40000000 -o walk.svg", cmd_draw},
     {"compare", CMD_COMPARE, "KERNEL...", 1, 64,
      "compare guests' speed natively, in each engine, with paging, under the monitor",

@@ -98,8 +98,9 @@ static const char *set_cpus(void *field, const char *value)
 
 static const char *set_net(void *field, const char *value)
 {
-    *(bool *)field = true;
-    return strcmp(value, "user") ? "user (the only kind of network there is)" : NULL;
+    *(const char **)field = value;
+    bool user = !strncmp(value, "user", 4) && (!value[4] || value[4] == ',');
+    return user ? NULL : "user (the only kind of network there is)";
 }
 
 static const char *set_descriptor(void *field, const char *value)
@@ -186,9 +187,10 @@ static const char *set_access(void *field, const char *value)
 
 static const char *set_what(void *field, const char *value)
 {
-    int found = find_word(value, (const char *const[]){"translation", "tables", "exits", NULL});
+    int found =
+        find_word(value, (const char *const[]){"translation", "tables", "exits", "heat", NULL});
     *(enum draw_what *)field = found < 0 ? DRAW_TRANSLATION : (enum draw_what)found;
-    return found < 0 ? "translation, tables or exits" : NULL;
+    return found < 0 ? "translation, tables, exits or heat" : NULL;
 }
 
 static const char *set_size(void *field, const char *value)
@@ -260,7 +262,7 @@ static const struct option_row ROWS[] = {
      "KVM: what GUEST is, if it cannot be told by looking: flat16, flat32, flat64 ..."},
     {"cpus", "N", CMD_GUEST | CMD_ONLY_KVM, AT(config.cpus), set_cpus,
      "KVM: virtual processors (default: 1)"},
-    {"net", "user", CMD_RUN | CMD_DEBUG | CMD_ONLY_KVM, AT(config.net), set_net,
+    {"net", "user[,OPTION]", CMD_RUN | CMD_DEBUG | CMD_ONLY_KVM, AT(config.net), set_net,
      "KVM: a network card on a network of this program's, without root"},
     {"kvm-fd", "N", CMD_GUEST | CMD_KVM_INFO | CMD_ONLY_KVM, AT(config.kvm_fd), set_descriptor,
      "KVM: /dev/kvm is already open as descriptor N"},
@@ -294,7 +296,8 @@ static const struct option_row ROWS[] = {
      "run first: N instructions, or to a symbol, 0xADDRESS or file:line"},
     {"access", "r|w|x", CMD_WALK | CMD_DRAW, AT(access), set_access,
      "the kind of access to translate (default: r)"},
-    {"what", "KIND", CMD_DRAW, AT(what), set_what, "translation (default), tables or exits"},
+    {"what", "KIND", CMD_DRAW, AT(what), set_what,
+     "translation (default), tables, exits or, with KVM, heat (of pages)"},
     {"va", "ADDRESS", CMD_DRAW, AT(va), set_text,
      "address to translate (default: of the newest access)"},
     {"output", "FILE", CMD_DRAW, AT(output), set_text,

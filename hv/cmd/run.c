@@ -227,6 +227,7 @@ static struct session *open_session(struct run *run)
         config.engine = run->options->trace || run->options->gdb ? "interp" : "auto";
     config.paced = !run->options->input && isatty(STDIN_FILENO);
     config.output = on_output;
+    config.output_fd = run->waker;
     config.stopped = on_stopped;
     config.context = run;
     return cmd_session(&config);

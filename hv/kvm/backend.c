@@ -177,6 +177,8 @@ static int make(struct kvm_backend *b, char *why)
         b->board = kvm_board_new(&b->vm, &board, why);
         error = b->board ? 0 : -EINVAL;
     }
+    if (!error)
+        error = kvm_vm_keep(&b->vm, c->output_fd); /* the first of them: there is room */
     if (error)
         return error;
     b->width = kvm_cpuid_width(&b->vm);

@@ -208,7 +208,7 @@ int kvm_board_load(struct kvm_board *b, const uint8_t *bytes, size_t count, size
     int error = 0;
     for (unsigned i = 0; i < objects && !error; i++)
         error = state_load(object[i], bytes, count, at);
-    return error;
+    return error ? error : kvm_virtio_loaded(b->virtio);
 }
 
 void kvm_board_digest(struct kvm_board *b, struct digest *digest)

@@ -29,7 +29,7 @@ struct kvm_board;
 struct kvm_board_config {
     const char *disk; /* raw image, NULL: none */
     bool disk_readonly;
-    bool net; /* user-mode network */
+    const char *net; /* as net_config_parse() reads it; NULL: none */
     /* What is typed goes to the virtio console, as soon as its driver has buffers, and not to COM1.
      * What either of them prints goes to `console`. */
     bool virtio_console;
@@ -63,7 +63,8 @@ struct fwcfg *kvm_board_fwcfg(struct kvm_board *board);
 /* As after power-on. */
 void kvm_board_reset(struct kvm_board *board);
 
-/* All devices' state, by their state tables. 0, -ENOMEM; -EINVAL, -EPROTO as state_load(). */
+/* All devices' state, by their state tables. 0, -ENOMEM; -EINVAL, -EPROTO as state_load(). What is
+ * loaded finds a new network, without connections: they are in no table (-errno as net_restart()). */
 int kvm_board_save(struct kvm_board *board, struct state_buffer *buffer);
 int kvm_board_load(struct kvm_board *board, const uint8_t *bytes, size_t count, size_t *at);
 /* Digest of the same. */

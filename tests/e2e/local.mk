@@ -11,6 +11,7 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/kvm-input.sh \
 	%D%/linux.sh \
 	%D%/minios.sh \
+	%D%/net.sh \
 	%D%/options.sh \
 	%D%/oracle.sh \
 	%D%/report.sh \
