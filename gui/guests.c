@@ -45,7 +45,7 @@ void guest_configure(const struct guest *guest, struct session_config *config)
     config->initrd = guest->initrd;
     config->firmware = guest->firmware;
     config->boot_format = guest->boot;
-    config->net = guest->net ? "user" : NULL;
+    config->net = guest->net;
     config->kvm_fd = guest->kvm_fd;
     config->cpus = guest->cpus ? guest->cpus : config->cpus;
     config->memory = guest->memory ? guest->memory : config->memory;
