@@ -714,6 +714,7 @@ const struct backend_ops backend_simulated = {
     .instructions = simulated_instructions,
     .events_mask = simulated_events_mask,
     .set_engine = simulated_set_engine,
+    .set_balloon = simulated_set_balloon,
     .status = view_status,
     .view_hart = view_hart,
     .view_registers = view_registers,

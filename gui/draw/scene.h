@@ -42,6 +42,7 @@ enum scene_role {
     ROLE_READ,
     ROLE_WRITE,
     ROLE_EXEC, /* regions, by the most that they allow */
+    ROLE_ALONE, /* the bars of a series with a hue of its own */
     ROLE_COUNT,
     ROLE_COST,   /* bars */
     ROLE_SERIES, /* nine: three hues with three shades each */

@@ -85,12 +85,12 @@ int cmd_draw(const struct options *options, int argc, char **argv)
 {
     if (check_output(options->output))
         return EXIT_USAGE;
-    struct session *session = cmd_open(options, argv[0]);
+    struct session *session = cmd_open(options);
     if (!session)
         return EXIT_USAGE;
     int status = options->what == DRAW_HEAT ? begin_log(session) : 0;
     if (!status)
-        status = cmd_run_to(session, options->at);
+        status = cmd_run_to(session, options);
     if (!status)
         status = draw(options, session);
     session_free(session);
