@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "cpu/bus.h"
+#include "cpu/dev/disk.h"
 #include "cpu/engine.h"
 #include "cpu/event.h"
 #include "cpu/hart.h"
@@ -66,8 +67,9 @@ struct machine_config {
     bool ad_trap;         /* clear A/D bits page-fault instead of being set by hardware */
     bool host_clock;
     const struct engine *engine;
-    const char *disk;     /* raw image for virtio-blk, or NULL */
+    const char *disk;     /* image for virtio-blk, or NULL */
     bool disk_readonly;
+    disk_open_fn disk_open; /* who opens it; NULL: disk_open(), for raw images */
     const char *kernel_args; /* device tree's bootargs, or NULL */
     bool no_devices;      /* only the hart and memory: the computer below a monitor */
     ram_allot_fn allot;   /* memory from elsewhere (ram_init_allotted), or NULL */
@@ -84,7 +86,6 @@ struct clint;
 struct finisher;
 struct rtc;
 struct virtio_blk;
-struct disk;
 
 struct machine {
     /* --- state: in the tables --- */

@@ -1,4 +1,4 @@
-/* A raw disk image in a file of the host. See disk.h. */
+/* Disks, and raw images in files of the host. See disk.h. */
 #include "cpu/dev/disk.h"
 
 #include <errno.h>
@@ -10,10 +10,113 @@
 #include <unistd.h>
 
 struct disk {
-    int fd;
+    const struct disk_ops *ops;
+    void *self;
     uint64_t sectors;
     bool readonly;
 };
+
+struct disk *disk_new(const struct disk_ops *ops, void *self, uint64_t sectors, bool readonly)
+{
+    struct disk *disk = malloc(sizeof *disk);
+    if (disk)
+        *disk = (struct disk){ops, self, sectors, readonly};
+    return disk;
+}
+
+int disk_close(struct disk *disk)
+{
+    int error = disk->ops->close(disk->self);
+    free(disk);
+    return error;
+}
+
+uint64_t disk_sectors(const struct disk *disk)
+{
+    return disk->sectors;
+}
+
+bool disk_is_readonly(const struct disk *disk)
+{
+    return disk->readonly;
+}
+
+bool disk_holds(const struct disk *disk, uint64_t sector, size_t count)
+{
+    return count % DISK_SECTOR == 0 && sector <= disk->sectors &&
+           count / DISK_SECTOR <= disk->sectors - sector;
+}
+
+int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count)
+{
+    return disk_holds(disk, sector, count) ? disk->ops->read(disk->self, sector, bytes, count)
+                                           : -EINVAL;
+}
+
+int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count)
+{
+    if (disk->readonly)
+        return -EROFS;
+    return disk_holds(disk, sector, count) ? disk->ops->write(disk->self, sector, bytes, count)
+                                           : -EINVAL;
+}
+
+int disk_flush(struct disk *disk)
+{
+    return disk->readonly ? 0 : disk->ops->flush(disk->self);
+}
+
+/* ---- raw images --------------------------------------------------------------------------- */
+
+struct raw {
+    int fd;
+};
+
+static int raw_read(void *self, uint64_t sector, void *bytes, size_t count)
+{
+    const struct raw *raw = self;
+    off_t at = (off_t)(sector * DISK_SECTOR);
+    for (uint8_t *to = bytes; count;) {
+        ssize_t got = pread(raw->fd, to, count, at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) /* 0: somebody has cut the file short meanwhile */
+            return got < 0 ? -errno : -EIO;
+        to += got, at += got, count -= (size_t)got;
+    }
+    return 0;
+}
+
+static int raw_write(void *self, uint64_t sector, const void *bytes, size_t count)
+{
+    const struct raw *raw = self;
+    off_t at = (off_t)(sector * DISK_SECTOR);
+    for (const uint8_t *from = bytes; count;) {
+        ssize_t put = pwrite(raw->fd, from, count, at);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return -errno;
+        from += put, at += put, count -= (size_t)put;
+    }
+    return 0;
+}
+
+static int raw_flush(void *self)
+{
+    return fdatasync(((struct raw *)self)->fd) ? -errno : 0;
+}
+
+/* Does not wait for the host's disk: what the kernel has been given outlives this program. */
+static int raw_close(void *self)
+{
+    struct raw *raw = self;
+    int error = close(raw->fd) ? -errno : 0;
+    free(raw);
+    return error;
+}
+
+static const struct disk_ops RAW_OPS = {raw_read, raw_write, raw_flush, raw_close};
 
 /* Why this file cannot be a disk, or NULL. */
 static const char *objection(const struct stat *st)
@@ -39,73 +142,15 @@ struct disk *disk_open(const char *path, bool readonly, char *why)
     }
     struct stat st;
     const char *reason = fstat(fd, &st) ? strerror(errno) : objection(&st);
-    struct disk *disk = reason ? NULL : calloc(1, sizeof *disk);
+    struct raw *raw = reason ? NULL : malloc(sizeof *raw);
+    struct disk *disk =
+        raw ? disk_new(&RAW_OPS, raw, (uint64_t)st.st_size / DISK_SECTOR, readonly) : NULL;
     if (!disk) {
         snprintf(why, DISK_ERROR, "%.400s: %s", path, reason ? reason : strerror(ENOMEM));
+        free(raw);
         close(fd);
         return NULL;
     }
-    *disk = (struct disk){fd, (uint64_t)st.st_size / DISK_SECTOR, readonly};
+    *raw = (struct raw){fd};
     return disk;
-}
-
-void disk_close(struct disk *disk)
-{
-    close(disk->fd);
-    free(disk);
-}
-
-uint64_t disk_sectors(const struct disk *disk)
-{
-    return disk->sectors;
-}
-
-bool disk_is_readonly(const struct disk *disk)
-{
-    return disk->readonly;
-}
-
-bool disk_holds(const struct disk *disk, uint64_t sector, size_t count)
-{
-    return count % DISK_SECTOR == 0 && sector <= disk->sectors &&
-           count / DISK_SECTOR <= disk->sectors - sector;
-}
-
-int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count)
-{
-    if (!disk_holds(disk, sector, count))
-        return -EINVAL;
-    off_t at = (off_t)(sector * DISK_SECTOR);
-    for (uint8_t *to = bytes; count;) {
-        ssize_t got = pread(disk->fd, to, count, at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0) /* 0: somebody has cut the file short meanwhile */
-            return got < 0 ? -errno : -EIO;
-        to += got, at += got, count -= (size_t)got;
-    }
-    return 0;
-}
-
-int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count)
-{
-    if (disk->readonly)
-        return -EROFS;
-    if (!disk_holds(disk, sector, count))
-        return -EINVAL;
-    off_t at = (off_t)(sector * DISK_SECTOR);
-    for (const uint8_t *from = bytes; count;) {
-        ssize_t put = pwrite(disk->fd, from, count, at);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return -errno;
-        from += put, at += put, count -= (size_t)put;
-    }
-    return 0;
-}
-
-int disk_flush(struct disk *disk)
-{
-    return !disk->readonly && fdatasync(disk->fd) ? -errno : 0;
 }

@@ -1,4 +1,9 @@
-/* A raw disk image in a file of the host. */
+/*
+ * A disk: sectors of 512 bytes that can be read, written and flushed.
+ *
+ * What is behind it is a table of functions. One kind is here, a raw image in a file of the host;
+ * who knows another format makes a disk of it with disk_new().
+ */
 #ifndef VITRINE_CPU_DISK_H
 #define VITRINE_CPU_DISK_H
 
@@ -10,11 +15,29 @@ enum { DISK_SECTOR = 512, DISK_ERROR = 512 };
 
 struct disk;
 
-/* Opens an image; NULL and one line in `why` (DISK_ERROR bytes) that names the file and the reason:
- * missing, no permission (to write, unless `readonly`), not a regular file, empty, or not a multiple
- * of 512 bytes. */
+/* What is behind a disk. Whole sectors, inside the disk; 0 or -errno. */
+struct disk_ops {
+    int (*read)(void *self, uint64_t sector, void *bytes, size_t count);
+    /* Not called if readonly. */
+    int (*write)(void *self, uint64_t sector, const void *bytes, size_t count);
+    /* What was written is durable after this, and need not be before. */
+    int (*flush)(void *self);
+    int (*close)(void *self); /* hands everything to the host; gone in any case */
+};
+
+/* NULL: no memory; `self` is still the caller's then. */
+struct disk *disk_new(const struct disk_ops *ops, void *self, uint64_t sectors, bool readonly);
+
+/* How a machine opens its disk: disk_open(), or what knows more formats. */
+typedef struct disk *(*disk_open_fn)(const char *path, bool readonly, char *why);
+
+/* Opens a raw image; NULL and one line in `why` (DISK_ERROR bytes) that names the file and the
+ * reason: missing, no permission (to write, unless `readonly`), not a regular file, empty, or not a
+ * multiple of 512 bytes. */
 struct disk *disk_open(const char *path, bool readonly, char *why);
-void disk_close(struct disk *disk);
+/* What was written outlives the program (though not, without a flush, the host's crash). Freed in
+ * any case. */
+int disk_close(struct disk *disk);
 
 uint64_t disk_sectors(const struct disk *disk);
 bool disk_is_readonly(const struct disk *disk);
