@@ -13,6 +13,7 @@ vitrine_SOURCES = \
 	%D%/debug-commands.c \
 	%D%/devices.c \
 	%D%/disasm.c \
+	%D%/disk.c \
 	%D%/draw.c \
 	%D%/guest.c \
 	%D%/isa.c \
@@ -28,4 +29,4 @@ vitrine_SOURCES = \
 	%D%/walk.c
 vitrine_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(CAIRO_CFLAGS)
 vitrine_LDADD = gui/libdraw.a hv/libhv.a cpu/libcpu.a \
-	$(CAIRO_LIBS) $(JSON_LIBS) $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) -lm
+	$(CAIRO_LIBS) $(JSON_LIBS) $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(ZLIB_LIBS) -lm
