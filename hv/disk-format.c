@@ -24,6 +24,16 @@ static int image_write(void *self, uint64_t sector, const void *bytes, size_t co
     return qcow2_write(self, sector * DISK_SECTOR, bytes, count);
 }
 
+static int image_zero(void *self, uint64_t sector, size_t count)
+{
+    return qcow2_zero(self, sector * DISK_SECTOR, count);
+}
+
+static int image_discard(void *self, uint64_t sector, size_t count)
+{
+    return qcow2_discard(self, sector * DISK_SECTOR, count);
+}
+
 static int image_flush(void *self)
 {
     return qcow2_flush(self);
@@ -34,7 +44,14 @@ static int image_close(void *self)
     return qcow2_close(self);
 }
 
-static const struct disk_ops IMAGE_OPS = {image_read, image_write, image_flush, image_close};
+static const struct disk_ops IMAGE_OPS = {
+    .read = image_read,
+    .write = image_write,
+    .zero = image_zero,
+    .discard = image_discard,
+    .flush = image_flush,
+    .close = image_close,
+};
 
 static const char *objection(const struct qcow2 *image)
 {
@@ -74,6 +91,16 @@ static int raw_write(void *self, uint64_t sector, const void *bytes, size_t coun
     return disk_write(self, sector, bytes, count);
 }
 
+static int raw_zero(void *self, uint64_t sector, size_t count)
+{
+    return disk_zero(self, sector, count);
+}
+
+static int raw_discard(void *self, uint64_t sector, size_t count)
+{
+    return disk_discard(self, sector, count);
+}
+
 static int raw_flush(void *self)
 {
     return disk_flush(self);
@@ -84,7 +111,14 @@ static int raw_close(void *self)
     return disk_close(self);
 }
 
-static const struct disk_ops RAW_OPS = {raw_read, raw_write, raw_flush, raw_close};
+static const struct disk_ops RAW_OPS = {
+    .read = raw_read,
+    .write = raw_write,
+    .zero = raw_zero,
+    .discard = raw_discard,
+    .flush = raw_flush,
+    .close = raw_close,
+};
 
 static struct disk *open_raw(const char *path, bool readonly, char *why)
 {

@@ -156,8 +156,8 @@ static int check_copied(struct checker *c, const struct qcow2_entry *e, uint64_t
 {
     uint64_t count;
     int error = qcow2_refcount_get(c->q, e->host >> c->q->header.cluster_bits, &count);
-    if (error)
-        return error;
+    if (error) /* -EIO: no block there, which is a finding already */
+        return error == -EIO ? 0 : error;
     if (e->copied != (count == 1))
         corrupt(c, "data at 0x%llx, of guest cluster %llu: copied is %d, the count %llu",
                 (ull)e->host, (ull)guest, e->copied, (ull)count);

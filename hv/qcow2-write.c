@@ -187,6 +187,13 @@ static int zero_whole(struct qcow2 *q, const struct piece *p)
     return error ? error : qcow2_release_entry(q, &p->entry);
 }
 
+/* Only what this image has, and only whole clusters of it: all else would take room. */
+static int discard_piece(struct qcow2 *q, const struct piece *p)
+{
+    bool has = p->entry.kind == QCOW2_DATA || p->entry.kind == QCOW2_COMPRESSED;
+    return has && is_whole(q, p) && has_zero_entry(q) ? zero_whole(q, p) : 0;
+}
+
 static int zero_piece(struct qcow2 *q, const struct piece *p)
 {
     if (is_whole(q, p) && has_zero_entry(q))
@@ -199,15 +206,26 @@ static int zero_piece(struct qcow2 *q, const struct piece *p)
     return write_elsewhere(q, p, NULL);
 }
 
-int qcow2_zero(struct qcow2 *q, uint64_t at, uint64_t count)
+static int for_pieces(struct qcow2 *q, uint64_t at, uint64_t count,
+                      int (*change)(struct qcow2 *q, const struct piece *p))
 {
     int error = check_write(q, at, count);
     while (count && !error) {
         struct piece p;
         error = look_up(q, at, count, &p);
-        error = error ? error : zero_piece(q, &p);
+        error = error ? error : change(q, &p);
         error = error ? error : bound_memory(q);
         at += p.count, count -= p.count;
     }
     return error;
+}
+
+int qcow2_zero(struct qcow2 *q, uint64_t at, uint64_t count)
+{
+    return for_pieces(q, at, count, zero_piece);
+}
+
+int qcow2_discard(struct qcow2 *q, uint64_t at, uint64_t count)
+{
+    return for_pieces(q, at, count, discard_piece);
 }

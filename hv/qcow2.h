@@ -115,6 +115,9 @@ int qcow2_read(struct qcow2 *image, uint64_t at, void *bytes, size_t count);
 int qcow2_write(struct qcow2 *image, uint64_t at, const void *bytes, size_t count);
 /* Makes bytes read as zero; whole clusters are given back. */
 int qcow2_zero(struct qcow2 *image, uint64_t at, uint64_t count);
+/* Nobody needs these bytes: they are zero afterwards, or what they were. Whole clusters are given
+ * back. */
+int qcow2_discard(struct qcow2 *image, uint64_t at, uint64_t count);
 /* All that was written is durable when this returns 0. After a flush of the storage has failed the
  * image takes no more writes: nobody can know what has arrived. */
 int qcow2_flush(struct qcow2 *image);
@@ -185,7 +188,8 @@ int qcow2_check(struct qcow2 *image, bool repair, qcow2_report_fn report, void *
  * written. */
 int qcow2_commit(const char *path, char *why);
 
-/* Copies the disk as it is seen through all layers into a new file, of format "raw" or "qcow2". */
+/* Copies a disk, of a raw file or as it is seen through all layers of an image, into a new file of
+ * format "raw" or "qcow2". */
 int qcow2_convert(const char *path, const char *to, const char *format, char *why);
 
 #endif

@@ -39,6 +39,15 @@ if HAVE_CHECK
 %C%_test_uart_LDADD = $(%C%_unit_libs)
 %C%_test_virtio_SOURCES = %D%/test-virtio.c %D%/tap.h %D%/device.c %D%/device.h
 %C%_test_virtio_LDADD = $(%C%_unit_libs)
+# Disk images: layers and what is refused; QEMU's tools as the judge; crashes.
+%C%_qcow2_parts = %D%/qcow2-crash.c %D%/qcow2-crash.h %D%/storage-trace.c %D%/storage-trace.h
+%C%_unit_tests += %D%/test-qcow2 %D%/test-qcow2-qemu %D%/test-qcow2-crash
+%C%_test_qcow2_SOURCES = %D%/test-qcow2.c %D%/tap.h $(%C%_qcow2_parts)
+%C%_test_qcow2_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_test_qcow2_qemu_SOURCES = %D%/test-qcow2-qemu.c %D%/tap.h $(%C%_qcow2_parts)
+%C%_test_qcow2_qemu_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_test_qcow2_crash_SOURCES = %D%/test-qcow2-crash.c %D%/tap.h $(%C%_qcow2_parts)
+%C%_test_qcow2_crash_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Bare and virtual, instruction by instruction.
 %C%_unit_tests += %D%/test-equivalence
 %C%_test_equivalence_SOURCES = %D%/test-equivalence.c %D%/tap.h %D%/lockstep.c %D%/lockstep.h \
@@ -133,6 +142,22 @@ fuzz:
 .PHONY: fuzz
 EXTRA_DIST += %D%/fuzz/fuzz-boot.c
 EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c
+
+# make faults: every point at which something can fail, where make check takes a sample. Each program
+# and script in faults/ speaks TAP.
+%C%_faults = %D%/faults/qcow2
+EXTRA_PROGRAMS += $(%C%_faults)
+%C%_faults_qcow2_SOURCES = %D%/faults/qcow2.c %D%/qcow2-crash.c %D%/qcow2-crash.h \
+	%D%/storage-trace.c %D%/storage-trace.h
+%C%_faults_qcow2_LDADD = hv/libhv.a cpu/libcpu.a $(ZLIB_LIBS)
+%C%_faults_scripts = %D%/faults/qcow2-kill.sh
+faults: all $(%C%_faults)
+	@failed=0; for test in $(%C%_faults); do \
+		echo "==== $$test"; ./$$test || failed=1; done; \
+	for test in $(%C%_faults_scripts); do echo "==== $$test"; \
+		$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/$$test || failed=1; done; exit $$failed
+.PHONY: faults
+EXTRA_DIST += $(%C%_faults_scripts)
 
 # make bench: figures beside a peer's, in one run.
 bench: all

@@ -1,4 +1,7 @@
 /* Disks, and raw images in files of the host. See disk.h. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* fallocate */
+#endif
 #include "cpu/dev/disk.h"
 
 #include <errno.h>
@@ -53,12 +56,46 @@ int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count)
                                            : -EINVAL;
 }
 
-int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count)
+/* May sectors be changed? 0 or -errno. */
+static int check_change(const struct disk *disk, uint64_t sector, size_t count)
 {
     if (disk->readonly)
         return -EROFS;
-    return disk_holds(disk, sector, count) ? disk->ops->write(disk->self, sector, bytes, count)
-                                           : -EINVAL;
+    return disk_holds(disk, sector, count) ? 0 : -EINVAL;
+}
+
+int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count)
+{
+    int error = check_change(disk, sector, count);
+    return error ? error : disk->ops->write(disk->self, sector, bytes, count);
+}
+
+static int write_zeros(struct disk *disk, uint64_t sector, size_t count)
+{
+    static const uint8_t zeros[8 * DISK_SECTOR];
+    int error = 0;
+    while (count && !error) {
+        size_t part = count < sizeof zeros ? count : sizeof zeros;
+        error = disk->ops->write(disk->self, sector, zeros, part);
+        sector += part / DISK_SECTOR, count -= part;
+    }
+    return error;
+}
+
+int disk_zero(struct disk *disk, uint64_t sector, size_t count)
+{
+    int error = check_change(disk, sector, count);
+    if (!error)
+        error = disk->ops->zero ? disk->ops->zero(disk->self, sector, count) : -EOPNOTSUPP;
+    return error == -EOPNOTSUPP ? write_zeros(disk, sector, count) : error;
+}
+
+int disk_discard(struct disk *disk, uint64_t sector, size_t count)
+{
+    int error = check_change(disk, sector, count);
+    if (!error && disk->ops->discard)
+        error = disk->ops->discard(disk->self, sector, count);
+    return error == -EOPNOTSUPP ? 0 : error;
 }
 
 int disk_flush(struct disk *disk)
@@ -102,6 +139,16 @@ static int raw_write(void *self, uint64_t sector, const void *bytes, size_t coun
     return 0;
 }
 
+/* A hole in the file reads as zeros. -EOPNOTSUPP: the host's file system has none. */
+static int raw_punch(void *self, uint64_t sector, size_t count)
+{
+    const struct raw *raw = self;
+    if (count && fallocate(raw->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                           (off_t)(sector * DISK_SECTOR), (off_t)count))
+        return -errno;
+    return 0;
+}
+
 static int raw_flush(void *self)
 {
     return fdatasync(((struct raw *)self)->fd) ? -errno : 0;
@@ -116,7 +163,14 @@ static int raw_close(void *self)
     return error;
 }
 
-static const struct disk_ops RAW_OPS = {raw_read, raw_write, raw_flush, raw_close};
+static const struct disk_ops RAW_OPS = {
+    .read = raw_read,
+    .write = raw_write,
+    .zero = raw_punch,
+    .discard = raw_punch,
+    .flush = raw_flush,
+    .close = raw_close,
+};
 
 /* Why this file cannot be a disk, or NULL. */
 static const char *objection(const struct stat *st)

@@ -20,6 +20,11 @@ struct disk_ops {
     int (*read)(void *self, uint64_t sector, void *bytes, size_t count);
     /* Not called if readonly. */
     int (*write)(void *self, uint64_t sector, const void *bytes, size_t count);
+    /* The same, the sectors being zero. NULL, or -EOPNOTSUPP: zeros are written. */
+    int (*zero)(void *self, uint64_t sector, size_t count);
+    /* Gives back what room can be; the sectors are zeros or what they were. NULL, or
+     * -EOPNOTSUPP: nothing can be. */
+    int (*discard)(void *self, uint64_t sector, size_t count);
     /* What was written is durable after this, and need not be before. */
     int (*flush)(void *self);
     int (*close)(void *self); /* hands everything to the host; gone in any case */
@@ -49,5 +54,11 @@ bool disk_holds(const struct disk *disk, uint64_t sector, size_t count);
 int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count);
 int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count);
 int disk_flush(struct disk *disk);
+/* Whole sectors become zeros; the host's file gives their space back where it can, and they are
+ * written where it cannot. Errors as disk_write(). */
+int disk_zero(struct disk *disk, uint64_t sector, size_t count);
+/* Nobody needs these sectors any longer: they are zeros or what they were. Errors as disk_write().
+ */
+int disk_discard(struct disk *disk, uint64_t sector, size_t count);
 
 #endif

@@ -327,7 +327,7 @@ static const struct {
      disk_check},
     {"map", "FILE", 1, "which layer answers for which part of the disk", disk_map},
     {"commit", "FILE", 1, "write what an overlay holds into its backing file", disk_commit},
-    {"convert", "FILE TO", 2, "copy the disk as seen through all layers to a new file",
+    {"convert", "FILE TO", 2, "copy a disk, raw or as seen through all layers, to a new file",
      disk_convert},
 };
 
