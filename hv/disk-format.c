@@ -39,6 +39,11 @@ static int image_flush(void *self)
     return qcow2_flush(self);
 }
 
+static int image_descriptor(void *self, unsigned n)
+{
+    return qcow2_descriptor(self, n);
+}
+
 static int image_close(void *self)
 {
     return qcow2_close(self);
@@ -50,6 +55,7 @@ static const struct disk_ops IMAGE_OPS = {
     .zero = image_zero,
     .discard = image_discard,
     .flush = image_flush,
+    .descriptor = image_descriptor,
     .close = image_close,
 };
 
@@ -106,6 +112,11 @@ static int raw_flush(void *self)
     return disk_flush(self);
 }
 
+static int raw_descriptor(void *self, unsigned n)
+{
+    return disk_descriptor(self, n);
+}
+
 static int raw_close(void *self)
 {
     return disk_close(self);
@@ -117,6 +128,7 @@ static const struct disk_ops RAW_OPS = {
     .zero = raw_zero,
     .discard = raw_discard,
     .flush = raw_flush,
+    .descriptor = raw_descriptor,
     .close = raw_close,
 };
 

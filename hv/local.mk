@@ -25,7 +25,8 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/qcow2-table.c \
 	%D%/qcow2-write.c \
 	%D%/sched.c \
-	%D%/session.c %D%/session-ask.c %D%/session-io.c %D%/session.h %D%/session_priv.h \
+	%D%/session.c %D%/session-ask.c %D%/session-guess.c %D%/session-io.c %D%/session.h \
+	%D%/session_priv.h \
 	%D%/shadow.c %D%/shadow.h \
 	%D%/simulated.c %D%/simulated-view.c %D%/simulated_priv.h \
 	%D%/storage.c %D%/storage.h \

@@ -42,12 +42,8 @@ const char *qcow2_trouble(const struct qcow2 *q)
 
 /* ---- the file ----------------------------------------------------------------------------- */
 
-bool qcow2_in_file(struct qcow2 *q, uint64_t at, uint64_t count)
+bool qcow2_in_file(const struct qcow2 *q, uint64_t at, uint64_t count)
 {
-    if (at <= q->end && count <= q->end - at)
-        return true;
-    if (storage_size(q->file, &q->end))
-        return false;
     return at <= q->end && count <= q->end - at;
 }
 
@@ -221,9 +217,9 @@ static struct qcow2 *open_one(struct storage *file, const char *path, bool reado
     int error = qcow2_header_read(file, path, &q->header, why);
     if (!error) {
         q->scratch = malloc(qcow2_cluster(q));
-        error = q->path && q->scratch
-                    ? qcow2_index_load(q, &q->l1, q->header.l1_offset, q->header.l1_size)
-                    : -ENOMEM;
+        error = q->path && q->scratch ? storage_size(file, &q->end) : -ENOMEM;
+        if (!error)
+            error = qcow2_index_load(q, &q->l1, q->header.l1_offset, q->header.l1_size);
         if (error)
             qcow2_refuse(why, path, "%s", strerror(-error));
     }
@@ -301,6 +297,15 @@ unsigned qcow2_depth(const struct qcow2 *q)
     for (; q->backing; q = q->backing)
         depth++;
     return depth + (q->raw != NULL);
+}
+
+int qcow2_descriptor(const struct qcow2 *q, unsigned n)
+{
+    for (; n && q->backing; n--)
+        q = q->backing;
+    if (n == 0)
+        return storage_descriptor(q->file);
+    return n == 1 && q->raw ? storage_descriptor(q->raw) : -1;
 }
 
 int qcow2_info(struct qcow2 *q, unsigned depth, struct qcow2_info *info)

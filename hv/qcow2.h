@@ -162,8 +162,10 @@ struct qcow2_info {
 
 /* Of the layer at this depth; -ENOENT: there is none, or it is raw. */
 int qcow2_info(struct qcow2 *image, unsigned depth, struct qcow2_info *info);
-/* How many layers the chain has, a raw one at its end included; and its lowest file. */
+/* How many layers the chain has, a raw one at its end included. */
 unsigned qcow2_depth(const struct qcow2 *image);
+/* The descriptor of the n-th layer's file; -1 behind the last, and for what is no file. */
+int qcow2_descriptor(const struct qcow2 *image, unsigned n);
 
 /* ---- whole images ------------------------------------------------------------------------- */
 

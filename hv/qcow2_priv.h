@@ -109,7 +109,7 @@ struct qcow2 {
     struct qcow2_index l1;
     struct qcow2_index reftable; /* empty if read-only, until qcow2_check() */
     struct qcow2_cache cache;
-    uint64_t end;         /* length of the file, at least */
+    uint64_t end;         /* length of the file: nobody else may change it (storage.h) */
     uint8_t *scratch;     /* one cluster */
     uint8_t *inflated;    /* the compressed cluster that was read last, or NULL */
     uint64_t inflated_at; /* where it is in the file, 0: nothing is there */
@@ -156,7 +156,7 @@ int qcow2_put(struct qcow2 *q, uint64_t at, const void *bytes, size_t count);
 int qcow2_settle(struct qcow2 *q);
 
 /* Are these bytes in the file? */
-bool qcow2_in_file(struct qcow2 *q, uint64_t at, uint64_t count);
+bool qcow2_in_file(const struct qcow2 *q, uint64_t at, uint64_t count);
 /* -EIO unless this is the offset of a whole cluster in the file, behind the header. */
 int qcow2_check_table(struct qcow2 *q, uint64_t offset, const char *what);
 

@@ -84,6 +84,11 @@ static void file_close(struct storage *storage)
     free(storage);
 }
 
+static int file_descriptor(const struct storage *storage)
+{
+    return ((const struct file *)storage)->fd;
+}
+
 static void file_identity(struct storage *storage, uint64_t *device, uint64_t *inode)
 {
     struct stat st;
@@ -94,7 +99,13 @@ static void file_identity(struct storage *storage, uint64_t *device, uint64_t *i
 }
 
 static const struct storage_ops FILE_OPS = {
-    file_read, file_write, file_flush, file_size, file_close, file_identity,
+    .read = file_read,
+    .write = file_write,
+    .flush = file_flush,
+    .size = file_size,
+    .close = file_close,
+    .descriptor = file_descriptor,
+    .identity = file_identity,
 };
 
 /* ---- locks -------------------------------------------------------------------------------- */
@@ -207,6 +218,11 @@ int storage_flush(struct storage *storage)
 int storage_size(struct storage *storage, uint64_t *size)
 {
     return storage->ops->size(storage, size);
+}
+
+int storage_descriptor(const struct storage *storage)
+{
+    return storage->ops->descriptor(storage);
 }
 
 bool storage_is_same(struct storage *a, struct storage *b)

@@ -31,6 +31,8 @@ struct storage_ops {
     int (*flush)(struct storage *storage);
     int (*size)(struct storage *storage, uint64_t *size);
     void (*close)(struct storage *storage);
+    /* The file's descriptor, -1: there is none. */
+    int (*descriptor)(const struct storage *storage);
     /* Which file this is, to recognize one that is opened twice; 0 and 0: none. */
     void (*identity)(struct storage *storage, uint64_t *device, uint64_t *inode);
 };
@@ -51,6 +53,7 @@ int storage_read(struct storage *storage, uint64_t at, void *bytes, size_t count
 int storage_write(struct storage *storage, uint64_t at, const void *bytes, size_t count);
 int storage_flush(struct storage *storage);
 int storage_size(struct storage *storage, uint64_t *size);
+int storage_descriptor(const struct storage *storage);
 bool storage_is_same(struct storage *a, struct storage *b);
 /* Does not flush. NULL is allowed. */
 void storage_close(struct storage *storage);

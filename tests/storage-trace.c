@@ -127,8 +127,19 @@ static void trace_identity(struct storage *storage, uint64_t *device, uint64_t *
     *device = *inode = 0;
 }
 
+static int trace_descriptor(const struct storage *storage)
+{
+    return -1;
+}
+
 static const struct storage_ops TRACE_OPS = {
-    trace_read, trace_write, trace_flush, trace_size, trace_close, trace_identity,
+    .read = trace_read,
+    .write = trace_write,
+    .flush = trace_flush,
+    .size = trace_size,
+    .close = trace_close,
+    .descriptor = trace_descriptor,
+    .identity = trace_identity,
 };
 
 void trace_init(struct trace *t, const struct bytes *content, bool recording)

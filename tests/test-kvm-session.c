@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "cpu/event.h"
 #include "hv/session.h"
 #include "tests/kvm-guest.h"
 
@@ -83,8 +84,7 @@ static const char *output(void)
     return text;
 }
 
-/* ---- guests, flat16 at 0:7c00
- * --------------------------------------------------------------------- */
+/* ---- guests, flat16 at 0:7c00 -------------------------------------------------------------- */
 
 #define OUT_EXIT(code)                                                                             \
     0xba, 0x01, 0x05, 0xb0, code, 0xee /* mov dx, 0x501; mov al, code; out dx, al */
@@ -131,6 +131,66 @@ START_TEST(runs_to_its_end)
         run_to_stop(STOPPED_POWEROFF);
         ck_assert_str_eq(output(), "Hi");
     }
+}
+END_TEST
+
+/* Each access to a device is an exit and what it was for, in the order of the exit log. */
+START_TEST(exits_are_events)
+{
+    static const uint32_t ports[] = {0x3f8, 0x3f8, 0x501}, values[] = {'H', 'i', 7};
+    struct event events[16];
+    uint64_t dropped;
+    open_guest("flat16", hello, sizeof hello);
+    session_events_mask(s, EVENT_BIT(EVENT_EXIT) | EVENT_BIT(EVENT_DEVICE_WRITE));
+    run_to_stop(STOPPED_POWEROFF);
+    ck_assert_int_eq(session_events(s, events, 16, &dropped), 6);
+    ck_assert_uint_eq(dropped, 0);
+    for (int i = 0; i < 3; i++) {
+        const struct event *exit = &events[2 * i], *access = exit + 1;
+        ck_assert_uint_eq(exit->type, EVENT_EXIT);
+        ck_assert_uint_eq(exit->a, KVM_EXIT_IO);
+        ck_assert_uint_eq(exit->c, ports[i]);
+        ck_assert_uint_gt(exit->d, 0);
+        ck_assert_uint_eq(access->type, EVENT_DEVICE_WRITE);
+        ck_assert_uint_eq(access->a, ports[i]);
+        ck_assert_uint_eq(access->b, values[i]);
+        ck_assert_uint_eq(access->c, 1);
+        ck_assert_uint_eq(access->pc, exit->pc);
+    }
+    session_events_mask(s, 0);
+    ck_assert_int_eq(session_reset(s), 0);
+    run_to_stop(STOPPED_POWEROFF);
+    ck_assert_int_eq(session_events(s, events, 16, &dropped), 0);
+}
+END_TEST
+
+/* What a viewer needs beside the texts: an access as numbers, the mode, the levels of tables. */
+START_TEST(tells_viewers_of_an_exit_and_of_the_mode)
+{
+    static struct view_registers all;
+    static struct view_table table;
+    struct view_exit exit[3];
+    struct view_translation t;
+    open_guest("flat16", hello, sizeof hello);
+    session_view_registers(s, &all);
+    ck_assert_str_eq(all.mode, "real mode");
+    session_translate(s, 0x7c00, 'x', &t);
+    ck_assert_int_eq(t.isa, ISA_X86);
+    ck_assert_uint_eq(t.levels, 0);
+    run_to_stop(STOPPED_POWEROFF);
+    ck_assert_int_eq(session_exits(s, 0, exit, 3), 3);
+    ck_assert_int_eq(exit[0].access, 'w');
+    ck_assert_uint_eq(exit[0].tval, 0x3f8);
+    ck_assert_uint_eq(exit[0].size, 1);
+    ck_assert_uint_eq(exit[0].data, 'H');
+    ck_assert_str_eq(exit[0].device, "uart");
+    session_free(s);
+    open_guest("flat64", hello, sizeof hello);
+    session_translate(s, 0x100000, 'x', &t);
+    ck_assert_uint_eq(t.levels, 4);
+    session_view_table(s, VIEW_GUEST_TABLE, &table);
+    ck_assert_int_eq(table.isa, ISA_X86);
+    ck_assert_uint_eq(table.levels, 4);
 }
 END_TEST
 
@@ -368,6 +428,8 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, runs_to_its_end);
+    tcase_add_test(tests, exits_are_events);
+    tcase_add_test(tests, tells_viewers_of_an_exit_and_of_the_mode);
     tcase_add_test(tests, steps_instruction_by_instruction);
     tcase_add_test(tests, disassembles_around_the_pc);
     tcase_add_test(tests, meets_breakpoints);

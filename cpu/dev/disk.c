@@ -34,6 +34,11 @@ int disk_close(struct disk *disk)
     return error;
 }
 
+int disk_descriptor(const struct disk *disk, unsigned n)
+{
+    return disk->ops->descriptor ? disk->ops->descriptor(disk->self, n) : -1;
+}
+
 uint64_t disk_sectors(const struct disk *disk)
 {
     return disk->sectors;
@@ -154,6 +159,11 @@ static int raw_flush(void *self)
     return fdatasync(((struct raw *)self)->fd) ? -errno : 0;
 }
 
+static int raw_descriptor(void *self, unsigned n)
+{
+    return n == 0 ? ((struct raw *)self)->fd : -1;
+}
+
 /* Does not wait for the host's disk: what the kernel has been given outlives this program. */
 static int raw_close(void *self)
 {
@@ -169,6 +179,7 @@ static const struct disk_ops RAW_OPS = {
     .zero = raw_punch,
     .discard = raw_punch,
     .flush = raw_flush,
+    .descriptor = raw_descriptor,
     .close = raw_close,
 };
 

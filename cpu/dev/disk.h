@@ -27,6 +27,8 @@ struct disk_ops {
     int (*discard)(void *self, uint64_t sector, size_t count);
     /* What was written is durable after this, and need not be before. */
     int (*flush)(void *self);
+    /* The n-th descriptor that reading and writing use; -1: there are no more. NULL: none. */
+    int (*descriptor)(void *self, unsigned n);
     int (*close)(void *self); /* hands everything to the host; gone in any case */
 };
 
@@ -44,6 +46,9 @@ struct disk *disk_open(const char *path, bool readonly, char *why);
  * any case. */
 int disk_close(struct disk *disk);
 
+/* The n-th descriptor that the disk uses, and keeps; -1 behind the last. For threads that are
+ * confined to a few. */
+int disk_descriptor(const struct disk *disk, unsigned n);
 uint64_t disk_sectors(const struct disk *disk);
 bool disk_is_readonly(const struct disk *disk);
 

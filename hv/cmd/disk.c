@@ -7,11 +7,11 @@
 #include "config.h"
 
 #include <errno.h>
-#include <json-glib/json-glib.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "hv/cmd/cmd.h"
+#include "hv/cmd/json.h"
 #include "hv/qcow2.h"
 
 typedef unsigned long long ull;
@@ -40,53 +40,38 @@ static int fail_image(struct qcow2 *image, const char *path, int error)
 
 /* ---- JSON --------------------------------------------------------------------------------- */
 
-static void set_text(JsonObject *object, const char *name, const char *value)
+static void set_text(struct json_builder *json, const char *name, const char *value)
 {
-    char *valid = value ? g_utf8_make_valid(value, -1) : NULL;
-    if (valid)
-        json_object_set_string_member(object, name, valid);
+    json_builder_set_member_name(json, name);
+    if (value)
+        json_builder_add_string_value(json, value);
     else
-        json_object_set_null_member(object, name);
-    g_free(valid);
+        json_builder_add_null_value(json);
 }
 
-static void set_number(JsonObject *object, const char *name, uint64_t value)
+static void set_number(struct json_builder *json, const char *name, uint64_t value)
 {
-    json_object_set_int_member(object, name, (gint64)value);
+    json_builder_set_member_name(json, name);
+    json_builder_add_int_value(json, value);
 }
 
-/* Takes the node. */
-static int print_json(const struct options *options, JsonNode *root)
+/* Where --json goes; NULL after the error was printed. To be given to finish_json(). */
+static FILE *begin_json(const struct options *options)
 {
     const char *path = options->json_file;
     FILE *out = path ? fopen(path, "we") : stdout;
-    int status = 0;
-    if (!out) {
-        status = cmd_fail("%s: cannot write: %s", path, strerror(errno));
-    } else {
-        char *text = json_to_string(root, TRUE);
-        fprintf(out, "%s\n", text);
-        g_free(text);
-        bool failed = ferror(out);
-        if (path && (fclose(out) || failed))
-            status = cmd_fail("%s: cannot write: %s", path, strerror(errno));
-    }
-    json_node_unref(root);
-    return status;
+    if (!out)
+        cmd_fail("%s: cannot write: %s", path, strerror(errno));
+    return out;
 }
 
-static JsonNode *node_of_object(JsonObject *object)
+static int finish_json(const struct options *options, FILE *out)
 {
-    JsonNode *node = json_node_new(JSON_NODE_OBJECT);
-    json_node_take_object(node, object);
-    return node;
-}
-
-static JsonNode *node_of_array(JsonArray *array)
-{
-    JsonNode *node = json_node_new(JSON_NODE_ARRAY);
-    json_node_take_array(node, array);
-    return node;
+    bool failed = ferror(out);
+    if (!options->json_file)
+        return 0; /* main() looks at stdout */
+    failed |= fclose(out) != 0;
+    return failed ? cmd_fail("%s: cannot write: %s", options->json_file, strerror(errno)) : 0;
 }
 
 /* ---- create ------------------------------------------------------------------------------- */
@@ -122,25 +107,33 @@ static void print_layer(unsigned depth, const struct qcow2_info *i)
                i->backing_format ? i->backing_format : "format not told");
 }
 
-static JsonNode *info_json(struct qcow2 *image)
+static void write_layer(struct json_builder *json, const struct qcow2_info *i)
 {
-    JsonArray *array = json_array_new();
-    struct qcow2_info i;
-    for (unsigned depth = 0; qcow2_info(image, depth, &i) == 0; depth++) {
-        JsonObject *o = json_object_new();
-        set_text(o, "file", i.path);
-        set_number(o, "version", i.version);
-        set_number(o, "size", i.size);
-        set_number(o, "cluster", i.cluster);
-        set_number(o, "refcount_bits", i.refcount_bits);
-        set_number(o, "file_size", i.file);
-        set_number(o, "snapshots", i.snapshots);
-        set_text(o, "backing", i.backing);
-        set_text(o, "backing_file", i.backing_path);
-        set_text(o, "backing_format", i.backing_format);
-        json_array_add_object_element(array, o);
-    }
-    return node_of_array(array);
+    json_builder_begin_object(json);
+    set_text(json, "file", i->path);
+    set_number(json, "version", i->version);
+    set_number(json, "size", i->size);
+    set_number(json, "cluster", i->cluster);
+    set_number(json, "refcount_bits", i->refcount_bits);
+    set_number(json, "file_size", i->file);
+    set_number(json, "snapshots", i->snapshots);
+    set_text(json, "backing", i->backing);
+    set_text(json, "backing_file", i->backing_path);
+    set_text(json, "backing_format", i->backing_format);
+    json_builder_end_object(json);
+}
+
+static int write_layers(const struct options *options, struct qcow2 *image)
+{
+    struct json_builder json = {.out = begin_json(options)};
+    struct qcow2_info info;
+    if (!json.out)
+        return EXIT_USAGE;
+    json_builder_begin_array(&json);
+    for (unsigned depth = 0; qcow2_info(image, depth, &info) == 0; depth++)
+        write_layer(&json, &info);
+    json_builder_end_array(&json);
+    return finish_json(options, json.out);
 }
 
 static int disk_info(const struct options *options, char **argv)
@@ -151,7 +144,7 @@ static int disk_info(const struct options *options, char **argv)
     if (!image)
         return EXIT_USAGE;
     if (options->json)
-        status = print_json(options, info_json(image));
+        status = write_layers(options, image);
     for (unsigned depth = 0; !options->json && qcow2_info(image, depth, &info) == 0; depth++)
         print_layer(depth, &info);
     qcow2_close(image);
@@ -162,23 +155,29 @@ static int disk_info(const struct options *options, char **argv)
 
 enum { FINDINGS_MAX = 100 }; /* lines that a person wants to read */
 
+/* What a check has found, in the order in which it did. */
 struct findings {
-    JsonArray *list; /* NULL: print */
+    char *line[FINDINGS_MAX];
     unsigned count;
 };
 
 static void on_finding(void *context, const char *line)
 {
     struct findings *f = context;
+    if (f->count < FINDINGS_MAX)
+        f->line[f->count] = strdup(line);
     f->count++;
-    if (f->list && f->count <= FINDINGS_MAX)
-        json_array_add_string_element(f->list, line);
-    else if (f->count <= FINDINGS_MAX)
-        printf("%s\n", line);
+}
+
+static unsigned kept(const struct findings *f)
+{
+    return f->count < FINDINGS_MAX ? f->count : FINDINGS_MAX;
 }
 
 static void print_verdict(const struct qcow2_verdict *v, const struct findings *f)
 {
+    for (unsigned i = 0; i < kept(f); i++)
+        printf("%s\n", f->line[i] ? f->line[i] : "(no memory for this line)");
     if (f->count > FINDINGS_MAX)
         printf("... and %u more\n", f->count - FINDINGS_MAX);
     printf("%llu of %llu clusters are here: %llu of data, %llu compressed, %llu of zeros\n",
@@ -196,18 +195,27 @@ static void print_verdict(const struct qcow2_verdict *v, const struct findings *
         printf("no errors\n");
 }
 
-static JsonNode *verdict_json(const struct qcow2_verdict *v, JsonArray *findings)
+static int write_verdict(const struct options *options, const struct qcow2_verdict *v,
+                         const struct findings *f)
 {
-    JsonObject *o = json_object_new();
-    set_number(o, "corruptions", v->corruptions);
-    set_number(o, "leaks", v->leaks);
-    set_number(o, "repaired", v->repaired);
-    set_number(o, "clusters", v->clusters);
-    set_number(o, "data", v->data);
-    set_number(o, "compressed", v->compressed);
-    set_number(o, "zero", v->zero);
-    json_object_set_array_member(o, "findings", findings);
-    return node_of_object(o);
+    struct json_builder json = {.out = begin_json(options)};
+    if (!json.out)
+        return EXIT_USAGE;
+    json_builder_begin_object(&json);
+    set_number(&json, "corruptions", v->corruptions);
+    set_number(&json, "leaks", v->leaks);
+    set_number(&json, "repaired", v->repaired);
+    set_number(&json, "clusters", v->clusters);
+    set_number(&json, "data", v->data);
+    set_number(&json, "compressed", v->compressed);
+    set_number(&json, "zero", v->zero);
+    json_builder_set_member_name(&json, "findings");
+    json_builder_begin_array(&json);
+    for (unsigned i = 0; i < kept(f); i++)
+        json_builder_add_string_value(&json, f->line[i] ? f->line[i] : "");
+    json_builder_end_array(&json);
+    json_builder_end_object(&json);
+    return finish_json(options, json.out);
 }
 
 /* As qemu-img's, but that 2 stays what it is everywhere: could not be done. */
@@ -216,27 +224,27 @@ static int verdict_status(const struct qcow2_verdict *v)
     return v->corruptions ? EXIT_CORRUPT : v->leaks ? EXIT_LEAKS : 0;
 }
 
+static int tell_verdict(const struct options *options, const struct qcow2_verdict *v,
+                        const struct findings *f)
+{
+    int failed = options->json ? write_verdict(options, v, f) : 0;
+    if (!options->json)
+        print_verdict(v, f);
+    return failed ? failed : verdict_status(v);
+}
+
 static int disk_check(const struct options *options, char **argv)
 {
     struct qcow2 *image = open_image(argv[0], QCOW2_ALONE | (options->repair ? 0 : QCOW2_READONLY));
     if (!image)
         return EXIT_USAGE;
-    struct findings findings = {.list = options->json ? json_array_new() : NULL};
+    struct findings findings = {.count = 0};
     struct qcow2_verdict verdict;
-    int status, error = qcow2_check(image, options->repair, on_finding, &findings, &verdict);
-    if (error) {
-        status = fail_image(image, argv[0], error);
-        if (findings.list)
-            json_array_unref(findings.list);
-    } else {
-        status = verdict_status(&verdict);
-        int printed = 0;
-        if (options->json)
-            printed = print_json(options, verdict_json(&verdict, findings.list));
-        else
-            print_verdict(&verdict, &findings);
-        status = printed ? printed : status;
-    }
+    int error = qcow2_check(image, options->repair, on_finding, &findings, &verdict);
+    int status =
+        error ? fail_image(image, argv[0], error) : tell_verdict(options, &verdict, &findings);
+    for (unsigned i = 0; i < kept(&findings); i++)
+        free(findings.line[i]);
     error = qcow2_close(image);
     return error && !status ? cmd_fail("%s: %s", argv[0], strerror(-error)) : status;
 }
@@ -255,46 +263,53 @@ static void print_extent(uint64_t at, const struct qcow2_place *p)
     printf("  %s\n", p->kind == QCOW2_NOWHERE ? "-" : p->path);
 }
 
-static void add_extent(JsonArray *array, uint64_t at, const struct qcow2_place *p)
+static void write_extent(struct json_builder *json, uint64_t at, const struct qcow2_place *p)
 {
-    JsonObject *o = json_object_new();
-    set_number(o, "start", at);
-    set_number(o, "length", p->length);
-    set_number(o, "depth", p->depth);
-    set_text(o, "kind", KINDS[p->kind]);
+    json_builder_begin_object(json);
+    set_number(json, "start", at);
+    set_number(json, "length", p->length);
+    set_number(json, "depth", p->depth);
+    set_text(json, "kind", KINDS[p->kind]);
     if (p->kind == QCOW2_DATA)
-        set_number(o, "offset", p->offset);
-    set_text(o, "file", p->kind == QCOW2_NOWHERE ? NULL : p->path);
-    json_array_add_object_element(array, o);
+        set_number(json, "offset", p->offset);
+    set_text(json, "file", p->kind == QCOW2_NOWHERE ? NULL : p->path);
+    json_builder_end_object(json);
+}
+
+/* Every extent, to `json` or, if that is NULL, in columns. 0 or -errno. */
+static int write_map(struct json_builder *json, struct qcow2 *image)
+{
+    struct qcow2_place place = {0};
+    int error = 0;
+    for (uint64_t at = 0; at < qcow2_size(image) && !error; at += place.length) {
+        error = qcow2_extent(image, at, &place);
+        if (!error && json)
+            write_extent(json, at, &place);
+        else if (!error)
+            print_extent(at, &place);
+    }
+    return error;
 }
 
 static int disk_map(const struct options *options, char **argv)
 {
     struct qcow2 *image = open_image(argv[0], QCOW2_READONLY);
-    if (!image)
-        return EXIT_USAGE;
-    JsonArray *array = options->json ? json_array_new() : NULL;
-    struct qcow2_place place = {0};
-    int error = 0, status = 0;
-    if (!array)
+    struct json_builder json = {.out = image && options->json ? begin_json(options) : NULL};
+    int status = EXIT_USAGE;
+    if (json.out) {
+        json_builder_begin_array(&json);
+        int error = write_map(&json, image);
+        json_builder_end_array(&json);
+        status = finish_json(options, json.out);
+        status = error ? fail_image(image, argv[0], error) : status;
+    } else if (image && !options->json) {
         printf("%14s %14s %5s  %-10s %14s  %s\n", "disk offset", "length", "depth", "kind",
                "in the file", "file");
-    for (uint64_t at = 0; at < qcow2_size(image); at += place.length) {
-        error = qcow2_extent(image, at, &place);
-        if (error)
-            break;
-        if (array)
-            add_extent(array, at, &place);
-        else
-            print_extent(at, &place);
+        int error = write_map(NULL, image);
+        status = error ? fail_image(image, argv[0], error) : 0;
     }
-    if (error)
-        status = fail_image(image, argv[0], error);
-    if (array && error)
-        json_array_unref(array);
-    else if (array)
-        status = print_json(options, node_of_array(array));
-    qcow2_close(image);
+    if (image)
+        qcow2_close(image); /* read-only: nothing can fail */
     return status;
 }
 

@@ -25,17 +25,17 @@ static const struct command COMMANDS[] = {
      cmd_disasm},
     {"devices", CMD_DEVICES, "GUEST", 1, 1, "show the devices, their registers and values",
      "vitrine devices samples/hello.elf --at 100", cmd_devices},
-    {"isa", CMD_ISA, "[instructions|csrs|causes|exits]", 0, 1,
+    {"isa", CMD_ISA, "[instructions|csrs|causes|exits|kvm-exits]", 0, 1,
      "print the tables that the computer and the monitor are built from", "vitrine isa csrs",
      cmd_isa},
-    {"draw", CMD_DRAW, "GUEST", 1, 1, "draw translations, page tables or exits to SVG, PDF or PNG",
+    {"draw", CMD_DRAW, "GUEST", 1, 1, "draw translations, page tables, exits or dirty pages to a file",
      "vitrine draw samples/paging.elf --at 38900 --va 0x40000000 -o walk.svg", cmd_draw},
     {"compare", CMD_COMPARE, "KERNEL...", 1, 64,
      "compare guests' speed natively, in each engine, with paging, under the monitor",
      "vitrine compare fib sieve --svg speed.svg", cmd_compare, cmd_compare_help},
     {"kvm-info", CMD_KVM_INFO, "", 0, 0,
-     "say what this host offers to x86 guests, and how to get access", "vitrine kvm-info",
-     cmd_kvm_info},
+     "say what this host offers to x86 guests, and how to get access",
+     "vitrine kvm-info --json | jq .features", cmd_kvm_info},
     {"disk", CMD_DISK, "ACTION FILE [TO]", 2, 3, "make, look into, check and copy disk images",
      "vitrine disk create mine.qcow2 --backing samples/minios/fs.img", cmd_disk, cmd_disk_help},
 };
@@ -68,7 +68,8 @@ static void help(void)
 static void command_help(const struct command *command)
 {
     printf("vitrine %s - %s\n\n", command->name, command->about);
-    printf("Usage: vitrine %s %s [OPTIONS]\n\n", command->name, command->arguments);
+    printf("Usage: vitrine %s %s%s[OPTIONS]\n\n", command->name, command->arguments,
+           *command->arguments ? " " : "");
     options_help(stdout, command);
     if (command->help)
         command->help(stdout);
@@ -85,6 +86,18 @@ static int finish(int status)
     return status ? status : EXIT_USAGE;
 }
 
+/* Without a guest's file: an x86 guest comes from a disk, or is firmware alone. */
+static bool can_boot(const struct session_config *config)
+{
+    return config->under == SESSION_KVM && (config->disk || config->firmware);
+}
+
+static int fail_arguments(const struct command *command)
+{
+    return cmd_fail("%s: needs %s (see vitrine %s --help)", command->name,
+                    *command->arguments ? command->arguments : "no argument", command->name);
+}
+
 static int run_command(const struct command *command, int argc, char **argv)
 {
     struct options options = {.access = 'r', .runs = 3};
@@ -97,10 +110,16 @@ static int run_command(const struct command *command, int argc, char **argv)
         return 0;
     }
     int left = argc - first;
-    if (left < command->min || left > command->max)
-        return cmd_fail("%s: needs %s (see vitrine %s --help)", command->name, command->arguments,
-                        command->name);
-    return command->run(&options, left, argv + first);
+    bool guest = command->bit & CMD_GUEST, no_file = guest && left == command->min - 1;
+    if (left > command->max || (left < command->min && !no_file))
+        return fail_arguments(command);
+    if (guest && !no_file)
+        options.config.image = argv[first++];
+    if (guest && options_settle(&options))
+        return EXIT_USAGE;
+    if (no_file && !can_boot(&options.config))
+        return fail_arguments(command);
+    return command->run(&options, argc - first, argv + first);
 }
 
 int main(int argc, char **argv)

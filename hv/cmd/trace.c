@@ -43,8 +43,8 @@ void trace_start(struct trace *trace, struct session *session, unsigned what, FI
 static void print_insn(FILE *out, const struct event *event)
 {
     char text[VIEW_TEXT];
-    isa_disassemble(event->pc, event->a, text, sizeof text);
-    fprintf(out, "0x%08x %08x %s", event->pc, event->a, text);
+    isa_disassemble((uint32_t)event->pc, event->a, text, sizeof text);
+    fprintf(out, "0x%08" PRIx64 " %08x %s", event->pc, event->a, text);
 }
 
 static void print_pte_read(FILE *out, const struct event *event)
@@ -124,6 +124,8 @@ void trace_drain(struct trace *trace, struct session *session)
     uint64_t dropped = 0;
     int count;
     session_status(session, &status);
+    if (status.exits < trace->last_exit) /* the guest has reset its machine: they count anew */
+        trace->last_exit = 0;
     enum event_type mark = status.under_monitor ? EVENT_EXIT : EVENT_TRAP;
     while ((count = session_events(session, events, EVENTS_AT_ONCE, &dropped)) > 0) {
         for (int i = 0; i < count; i++) {
