@@ -19,6 +19,7 @@ void guest_clear(struct guest *guest)
     g_free(guest->initrd);
     g_free(guest->firmware);
     g_free(guest->boot);
+    g_free(guest->net);
     guest_init(guest);
 }
 
@@ -31,6 +32,7 @@ void guest_copy(struct guest *to, const struct guest *from)
     to->initrd = g_strdup(from->initrd);
     to->firmware = g_strdup(from->firmware);
     to->boot = g_strdup(from->boot);
+    to->net = g_strdup(from->net);
 }
 
 void guest_configure(const struct guest *guest, struct session_config *config)
@@ -52,60 +54,6 @@ void guest_configure(const struct guest *guest, struct session_config *config)
 const char *guest_path(const struct guest *guest)
 {
     return guest->image ? guest->image : guest->disk ? guest->disk : guest->firmware;
-}
-
-/* ---- what kind of file -------------------------------------------------------------------- */
-
-/* Where a magic number may stand: Multiboot's in the first 8 KiB (Multiboot 0.6.96, 3.1.1),
- * Multiboot 2's in the first 32 KiB (2.0, 3.1.1). The other two have one place each. */
-enum { HEAD = 32768, MULTIBOOT_END = 8192, SECTOR = 512, LINUX_MAGIC = 0x202 };
-
-/* In the machine field of an ELF header, at byte 18: EM_386 is 3, EM_X86_64 62. */
-static gboolean is_x86_elf(const uint8_t *bytes)
-{
-    unsigned machine = bytes[18] | bytes[19] << 8;
-    return machine == 3 || machine == 62;
-}
-
-static gboolean has_word(const uint8_t *bytes, size_t count, uint32_t word)
-{
-    for (size_t at = 0; at + 4 <= count; at += 4) {
-        uint32_t here;
-        memcpy(&here, bytes + at, sizeof here);
-        if (GUINT32_FROM_LE(here) == word)
-            return TRUE;
-    }
-    return FALSE;
-}
-
-static gboolean is_x86(const uint8_t *bytes, size_t count)
-{
-    if (count >= 20 && memcmp(bytes, "\177ELF", 4) == 0)
-        return is_x86_elf(bytes);
-    if (count >= LINUX_MAGIC + 4 && memcmp(bytes + LINUX_MAGIC, "HdrS", 4) == 0)
-        return TRUE;
-    if (count >= SECTOR && bytes[SECTOR - 2] == 0x55 && bytes[SECTOR - 1] == 0xaa)
-        return TRUE;
-    return has_word(bytes, MIN(count, MULTIBOOT_END), 0x1badb002) ||
-           has_word(bytes, count, 0xe85250d6);
-}
-
-gboolean guest_is_x86(const char *path)
-{
-    GFile *file = g_file_new_for_path(path);
-    GFileInputStream *stream = NULL;
-    uint8_t *bytes = g_malloc(HEAD);
-    gsize count = 0;
-    /* Anything else, a FIFO for one, might never come to an end. */
-    if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
-        stream = g_file_read(file, NULL, NULL);
-    if (stream)
-        g_input_stream_read_all(G_INPUT_STREAM(stream), bytes, HEAD, &count, NULL, NULL);
-    gboolean result = is_x86(bytes, count);
-    g_free(bytes);
-    g_clear_object(&stream);
-    g_object_unref(file);
-    return result;
 }
 
 /* ---- samples ------------------------------------------------------------------------------ */

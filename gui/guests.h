@@ -1,5 +1,5 @@
 /*
- * Guests: what it takes to start one, what kind a file is, and which samples there are.
+ * Guests: what it takes to start one, and which samples there are.
  *
  * Samples are in the build tree, in the folder one is in, or where `make install` put them.
  */
@@ -14,8 +14,8 @@
 struct guest {
     enum session_under under;
     char *image, *disk;
-    char *kernel_args, *initrd, *firmware, *boot; /* as in struct session_config */
-    gboolean disk_readonly, net;
+    char *kernel_args, *initrd, *firmware, *boot, *net; /* as in struct session_config */
+    gboolean disk_readonly;
     unsigned cpus;   /* 0: one */
     uint64_t memory; /* bytes; 0: the default */
     int kvm_fd;      /* -1: none is given */
@@ -29,10 +29,6 @@ void guest_copy(struct guest *to, const struct guest *from);
 void guest_configure(const struct guest *guest, struct session_config *config);
 /* The file that it is named after. */
 const char *guest_path(const struct guest *guest);
-
-/* Is the file made for a PC: an ELF file for x86, a Linux kernel (bzImage), a Multiboot kernel, a
- * boot sector? FALSE as well if it cannot be read. A flat binary cannot be told: FALSE. */
-gboolean guest_is_x86(const char *path);
 
 /* A sample that comes with the project. */
 struct sample {

@@ -52,7 +52,7 @@ static enum session_under where(const struct command_line *c, const char *image)
         return SESSION_KVM;
     if (c->bare)
         return SESSION_BARE;
-    return image && guest_is_x86(image) ? SESSION_KVM : SESSION_HV;
+    return image && session_is_x86(image) ? SESSION_KVM : SESSION_HV;
 }
 
 static int check(const struct command_line *c, struct window_options *options)
@@ -74,15 +74,13 @@ static int check(const struct command_line *c, struct window_options *options)
         return fail("--size %s: WIDTHxHEIGHT, from 640x400 on", c->size);
     if (c->cpus < 0 || c->cpus > 64)
         return fail("%s", "--cpus: a number from 1 to 64");
-    if (c->net && strcmp(c->net, "user") != 0)
-        return fail("--net %s: user is the only kind of network there is", c->net);
     guest->image = g_strdup(image);
     guest->disk = g_strdup(c->disk);
     guest->kernel_args = g_strdup(c->kernel_args);
     guest->initrd = g_strdup(c->initrd);
     guest->firmware = g_strdup(c->firmware);
     guest->boot = g_strdup(c->boot);
-    guest->net = c->net != NULL;
+    guest->net = g_strdup(c->net);
     guest->cpus = (unsigned)c->cpus;
     guest->kvm_fd = c->kvm_fd;
     options->dark = c->dark;

@@ -88,7 +88,7 @@ static void open_file(VitrineWindow *w, const char *path, const char *processor)
 {
     struct guest guest;
     gboolean x86 = g_strcmp0(processor, "x86") == 0 ||
-                   (g_strcmp0(processor, "rv32") != 0 && guest_is_x86(path));
+                   (g_strcmp0(processor, "rv32") != 0 && session_is_x86(path));
     guest_init(&guest);
     guest.image = g_strdup(path);
     guest.kvm_fd = w->guest.kvm_fd;
@@ -96,7 +96,7 @@ static void open_file(VitrineWindow *w, const char *path, const char *processor)
     if (x86 == (w->guest.under == SESSION_KVM)) {
         guest.memory = w->guest.memory;
         guest.cpus = w->guest.cpus;
-        guest.net = w->guest.net;
+        guest.net = g_strdup(w->guest.net);
     }
     window_start(w, &guest);
     guest_clear(&guest);
