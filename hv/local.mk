@@ -2,6 +2,7 @@
 noinst_LIBRARIES += %D%/libhv.a
 %C%_libhv_a_SOURCES = \
 	%D%/backend.h \
+	%D%/disk-format.c %D%/disk-format.h \
 	%D%/emulate.c \
 	%D%/exit.c %D%/exit.def \
 	%D%/gdb.c %D%/gdb.h %D%/gdb_priv.h \
@@ -12,11 +13,23 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/gpa.c %D%/gpa.h \
 	%D%/hw.c %D%/hw.h \
 	%D%/inject.c \
+	%D%/qcow2.c %D%/qcow2.h %D%/qcow2_priv.h \
+	%D%/qcow2-check.c \
+	%D%/qcow2-copy.c \
+	%D%/qcow2-create.c \
+	%D%/qcow2-guard.c \
+	%D%/qcow2-header.c \
+	%D%/qcow2-inflate.c \
+	%D%/qcow2-read.c \
+	%D%/qcow2-refcount.c \
+	%D%/qcow2-table.c \
+	%D%/qcow2-write.c \
 	%D%/sched.c \
 	%D%/session.c %D%/session-ask.c %D%/session-guess.c %D%/session-io.c %D%/session.h \
 	%D%/session_priv.h \
 	%D%/shadow.c %D%/shadow.h \
 	%D%/simulated.c %D%/simulated-view.c %D%/simulated_priv.h \
+	%D%/storage.c %D%/storage.h \
 	%D%/view.h \
 	%D%/vm.c %D%/vm.h
 EXTRA_DIST += %D%/README.md

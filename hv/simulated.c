@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hv/disk-format.h"
 #include "hv/simulated_priv.h"
 
 enum {
@@ -369,6 +370,7 @@ static struct machine_config guest_config(struct simulated *s)
     config.engine = engine_find(c->engine);
     config.disk = c->disk;
     config.disk_readonly = c->disk_readonly;
+    config.disk_open = disk_format_open;
     config.kernel_args = c->kernel_args;
     config.rng = c->rng;
     config.rng_seed = c->rng_seed;

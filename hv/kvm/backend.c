@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cpu/symbols.h"
+#include "hv/disk-format.h"
 #include "hv/kvm/backend_priv.h"
 #include "hv/kvm/boot.h"
 #include "hv/kvm/confine.h"
@@ -40,6 +41,7 @@ static struct kvm_boot_config boot_config(const struct kvm_backend *b)
         .format = c->boot_format,
         .firmware = c->firmware,
         .disk = c->disk,
+        .disk_image = kvm_board_disk(b->board),
         .cpus = c->cpus,
     };
     config.virtio = kvm_board_announce(b->board, &config.virtio_count);
@@ -164,6 +166,7 @@ static int make(struct kvm_backend *b, char *why)
     struct kvm_board_config board = {
         .disk = c->disk,
         .disk_readonly = c->disk_readonly,
+        .disk_open = disk_format_open,
         .net = c->net,
         .virtio_console = c->virtio_console,
         .balloon_pages = c->balloon_pages,
