@@ -36,7 +36,7 @@ head -c 1M /dev/zero >"$work/disk.img"
 
 # To the first program, which computes and tells the result by the address of its fault.
 for way in vmlinux bzImage; do
-    boot 900 "$linux/$way" --initrd "$linux/nocall.cpio" --kernel-args "$args" --memory 128M \
+    boot 1800 "$linux/$way" --initrd "$linux/nocall.cpio" --kernel-args "$args" --memory 128M \
         --disk "$work/disk.img"
     says "the kernel's first line" '\] Linux version 6\.1\.[0-9]+ '
     says "the memory map is ours" 'BIOS-e820: \[mem 0x0000000000100000-0x0000000007ffffff\] usable'
