@@ -258,7 +258,7 @@ static void free_one(struct qcow2 *q)
     qcow2_guard_free(&q->guard);
     free(q->l1.entry);
     free(q->reftable.entry);
-    free(q->released);
+    free(q->released.at);
     free(q->scratch);
     free(q->inflated);
     free(q->backing_path);
