@@ -195,6 +195,28 @@ START_TEST(tables_that_lie)
 }
 END_TEST
 
+/* What is wrong further down is told by the image that was asked, and names the file. */
+START_TEST(trouble_below_is_told)
+{
+    char byte;
+    create_fine("base", MIB, NULL);
+    create_fine("top", 0, "base");
+    struct qcow2 *q = open_well("base", 0);
+    put(q, 0, 'b', 1000);
+    close_well(q);
+    struct bytes b = bytes_of_file(in("base"));
+    set_number(&b, place_of(&b, IN_L2), WIDE, 1ull << 62 | 4 * FINE); /* data, but not deflated */
+    ck_assert(bytes_to_file(&b, in("base")));
+    bytes_free(&b);
+    q = open_well("top", 0);
+    ck_assert_int_eq(qcow2_read(q, 0, &byte, 1), -EIO);
+    ck_assert_msg(strstr(qcow2_trouble(q), "/base: corrupt: the compressed cluster at 0x4000"),
+                  "%s", qcow2_trouble(q));
+    put(q, 8192, 'w', 100); /* the top itself is well */
+    close_well(q);
+}
+END_TEST
+
 /* Nothing that can stand in a file harms: bytes are changed at random, and all is tried. */
 START_TEST(random_damage_is_survived)
 {
@@ -246,6 +268,7 @@ int main(void)
     tcase_add_loop_test(tests, headers_that_are_refused, 0, ROWS(header_cases));
     tcase_add_test(tests, files_that_are_no_images);
     tcase_add_loop_test(tests, tables_that_lie, 0, ROWS(table_cases));
+    tcase_add_test(tests, trouble_below_is_told);
     tcase_add_loop_test(tests, random_damage_is_survived, 0, 10);
     suite_add_tcase(suite, tests);
     return tap_run(suite);
