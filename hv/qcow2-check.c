@@ -35,8 +35,7 @@ struct checker {
     struct qcow2_verdict *verdict;
     qcow2_report_fn report;
     void *context;
-    uint64_t *line; /* cluster << USE_BITS | use */
-    size_t lines, room;
+    struct qcow2_list ledger; /* of cluster << USE_BITS | use */
 };
 
 static void say(struct checker *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -61,16 +60,7 @@ typedef unsigned long long ull;
 
 static int enter(struct checker *c, uint64_t offset, enum use use)
 {
-    if (c->lines == c->room) {
-        size_t room = c->room ? 2 * c->room : 1024;
-        uint64_t *line = realloc(c->line, room * sizeof *line);
-        if (!line)
-            return -ENOMEM;
-        c->line = line;
-        c->room = room;
-    }
-    c->line[c->lines++] = (offset >> c->q->header.cluster_bits) << USE_BITS | use;
-    return 0;
+    return qcow2_list_add(&c->ledger, (offset >> c->q->header.cluster_bits) << USE_BITS | use);
 }
 
 /* Clusters from the one with `offset` to the one with the last of `count` bytes. */
@@ -93,8 +83,8 @@ static int compare_lines(const void *a, const void *b)
 
 static void sort_ledger(struct checker *c)
 {
-    if (c->lines)
-        qsort(c->line, c->lines, sizeof *c->line, compare_lines);
+    if (c->ledger.count)
+        qsort(c->ledger.at, c->ledger.count, sizeof *c->ledger.at, compare_lines);
 }
 
 /* ---- what the file refers to -------------------------------------------------------------- */
@@ -146,9 +136,9 @@ static int enter_metadata(struct checker *c)
 static bool is_single(const struct checker *c, uint64_t offset, enum use use)
 {
     uint64_t key = (offset >> c->q->header.cluster_bits) << USE_BITS | use;
-    const uint64_t *found = bsearch(&key, c->line, c->lines, sizeof key, compare_lines);
-    return found && !(found > c->line && found[-1] >> USE_BITS == key >> USE_BITS) &&
-           !(found + 1 < c->line + c->lines && found[1] >> USE_BITS == key >> USE_BITS);
+    const uint64_t *found = bsearch(&key, c->ledger.at, c->ledger.count, sizeof key, compare_lines);
+    return found && !(found > c->ledger.at && found[-1] >> USE_BITS == key >> USE_BITS) &&
+           !(found + 1 < c->ledger.at + c->ledger.count && found[1] >> USE_BITS == key >> USE_BITS);
 }
 
 /* The "copied" bit must say whether the count is 1, or a write would go where it must not. */
@@ -201,7 +191,7 @@ static int enter_data(struct checker *c)
     int error = bytes ? 0 : -ENOMEM;
     for (uint64_t i = 0; i < c->q->l1.count && !error; i++) {
         uint64_t offset = c->q->l1.entry[i] & QCOW2_OFFSET;
-        tables.line = c->line; /* it moves when it grows */
+        tables.ledger.at = c->ledger.at; /* it moves when it grows */
         if (offset && is_single(&tables, offset, USE_L2))
             error = enter_l2(c, i, offset, bytes);
     }
@@ -219,8 +209,8 @@ struct group {
 
 static struct group take_group(const struct checker *c, size_t *at)
 {
-    struct group g = {c->line[*at] >> USE_BITS, 0, c->line[*at] & ((1 << USE_BITS) - 1)};
-    for (; *at < c->lines && c->line[*at] >> USE_BITS == g.cluster; ++*at)
+    struct group g = {c->ledger.at[*at] >> USE_BITS, 0, c->ledger.at[*at] & ((1 << USE_BITS) - 1)};
+    for (; *at < c->ledger.count && c->ledger.at[*at] >> USE_BITS == g.cluster; ++*at)
         g.lines++;
     return g;
 }
@@ -258,7 +248,7 @@ static int check_block(struct checker *c, uint64_t index, uint64_t offset, size_
     for (uint64_t i = 0; i < 1ull << bits && !error; i++) {
         uint64_t cluster = (index << bits) + i, count = qcow2_refcount_in(block, order, i);
         struct group g = {.cluster = cluster};
-        if (*at < c->lines && c->line[*at] >> USE_BITS == cluster) {
+        if (*at < c->ledger.count && c->ledger.at[*at] >> USE_BITS == cluster) {
             g = take_group(c, at);
             if (!repair)
                 check_group(c, &g, count);
@@ -272,7 +262,8 @@ static int check_block(struct checker *c, uint64_t index, uint64_t offset, size_
 /* Clusters in use that no block counts, up to the first that block `index` counts. */
 static void check_uncounted(struct checker *c, uint64_t index, size_t *at)
 {
-    while (*at < c->lines && c->line[*at] >> USE_BITS >> qcow2_refblock_bits(c->q) < index) {
+    while (*at < c->ledger.count &&
+           c->ledger.at[*at] >> USE_BITS >> qcow2_refblock_bits(c->q) < index) {
         struct group g = take_group(c, at);
         check_group(c, &g, 0);
     }
@@ -340,6 +331,6 @@ int qcow2_check(struct qcow2 *q, bool repair, qcow2_report_fn report, void *cont
         error = qcow2_flush(q);
     error = error ? error : qcow2_reftable_load(q);
     error = error ? error : check(&c, repair);
-    free(c.line);
+    free(c.ledger.at);
     return error;
 }

@@ -121,11 +121,8 @@ static int find(struct qcow2 *top, uint64_t at, uint64_t want, struct found *f)
     for (struct qcow2 *q = top; q && at < q->header.size; q = q->backing) {
         f->place.depth += q != top;
         int error = ask_layer(q, at, f);
-        if (error) {
-            if (q != top)
-                memcpy(top->trouble, q->trouble, sizeof top->trouble);
+        if (error)
             return error;
-        }
         if (f->place.kind != QCOW2_NOWHERE)
             return 0;
         if (q->raw)
@@ -148,6 +145,14 @@ static int read_found(struct found *f, void *bytes, size_t count)
     return error;
 }
 
+/* Who asks the top for what is wrong shall hear of layers below it, too. */
+static int fail(struct qcow2 *top, const struct found *f, int error)
+{
+    if (f->layer && f->layer != top && *f->layer->trouble)
+        memcpy(top->trouble, f->layer->trouble, sizeof top->trouble);
+    return error;
+}
+
 static bool inside(const struct qcow2 *q, uint64_t at, uint64_t count)
 {
     return at <= q->header.size && count <= q->header.size - at;
@@ -162,7 +167,7 @@ int qcow2_read(struct qcow2 *q, uint64_t at, void *bytes, size_t count)
         int error = find(q, at, count, &f);
         error = error ? error : read_found(&f, to, (size_t)f.place.length);
         if (error)
-            return error;
+            return fail(q, &f, error);
         to += f.place.length, at += f.place.length, count -= (size_t)f.place.length;
     }
     return 0;
@@ -175,7 +180,7 @@ int qcow2_find(struct qcow2 *q, uint64_t at, struct qcow2_place *place)
         return -EINVAL;
     int error = find(q, at, q->header.size - at, &f);
     *place = f.place;
-    return error;
+    return error ? fail(q, &f, error) : 0;
 }
 
 int qcow2_extent(struct qcow2 *q, uint64_t at, struct qcow2_place *place)

@@ -281,18 +281,23 @@ int qcow2_allocate(struct qcow2 *q, uint64_t *offset)
 
 /* ---- counting down ------------------------------------------------------------------------ */
 
+int qcow2_list_add(struct qcow2_list *list, uint64_t number)
+{
+    if (list->count == list->room) {
+        size_t room = list->room ? 2 * list->room : 64;
+        uint64_t *at = realloc(list->at, room * sizeof *at);
+        if (!at)
+            return -ENOMEM;
+        list->at = at;
+        list->room = room;
+    }
+    list->at[list->count++] = number;
+    return 0;
+}
+
 int qcow2_release(struct qcow2 *q, uint64_t offset)
 {
-    if (q->released_count == q->released_room) {
-        size_t room = q->released_room ? 2 * q->released_room : 64;
-        uint64_t *list = realloc(q->released, room * sizeof *list);
-        if (!list)
-            return -ENOMEM;
-        q->released = list;
-        q->released_room = room;
-    }
-    q->released[q->released_count++] = offset >> q->header.cluster_bits;
-    return 0;
+    return qcow2_list_add(&q->released, offset >> q->header.cluster_bits);
 }
 
 /* A compressed cluster may lie in two clusters of the file, and is counted in both. */
@@ -325,8 +330,8 @@ static int count_down(struct qcow2 *q, uint64_t cluster)
 int qcow2_released_drop(struct qcow2 *q)
 {
     int error = 0;
-    while (q->released_count && !error) {
-        error = count_down(q, q->released[--q->released_count]);
+    while (q->released.count && !error) {
+        error = count_down(q, q->released.at[--q->released.count]);
         if (!error && q->cache.dirty > q->cache.limit) /* counting down needs no order */
             error = qcow2_tables_write(q, QCOW2_REFBLOCK, false);
     }

@@ -56,7 +56,7 @@ enum { RELEASED_MAX = 4096 };
 
 static int bound_memory(struct qcow2 *q)
 {
-    bool much = q->cache.dirty > q->cache.limit / 2 || q->released_count > RELEASED_MAX;
+    bool much = q->cache.dirty > q->cache.limit / 2 || q->released.count > RELEASED_MAX;
     return q->cache.limit && much ? qcow2_write_barrier(q) : 0;
 }
 

@@ -227,7 +227,7 @@ static struct qcow2 *open_one(struct storage *file, const char *path, bool reado
         error = prepare_writing(q, why);
     if (!error)
         return q;
-    q->broken = true; /* nothing to flush */
+    q->broken = true; /* nothing is to be written */
     qcow2_close(q);
     return NULL;
 }
@@ -258,7 +258,7 @@ static void free_one(struct qcow2 *q)
     qcow2_guard_free(&q->guard);
     free(q->l1.entry);
     free(q->reftable.entry);
-    free(q->released);
+    free(q->released.at);
     free(q->scratch);
     free(q->inflated);
     free(q->backing_path);
@@ -268,8 +268,8 @@ static void free_one(struct qcow2 *q)
 
 int qcow2_close(struct qcow2 *q)
 {
-    int error = q->broken ? 0 : qcow2_flush(q);
-    if (!error && !q->broken)
+    int error = qcow2_flush(q);
+    if (!error)
         error = qcow2_flush(q); /* the counts that the first has taken down */
     while (q) {
         struct qcow2 *below = q->backing;

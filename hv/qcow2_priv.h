@@ -93,6 +93,12 @@ struct qcow2_index {
     uint64_t dirty, dirty_end; /* entries to be written */
 };
 
+/* Numbers, as many as come. All 0: empty. */
+struct qcow2_list {
+    uint64_t *at;
+    size_t count, room;
+};
+
 /* Which clusters hold metadata: a hash set of their numbers, 0 is an empty slot. */
 struct qcow2_guard {
     uint64_t *slot;
@@ -122,11 +128,11 @@ struct qcow2 {
 
     /* Only of images that are written. */
     struct qcow2_guard guard;
-    uint64_t hint;      /* no cluster below is free */
-    uint64_t *released; /* clusters to be counted down once nothing in the file refers to them */
-    size_t released_count, released_room;
-    bool unflushed; /* something was written since the file was flushed */
-    bool broken;    /* a flush has failed, or the image is corrupt: no more writes */
+    uint64_t hint;              /* no cluster below is free */
+    struct qcow2_list released; /* clusters to be counted down once nothing in the file refers to
+                                 * them */
+    bool unflushed;             /* something was written since the file was flushed */
+    bool broken;                /* a flush has failed, or the image is corrupt: no more writes */
 };
 
 /* Bytes of a cluster. */
@@ -193,6 +199,7 @@ int qcow2_entry_decode(struct qcow2 *q, uint64_t raw, struct qcow2_entry *entry)
 int qcow2_inflate(struct qcow2 *q, const struct qcow2_entry *entry);
 
 /* qcow2-refcount.c */
+int qcow2_list_add(struct qcow2_list *list, uint64_t number);
 int qcow2_refcount_get(struct qcow2 *q, uint64_t cluster, uint64_t *count);
 uint64_t qcow2_refcount_in(const uint8_t *block, unsigned order, uint64_t index);
 void qcow2_refcount_put(uint8_t *block, unsigned order, uint64_t index, uint64_t count);

@@ -52,8 +52,11 @@ if HAVE_CHECK
 %C%_test_virtio_LDADD = $(%C%_unit_libs)
 # Disk images: layers and what is refused; QEMU's tools as the judge; crashes.
 %C%_qcow2_parts = %D%/qcow2-crash.c %D%/qcow2-crash.h %D%/storage-trace.c %D%/storage-trace.h
-%C%_unit_tests += %D%/test-qcow2 %D%/test-qcow2-qemu %D%/test-qcow2-crash
-%C%_test_qcow2_SOURCES = %D%/test-qcow2.c %D%/tap.h $(%C%_qcow2_parts)
+%C%_qcow2_files = %D%/qcow2-files.c %D%/qcow2-files.h %D%/tap.h $(%C%_qcow2_parts)
+%C%_unit_tests += %D%/test-qcow2 %D%/test-qcow2-hostile %D%/test-qcow2-qemu %D%/test-qcow2-crash
+%C%_test_qcow2_SOURCES = %D%/test-qcow2.c $(%C%_qcow2_files)
+%C%_test_qcow2_hostile_SOURCES = %D%/test-qcow2-hostile.c $(%C%_qcow2_files)
+%C%_test_qcow2_hostile_LDADD = hv/libhv.a $(%C%_unit_libs)
 %C%_test_qcow2_LDADD = hv/libhv.a $(%C%_unit_libs)
 %C%_test_qcow2_qemu_SOURCES = %D%/test-qcow2-qemu.c %D%/tap.h $(%C%_qcow2_parts)
 %C%_test_qcow2_qemu_LDADD = hv/libhv.a $(%C%_unit_libs)
