@@ -21,7 +21,7 @@ static void view_status(void *self, struct view_status *out)
     const struct simulated *s = self;
     const struct engine *engine = s->computer ? s->computer->engine : s->guest->engine;
     out->instructions = s->guest->hart.executed;
-    out->exits = s->vm ? s->vm->exits : s->trap_count;
+    out->exits = s->vm ? s->vm->exits : s->traps.count;
     out->under_monitor = s->vm != NULL;
     out->isa = ISA_RV32;
     out->counted = true;
@@ -498,9 +498,9 @@ static void view_table(void *self, enum view_table_kind kind, struct view_table 
     } else if (s->vm && kind == VIEW_MAP) {
         out->present = true;
         add_map(&s->vm->gpa, out);
-    } else if (s->vm && s->vm->shadow.current) {
+    } else if (s->vm && s->vm->shadow.active) {
         out->present = true;
-        out->root_pa = s->vm->shadow.current->root;
+        out->root_pa = shadow_current(&s->vm->shadow)->root;
         add_table(s->computer, (uint32_t)out->root_pa, out);
     }
 }
@@ -532,7 +532,7 @@ static void view_tlb(void *self, struct view_tlb *out)
 
 /* ---- exits -------------------------------------------------------------------------------- */
 
-static void view_exit_of(const struct exit_record *r, struct view_exit *out)
+static void number_exit(const struct exit_record *r, struct view_exit *out)
 {
     *out = (struct view_exit){
         .seq = r->seq,
@@ -546,16 +546,21 @@ static void view_exit_of(const struct exit_record *r, struct view_exit *out)
         .tval = r->tval,
         .cost = r->cost,
     };
+}
+
+static void view_exit_of(const struct exit_record *r, struct view_exit *out)
+{
+    number_exit(r, out);
     snprintf(out->reason_name, sizeof out->reason_name, "%s", exit_reason_name(r->reason));
     exit_describe(r, out->action, sizeof out->action);
     view_change(&r->shadow, r->seq, &out->shadow);
 }
 
 /* Bare: the log has the numbers, the words are made now. */
-static void view_trap_of(const struct view_exit *trap, struct view_exit *out)
+static void view_trap_of(const struct exit_record *trap, struct view_exit *out)
 {
     static const char *const mode[] = {"U", "S", "?", "M"};
-    *out = *trap;
+    number_exit(trap, out);
     snprintf(out->reason_name, sizeof out->reason_name, "%s",
              trap->cause & CAUSE_INTERRUPT ? "interrupt" : "exception");
     snprintf(out->action, sizeof out->action, "%s, from %s mode", isa_cause_name(trap->cause),
@@ -565,7 +570,7 @@ static void view_trap_of(const struct view_exit *trap, struct view_exit *out)
 static int exits(void *self, uint64_t after, struct view_exit *out, int max)
 {
     const struct simulated *s = self;
-    uint64_t total = s->vm ? s->vm->exits : s->trap_count;
+    uint64_t total = s->vm ? s->vm->exits : s->traps.count;
     uint64_t oldest = total > EXIT_LOG ? total - EXIT_LOG + 1 : 1;
     uint64_t seq = after + 1 > oldest ? after + 1 : oldest;
     int count = 0;
@@ -574,7 +579,7 @@ static int exits(void *self, uint64_t after, struct view_exit *out, int max)
         if (s->vm)
             view_exit_of(&s->vm->log[seq % EXIT_LOG], v);
         else
-            view_trap_of(&s->traps[(seq - 1) % TRAP_LOG], v);
+            view_trap_of(&s->traps.record[seq % TRAP_LOG], v);
         if (v->insn)
             isa_disassemble((uint32_t)v->pc, v->insn, v->text, sizeof v->text);
     }
@@ -596,7 +601,7 @@ static void add_count(struct view_exit_stats *out, const char *name, const char 
 static void exit_stats(void *self, struct view_exit_stats *out)
 {
     const struct simulated *s = self;
-    out->total = s->vm ? s->vm->exits : s->trap_count;
+    out->total = s->vm ? s->vm->exits : s->traps.count;
     out->instructions = s->guest->hart.executed;
     for (unsigned i = 0; s->vm && i < EXIT_REASONS; i++)
         add_count(out, exit_reason_name(i), exit_reason_meaning(i), s->vm->count[i],
@@ -604,7 +609,7 @@ static void exit_stats(void *self, struct view_exit_stats *out)
     for (uint32_t i = 0; !s->vm && i < 2 * CAUSE_COUNT; i++) {
         uint32_t cause = i % CAUSE_COUNT | (i < CAUSE_COUNT ? 0 : CAUSE_INTERRUPT);
         add_count(out, isa_cause_name(cause), isa_cause_meaning(cause),
-                  s->trap_kind[i / CAUSE_COUNT][i % CAUSE_COUNT], 0);
+                  s->traps.kind[i / CAUSE_COUNT][i % CAUSE_COUNT], 0);
     }
 }
 

@@ -166,8 +166,7 @@ static int load_guest(struct simulated *s, char *why)
 {
     int error = s->vm ? vm_load(s->vm, s->config->image, why)
                       : machine_load(s->guest, s->config->image, why);
-    s->trap_count = s->trap_last = 0;
-    memset(s->trap_kind, 0, sizeof s->trap_kind);
+    trap_log_clear(&s->traps);
     s->goal = (struct goal){.target = UINT64_MAX};
     s->before_virtual = s->guest->hart;
     if (s->computer)
@@ -268,33 +267,11 @@ static void console_out(void *context, const uint8_t *bytes, size_t count)
     session_console(s->session, bytes, count);
 }
 
-/* A bare session's "exits" are the traps that its hart takes. */
-static void log_trap(struct simulated *s, const struct event *e)
-{
-    const struct hart *h = &s->guest->hart;
-    bool called_firmware = s->guest->firmware && e->a == CAUSE_ECALL_S;
-    uint32_t pc = called_firmware ? h->pc : e->d == MODE_M ? h->mepc : h->sepc;
-    struct view_exit *v = &s->traps[s->trap_count % TRAP_LOG];
-    *v = (struct view_exit){
-        .seq = ++s->trap_count,
-        .instruction = h->executed,
-        .since = h->executed - s->trap_last,
-        .pc = pc,
-        .insn = s->guest->insn,
-        .mode = (uint8_t)e->c,
-        .reason = (uint8_t)(e->a & 31),
-        .cause = e->a,
-        .tval = e->b,
-    };
-    s->trap_last = h->executed;
-    s->trap_kind[e->a >> 31][e->a & (CAUSE_COUNT - 1)]++;
-}
-
 static void see_exit(void *context, const struct event *e)
 {
     struct simulated *s = context;
     if (e->type == EVENT_TRAP)
-        log_trap(s, e);
+        trap_log_add(&s->traps, s->guest, e);
     s->goal.exit_seen = true;
     if (s->goal.exit)
         machine_stop(s->guest, STOP_REQUEST);
@@ -398,8 +375,7 @@ static int build(struct simulated *s, char *why)
 static bool allocate(struct simulated *s)
 {
     bool bare = s->config->under == SESSION_BARE;
-    s->traps = bare ? calloc(TRAP_LOG, sizeof *s->traps) : NULL;
-    return s->traps || !bare;
+    return !bare || trap_log_init(&s->traps);
 }
 
 void *simulated_create(const struct session_config *config, struct session *session, char *why)
@@ -427,7 +403,7 @@ void simulated_destroy(void *self)
     if (s->computer)
         vmm_free(&s->vmm);
     machine_free(s->computer ? s->computer : s->guest);
-    free(s->traps);
+    trap_log_free(&s->traps);
     free(s);
 }
 

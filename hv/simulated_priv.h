@@ -6,9 +6,8 @@
 #include "cpu/isa.h"
 #include "cpu/machine.h"
 #include "hv/backend.h"
+#include "hv/trap-log.h"
 #include "hv/vm.h"
-
-enum { TRAP_LOG = 4096 };
 
 /* What the present command waits for, besides stops that end any run. */
 struct goal {
@@ -37,10 +36,7 @@ struct simulated {
     struct session_break points[SESSION_BREAKS];
     int point_count;
 
-    struct view_exit *traps; /* bare: ring of the traps taken */
-    uint64_t trap_count;
-    uint64_t trap_last;                 /* instruction count at the newest */
-    uint64_t trap_kind[2][CAUSE_COUNT]; /* exceptions, interrupts */
+    struct trap_log traps; /* bare: instead of exits */
 };
 
 /* ---- simulated.c: the functions of struct backend_ops --------------------------------------- */

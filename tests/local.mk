@@ -53,6 +53,10 @@ if HAVE_CHECK
 %C%_unit_tests += %D%/test-state
 %C%_test_state_SOURCES = %D%/test-state.c %D%/tap.h $(%C%_random_programs)
 %C%_test_state_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Layers of pages against whole copies.
+%C%_unit_tests += %D%/test-overlay
+%C%_test_overlay_SOURCES = %D%/test-overlay.c %D%/tap.h $(%C%_random_programs)
+%C%_test_overlay_LDADD = hv/libhv.a $(%C%_unit_libs)
 # The one door to all that.
 %C%_unit_tests += %D%/test-session
 %C%_test_session_SOURCES = %D%/test-session.c %D%/tap.h

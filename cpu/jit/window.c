@@ -189,7 +189,7 @@ static bool is_alike(struct machine *m, uint32_t va, uint32_t pa, bool writable)
     if (!pmp_allows(&m->hart.pmp, w.context.mode, access, pa, RAM_PAGE))
         return false;
     const uint8_t *host = ram_page(&m->ram, pa);
-    return host && !(writable && ram_is_derived(&m->ram, host));
+    return host && (!writable || ram_takes_writes(&m->ram, host));
 }
 
 static bool bit_of(const uint64_t *bits, uint32_t va)
@@ -340,6 +340,45 @@ void jit_window_protect(struct jit *jit, uint32_t page)
             unmap_page(s, s->page[page].va);
         s->page[page] = (struct window_page){0};
     }
+}
+
+/* Takes the right to write from the page at va and its neighbours that follow. */
+static bool make_readonly(struct space *s, uint32_t va, uint32_t count)
+{
+    if (mprotect(s->base + va, (size_t)count * RAM_PAGE, PROT_READ))
+        return false;
+    for (uint32_t n = 0; n < count; n++, va += RAM_PAGE)
+        s->writable_bits[va / RAM_PAGE / 64] &= ~(1ull << va / RAM_PAGE % 64);
+    s->mapped -= s->mapped > 1; /* to map it for writing again will count */
+    return true;
+}
+
+/* How many of the pages from the first on are mapped for writing side by side. */
+static uint32_t writable_run(const struct space *s, const uint32_t *page, uint32_t count)
+{
+    uint32_t n = 0, va = s->page[page[0]].va;
+    while (n < count && s->page[page[n]].used && !s->page[page[n]].several &&
+           s->page[page[n]].va == va + n * RAM_PAGE && bit_of(s->writable_bits, va + n * RAM_PAGE))
+        n++;
+    return n;
+}
+
+static void clean_in_space(struct space *s, const struct machine *m, const uint32_t *page,
+                           uint32_t count)
+{
+    for (uint32_t n = 0; n < count && s->mapped;) {
+        const struct window_page *p = &s->page[page[n]];
+        uint32_t run = p->used && !p->several ? writable_run(s, &page[n], count - n) : 0;
+        if ((p->used && p->several) || (run && !make_readonly(s, p->va, run)))
+            drop(s, m);
+        n += run ? run : 1;
+    }
+}
+
+void jit_windows_cleaned(struct jit *jit, const uint32_t *page, uint32_t count)
+{
+    for (int n = 0; n < TLB_CONTEXTS; n++)
+        clean_in_space(&jit->space[n], jit->machine, page, count);
 }
 
 /* ---- faults ------------------------------------------------------------------------------- */
