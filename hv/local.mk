@@ -13,10 +13,11 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/hw.c %D%/hw.h \
 	%D%/inject.c \
 	%D%/overlay.c %D%/overlay.h \
+	%D%/replay.c %D%/replay.h \
 	%D%/sched.c \
 	%D%/session.c %D%/session-ask.c %D%/session-io.c %D%/session.h %D%/session_priv.h \
 	%D%/shadow.c %D%/shadow.h \
-	%D%/simulated.c %D%/simulated-view.c %D%/simulated_priv.h \
+	%D%/simulated.c %D%/simulated-state.c %D%/simulated-view.c %D%/simulated_priv.h \
 	%D%/trap-log.c %D%/trap-log.h \
 	%D%/view.h \
 	%D%/vm.c %D%/vm.h

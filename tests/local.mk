@@ -57,6 +57,10 @@ if HAVE_CHECK
 %C%_unit_tests += %D%/test-overlay
 %C%_test_overlay_SOURCES = %D%/test-overlay.c %D%/tap.h $(%C%_random_programs)
 %C%_test_overlay_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Any moment of the past is the moment that there was.
+%C%_unit_tests += %D%/test-replay
+%C%_test_replay_SOURCES = %D%/test-replay.c %D%/tap.h $(%C%_random_programs)
+%C%_test_replay_LDADD = hv/libhv.a $(%C%_unit_libs)
 # The one door to all that.
 %C%_unit_tests += %D%/test-session
 %C%_test_session_SOURCES = %D%/test-session.c %D%/tap.h
