@@ -384,20 +384,30 @@ static int go_to_instruction(struct simulated *s, uint64_t position)
 {
     struct history *h = &s->history;
     uint64_t first = h->point[0].moment.executed;
-    uint64_t to = position < first ? first : position;
+    bool beyond = position < first;
     char text[VIEW_TEXT];
-    snprintf(text, sizeof text, "at instruction %" PRIu64 "%s", to,
-             position < first ? ", the beginning of what is recorded" : "");
-    simulated_say(&h->told, SESSION_STOPPED,
-                  position < first ? STOPPED_BEGINNING : STOPPED_STEP, text);
-    return go_to(s, to);
+    snprintf(text, sizeof text, "at instruction %" PRIu64 "%s", beyond ? first : position,
+             beyond ? ", the beginning of what is recorded" : "");
+    simulated_say(&h->told, SESSION_STOPPED, beyond ? STOPPED_BEGINNING : STOPPED_STEP, text);
+    return go_to(s, beyond ? first : position);
 }
 
-static int go_to_beginning(struct simulated *s)
+static int go_to_beginning(struct simulated *s, const char *text)
 {
-    simulated_say(&s->history.told, SESSION_STOPPED, STOPPED_BEGINNING,
-                  "not found: this is the beginning of what is recorded");
+    simulated_say(&s->history.told, SESSION_STOPPED, STOPPED_BEGINNING, text);
     return go_to(s, 0);
+}
+
+static int not_found(struct simulated *s)
+{
+    return go_to_beginning(s, "not found: this is the beginning of what is recorded");
+}
+
+static int step_back(struct simulated *s, uint64_t count)
+{
+    if (count > now(s) - s->history.point[0].moment.executed)
+        return go_to_beginning(s, "at the beginning of what is recorded");
+    return go_to_instruction(s, now(s) - count);
 }
 
 /* ---- to an exit ----------------------------------------------------------------------------- */
@@ -421,7 +431,7 @@ static int go_to_exit(struct simulated *s)
     uint64_t seq = simulated_exits(s);
     seq -= seq && just_handled(s, exit_number(s, seq));
     if (!seq || seq <= h->point[0].moment.exits || exit_number(s, seq)->seq != seq)
-        return go_to_beginning(s);
+        return not_found(s);
     h->exits = seq;
     simulated_say(&h->told, SESSION_STOPPED, STOPPED_EXIT, s->vm ? "VM exit handled" : "trap taken");
     return go_to(s, exit_number(s, seq)->instruction);
@@ -456,7 +466,7 @@ static int begin_search(struct simulated *s, const struct backend_command *comma
     search->at = now(s) ? newest_before(h, now(s) - 1) : -1;
     if (search->at < 0) {
         search->active = false;
-        return go_to_beginning(s);
+        return not_found(s);
     }
     s->goal = (struct goal){.target = UINT64_MAX, .travel = true};
     simulated_load_points(s);
@@ -491,7 +501,7 @@ static int end_stretch(struct simulated *s)
     }
     search->active = false;
     if (!search->found)
-        return go_to_beginning(s);
+        return not_found(s);
     h->told = search->stop;
     h->to_point = search->stop.stop == STOPPED_BREAKPOINT;
     h->in_front = !h->to_point;
@@ -542,8 +552,7 @@ int replay_begin(struct simulated *s, const struct backend_command *command)
         h->typed = session_typed(s->session);
     switch (command->goal) {
     case GOAL_GOTO: return go_to_instruction(s, command->count);
-    case GOAL_STEP_BACK:
-        return go_to_instruction(s, command->count < now(s) ? now(s) - command->count : 0);
+    case GOAL_STEP_BACK: return step_back(s, command->count);
     default: return begin_back(s, command);
     }
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cpu/engine.h"
+#include "cpu/isa.h"
 #include "hv/session.h"
 #include "tests/random-program.h"
 #include "tests/tap.h"
@@ -310,6 +311,545 @@ START_TEST(test_minios)
 }
 END_TEST
 
+/* ---- small guests, put together here ---------------------------------------------------------- */
+
+#define BASE 0x80400000u /* a flat image, S mode */
+#define DATA 0x80401000u
+#define UART 0x10000000u
+#define VIRTIO 0x10001000u
+
+enum { RA = 1, T0 = 5, T1 = 6, T2 = 7, S0 = 8, A0 = 10, A6 = 16, A7 = 17 };
+
+static uint32_t code[2048];
+static unsigned words;
+
+static uint32_t i_type(enum insn_op op, unsigned rd, unsigned rs1, int32_t imm)
+{
+    return isa_rows[op].match | rd << 7 | rs1 << 15 | (uint32_t)imm << 20;
+}
+
+static void put_word(uint32_t word) { code[words++] = word; }
+static void put_lui(unsigned rd, uint32_t value) { put_word(value | rd << 7 | 0x37); }
+static void put_i(enum insn_op op, unsigned rd, unsigned rs1, int32_t imm)
+{
+    put_word(i_type(op, rd, rs1, imm));
+}
+
+static void put_store(enum insn_op op, unsigned rs1, unsigned rs2, uint32_t at)
+{
+    put_word(isa_rows[op].match | (at & 31) << 7 | rs1 << 15 | rs2 << 20 | (at >> 5 & 127) << 25);
+}
+
+static void put_jump(unsigned to)
+{
+    uint32_t by = (to - words) * 4;
+    put_word(0x6f | (by >> 12 & 255) << 12 | (by >> 11 & 1) << 20 | (by >> 1 & 1023) << 21 |
+             (by >> 20 & 1) << 31);
+}
+
+/* A device register or a word of DATA gets a small number. */
+static void put_constant(unsigned base, uint32_t at, uint32_t value)
+{
+    put_i(OP_addi, T2, 0, (int32_t)value);
+    put_store(OP_sw, base, T2, at);
+}
+
+static void write_image(void)
+{
+    strcpy(image, "/tmp/test-replay-XXXXXX.bin");
+    int fd = mkstemps(image, 4);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, code, sizeof code), (ssize_t)sizeof code);
+    close(fd);
+}
+
+/* Counts in S0, stores the count at DATA, prints a dot, asks the firmware something; for ever. If it
+ * finds something typed it adds that to the count. */
+enum { LOOP = 3, STORE = LOOP + 1 };
+
+static void make_counter(void)
+{
+    memset(code, 0, sizeof code);
+    words = 0;
+    put_lui(T0, DATA);
+    put_lui(T1, UART);
+    put_i(OP_addi, S0, 0, 0);
+    put_i(OP_addi, S0, S0, 1); /* LOOP */
+    put_store(OP_sw, T0, S0, 0); /* STORE */
+    put_i(OP_addi, T2, 0, '.');
+    put_store(OP_sb, T1, T2, 0);
+    put_i(OP_addi, A7, 0, 0x10); /* SBI base */
+    put_i(OP_addi, A6, 0, 0);
+    put_word(isa_rows[OP_ecall].match);
+    put_i(OP_lbu, T2, T1, 5); /* LSR: is there something? */
+    put_i(OP_andi, T2, T2, 1);
+    put_word(isa_rows[OP_beq].match | T2 << 15 | 0 << 20 | 12 << 7); /* no: three on */
+    put_i(OP_lbu, T2, T1, 0);
+    put_word(isa_rows[OP_add].match | S0 << 7 | S0 << 15 | T2 << 20);
+    put_jump(LOOP);
+    write_image();
+}
+
+/* Writes its count to sector count % 64 of the disk; for ever. */
+enum { DESC = 0, AVAIL = 0x100, USED = 0x200, HEADER = 0x300, BLOCK = 0x400, STATUS = 0x600 };
+
+static void describe(unsigned n, uint32_t at, uint32_t length, uint32_t flags)
+{
+    uint32_t *d = &code[1024 + 4 * n];
+    d[0] = DATA + at;
+    d[2] = length;
+    d[3] = flags | (n + 1) << 16;
+}
+
+static void put_address(uint32_t reg, uint32_t at)
+{
+    put_lui(T2, DATA);
+    put_i(OP_addi, T2, T2, (int32_t)at);
+    put_store(OP_sw, T1, T2, reg);
+}
+
+static void make_disk_writer(void)
+{
+    memset(code, 0, sizeof code);
+    words = 0;
+    describe(0, HEADER, 16, 1);
+    describe(1, BLOCK, 512, 1);
+    describe(2, STATUS, 1, 2);
+    code[1024 + HEADER / 4] = 1; /* write */
+    put_lui(T0, DATA);
+    put_lui(T1, VIRTIO);
+    put_constant(T1, 0x70, 3);
+    put_constant(T1, 0x24, 1);
+    put_constant(T1, 0x20, 1); /* VIRTIO_F_VERSION_1 */
+    put_constant(T1, 0x70, 11);
+    put_constant(T1, 0x38, 8);
+    put_address(0x80, DESC);
+    put_address(0x90, AVAIL);
+    put_address(0xa0, USED);
+    put_constant(T1, 0x44, 1);
+    put_constant(T1, 0x70, 15);
+    unsigned loop = words;
+    put_i(OP_addi, S0, S0, 1);
+    put_store(OP_sw, T0, S0, BLOCK);
+    put_i(OP_andi, T2, S0, 63);
+    put_store(OP_sw, T0, T2, HEADER + 8);
+    put_i(OP_slli, T2, S0, 16);
+    put_store(OP_sw, T0, T2, AVAIL);
+    put_store(OP_sw, T1, 0, 0x50);
+    put_jump(loop);
+    write_image();
+}
+
+static struct session *start_counter(int under)
+{
+    *disk = 0;
+    make_counter();
+    return start(image, "auto", under ? SESSION_HV : SESSION_BARE, 64u << 20);
+}
+
+static void finish(struct session *s)
+{
+    session_free(s);
+    unlink(image);
+}
+
+static uint32_t reg(struct session *s, int number)
+{
+    static struct view_hart hart;
+    struct view_status status;
+    session_status(s, &status);
+    session_view_hart(s, status.under_monitor ? VIEW_VIRTUAL : VIEW_REAL, &hart);
+    return number == 32 ? (uint32_t)hart.pc : hart.x[number];
+}
+
+static uint32_t word_at(struct session *s, uint32_t address)
+{
+    static struct view_memory memory;
+    uint32_t word;
+    session_view_memory(s, false, address, 4, &memory);
+    memcpy(&word, memory.data, 4);
+    return word;
+}
+
+/* ---- what was written to a disk ----------------------------------------------------------------- */
+
+/* Sector n has the newest count that is n modulo 64, or one 64 less if that is being written. */
+static void check_disk(uint32_t count)
+{
+    uint32_t wrong = 0;
+    FILE *file = fopen(disk, "r");
+    ck_assert_ptr_nonnull(file);
+    for (uint32_t n = 0; n < 64; n++) {
+        uint32_t found = 0, newest = count - (count - n) % 64;
+        fseek(file, (long)n * 512, SEEK_SET);
+        ck_assert_uint_eq(fread(&found, 4, 1, file), 1);
+        wrong += newest != found && !(newest == count && found + 64 == count);
+    }
+    fclose(file);
+    ck_assert_uint_eq(wrong, 0);
+}
+
+static void make_disk(void)
+{
+    strcpy(disk, "/tmp/test-replay-disk-XXXXXX");
+    int fd = mkstemp(disk);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(ftruncate(fd, 64 * 512), 0);
+    close(fd);
+}
+
+/* The file becomes what the disk was at the moment at which the guest stands when it is written. */
+START_TEST(test_disk)
+{
+    char why[SESSION_ERROR];
+    make_disk();
+    make_disk_writer();
+    uint64_t empty = disk_hash();
+    struct session *s = start_way(_i, image, 64u << 20);
+    wait_for(s, session_step(s, 2000000));
+    uint32_t late = reg(s, S0);
+    wait_for(s, session_goto(s, 1300000));
+    uint32_t early = reg(s, S0);
+    ck_assert_uint_gt(early, 1000);
+    ck_assert_uint_lt(early, late);
+    ck_assert(disk_hash() == empty);
+    ck_assert_int_eq(session_write_disk(s, why), 0);
+    check_disk(early);
+    ck_assert_int_eq(session_step_back(s, 1), -ENOTSUP);
+    wait_for(s, session_step(s, 700000));
+    ck_assert_uint_eq(reg(s, S0), late);
+    finish(s);
+    check_disk(late);
+    unlink(disk);
+    *disk = 0;
+}
+END_TEST
+
+START_TEST(test_discarded_disk)
+{
+    struct session_config config;
+    char why[SESSION_ERROR];
+    make_disk();
+    make_disk_writer();
+    uint64_t empty = disk_hash();
+    session_config_init(&config);
+    config.image = image;
+    config.disk = disk;
+    config.disk_discard = true;
+    struct session *s = session_new(&config, why);
+    ck_assert_msg(s != NULL, "%s", why);
+    wait_for(s, session_step(s, 100000));
+    finish(s);
+    ck_assert(disk_hash() == empty);
+    unlink(disk);
+    *disk = 0;
+}
+END_TEST
+
+/* ---- to a stop ---------------------------------------------------------------------------------- */
+
+enum { STOPS = 40 };
+
+static int add_break(struct session *s, unsigned kind, uint32_t address)
+{
+    struct session_break wanted = {.kind = kind, .address = address, .length = 4};
+    int id = session_break_add(s, &wanted);
+    ck_assert_int_gt(id, 0);
+    return id;
+}
+
+/* The stops of a run, from the last to the first, and then the beginning. */
+START_TEST(test_back_to_breakpoints)
+{
+    static struct seen stop[STOPS];
+    struct session *s = start_counter(_i);
+    add_break(s, BREAK_EXECUTE, BASE + 4 * STORE);
+    for (int n = 0; n < STOPS; n++) {
+        ck_assert_int_eq(wait_for(s, session_run(s)).stop, STOPPED_BREAKPOINT);
+        stop[n] = look(s);
+        ck_assert_uint_eq(reg(s, S0), (uint32_t)n + 1);
+    }
+    for (int n = STOPS - 2; n >= 0; n--) {
+        struct view_status status =
+            wait_for(s, session_run_back(s, BACK_POINT, false, 0, 0));
+        ck_assert_int_eq(status.stop, STOPPED_BREAKPOINT);
+        ck_assert_uint_eq(reg(s, 32), BASE + 4 * STORE);
+        ck_assert_uint_eq(status.instructions, stop[n].at);
+        ck_assert(session_digest(s) == stop[n].guest);
+    }
+    ck_assert_int_eq(wait_for(s, session_run_back(s, BACK_POINT, false, 0, 0)).stop,
+                     STOPPED_BEGINNING);
+    ck_assert_uint_eq(look(s).at, 0);
+    /* And forward again: the same stops. */
+    for (int n = 0; n < STOPS; n++) {
+        ck_assert_int_eq(wait_for(s, session_run(s)).stop, STOPPED_BREAKPOINT);
+        check_seen(s, &(struct seen){stop[n].at, stop[n].all, stop[n].guest, stop[n].exits,
+                                     stop[n].log, stop[n].counts, 0});
+    }
+    finish(s);
+}
+END_TEST
+
+/* Far back, over many checkpoints. */
+START_TEST(test_who_wrote)
+{
+    struct session *s = start_counter(_i);
+    wait_for(s, session_step(s, 3000000));
+    uint32_t written = word_at(s, DATA);
+    struct view_status status = wait_for(s, session_run_back(s, BACK_WRITE, false, DATA, 4));
+    ck_assert_int_eq(status.stop, STOPPED_WATCHPOINT);
+    ck_assert_int_eq(status.watch_access, 'w');
+    ck_assert_uint_eq(status.watch_address, DATA);
+    ck_assert_uint_eq(reg(s, 32), BASE + 4 * STORE);
+    ck_assert_uint_eq(word_at(s, DATA), written - 1);
+    wait_for(s, session_step(s, 1));
+    ck_assert_uint_eq(word_at(s, DATA), written);
+    /* Again from in front of it: the one before. */
+    wait_for(s, session_step_back(s, 1));
+    wait_for(s, session_run_back(s, BACK_WRITE, true, DATA, 4));
+    ck_assert_uint_eq(word_at(s, DATA), written - 2);
+    ck_assert_uint_eq(reg(s, 32), BASE + 4 * STORE);
+    /* Nobody ever writes here. */
+    status = wait_for(s, session_run_back(s, BACK_WRITE, false, DATA + 0x800, 4));
+    ck_assert_int_eq(status.stop, STOPPED_BEGINNING);
+    ck_assert_int_eq(session_run_back(s, BACK_WRITE, false, DATA, 0), -EINVAL);
+    ck_assert_int_eq(session_run_back(s, BACK_WRITE, false, UINT32_MAX, 2), -EINVAL);
+    finish(s);
+}
+END_TEST
+
+START_TEST(test_back_to_exits)
+{
+    static struct seen stop[STOPS];
+    struct session *s = start_counter(_i);
+    wait_for(s, session_step(s, 100));
+    for (int n = 0; n < STOPS; n++) {
+        ck_assert_int_eq(wait_for(s, session_step_exit(s)).stop, STOPPED_EXIT);
+        stop[n] = look(s);
+    }
+    for (int n = STOPS - 2; n >= 0; n--) {
+        struct view_status status = wait_for(s, session_run_back(s, BACK_EXIT, false, 0, 0));
+        ck_assert_int_eq(status.stop, STOPPED_EXIT);
+        check_seen(s, &stop[n]);
+    }
+    while (wait_for(s, session_run_back(s, BACK_EXIT, false, 0, 0)).stop == STOPPED_EXIT)
+        ck_assert_uint_lt(look(s).exits, stop[0].exits);
+    ck_assert_uint_eq(look(s).at, 0);
+    finish(s);
+}
+END_TEST
+
+/* ---- another future ----------------------------------------------------------------------------- */
+
+static void type(struct session *s, const char *text)
+{
+    ck_assert_uint_eq(session_input(s, (const uint8_t *)text, strlen(text)), strlen(text));
+}
+
+/* What was typed comes again when it came; something new typed in the past takes its place. */
+START_TEST(test_typing_in_the_past)
+{
+    struct view_history history;
+    struct session *s = start_counter(_i);
+    wait_for(s, session_step(s, 10000));
+    uint32_t before = reg(s, S0);
+    type(s, "z");
+    wait_for(s, session_step(s, 10000));
+    struct seen with_z = look(s);
+    ck_assert_uint_ge(reg(s, S0), before + 'z');
+    wait_for(s, session_goto(s, 5000));
+    wait_for(s, session_step(s, 15000));
+    check_seen(s, &with_z);
+
+    wait_for(s, session_goto(s, 5000));
+    session_view_history(s, &history);
+    ck_assert(history.in_past);
+    ck_assert_uint_eq(history.end, 20000);
+    type(s, "A");
+    wait_for(s, session_step(s, 15000));
+    ck_assert(session_digest(s) != with_z.guest);
+    session_view_history(s, &history);
+    ck_assert(!history.in_past);
+    struct seen with_a = look(s);
+    wait_for(s, session_goto(s, 100));
+    wait_for(s, session_goto(s, 20000));
+    check_seen(s, &with_a);
+    finish(s);
+}
+END_TEST
+
+/* A debugger's write is part of the run from then on; before it, the run is as it was. */
+START_TEST(test_writing)
+{
+    struct session *s = start_counter(_i);
+    wait_for(s, session_step(s, 5000));
+    struct seen before = look(s);
+    wait_for(s, session_step(s, 5000));
+    ck_assert_int_eq(session_write_register(s, S0, 1000000), 0);
+    wait_for(s, session_step(s, 5000));
+    ck_assert_uint_gt(reg(s, S0), 1000000);
+    struct seen after = look(s);
+    wait_for(s, session_goto(s, 5000));
+    check_seen(s, &before);
+    wait_for(s, session_goto(s, 15000));
+    check_seen(s, &after);
+    wait_for(s, session_goto(s, 5000));
+    wait_for(s, session_step(s, 10000)); /* over the write, without jumping there */
+    check_seen(s, &after);
+    wait_for(s, session_goto(s, 5000));
+    ck_assert_int_eq(session_write_memory(s, false, DATA, (const uint8_t *)"none", 4), 0);
+    wait_for(s, session_step(s, 10000));
+    ck_assert_uint_lt(reg(s, S0), 1000000); /* the other write was in a future that is gone */
+    finish(s);
+}
+END_TEST
+
+/* ---- the ends of a run -------------------------------------------------------------------------- */
+
+START_TEST(test_after_the_end)
+{
+    find_minios();
+    *disk = 0;
+    char hello[512];
+    const char *top = getenv("top_builddir");
+    snprintf(hello, sizeof hello, "%s/samples/hello.elf", top ? top : ".");
+    struct session *s = start_way(_i, hello, 64u << 20);
+    wait_for(s, session_step(s, 20));
+    struct seen early = look(s);
+    struct view_status end = wait_for(s, session_run(s));
+    ck_assert_int_eq(end.state, SESSION_ENDED);
+    struct seen late = look(s);
+    ck_assert_int_eq(session_step(s, 1), -ESHUTDOWN);
+    struct view_status back = wait_for(s, session_step_back(s, end.instructions - 20));
+    ck_assert_int_eq(back.state, SESSION_STOPPED);
+    size_t before = printed;
+    check_seen(s, &early);
+    back = wait_for(s, session_run(s));
+    ck_assert_int_eq(back.state, SESSION_ENDED);
+    ck_assert_int_eq(back.exit_code, end.exit_code);
+    check_seen(s, &late);
+    ck_assert_uint_eq(printed, before);
+    back = wait_for(s, session_goto(s, 20));
+    back = wait_for(s, session_goto(s, end.instructions));
+    ck_assert_int_eq(back.stop, STOPPED_POWEROFF);
+    check_seen(s, &late);
+    ck_assert_int_eq(session_reset(s), 0);
+    ck_assert_int_eq(wait_for(s, session_step_back(s, 1)).stop, STOPPED_BEGINNING);
+    session_free(s);
+}
+END_TEST
+
+START_TEST(test_no_history)
+{
+    struct session_config config;
+    char why[SESSION_ERROR];
+    *disk = 0;
+    make_counter();
+    session_config_init(&config);
+    config.image = image;
+    struct session *s = session_new(&config, why);
+    ck_assert_int_eq(session_step_back(s, 1), -ENOTSUP);
+    session_free(s);
+    config.history = 64u << 20;
+    config.host_clock = true;
+    s = session_new(&config, why);
+    ck_assert_int_eq(session_goto(s, 1), -ENOTSUP);
+    session_free(s);
+    /* A bound that nothing fits into. */
+    config.host_clock = false;
+    config.history = 4096;
+    s = session_new(&config, why);
+    ck_assert_int_eq(session_run_back(s, BACK_EXIT, false, 0, 0), -ENOSPC);
+    wait_for(s, session_step(s, 1000));
+    finish(s);
+}
+END_TEST
+
+/* Memory stays within its bound, and every moment can still be had. */
+START_TEST(test_bound)
+{
+    static struct seen seen[MOMENTS];
+    struct view_history history;
+    uint64_t seed = 5, limit = 3u << 20;
+    find_minios();
+    copy_disk();
+    struct session *s = start_way(_i, minios, limit);
+    int count = run_along(s, seen, &seed, 3000000, type_something);
+    session_view_history(s, &history);
+    ck_assert(history.present);
+    ck_assert_uint_le(history.bytes, limit);
+    ck_assert_uint_ge(history.checkpoints, 2);
+    ck_assert_uint_eq(history.first, 0);
+    visit(s, seen, count, &seed, 12);
+    session_view_history(s, &history);
+    ck_assert_uint_le(history.bytes, limit);
+    session_free(s);
+    unlink(disk);
+    *disk = 0;
+}
+END_TEST
+
+/* ---- snapshots ---------------------------------------------------------------------------------- */
+
+enum { KEPT = 12 };
+
+/* Snapshots form a tree, whatever is restored and deleted in which order; with and without a history
+ * beside them. */
+START_TEST(test_snapshots)
+{
+    static struct seen seen[KEPT];
+    struct view_snapshot list[KEPT];
+    int id[KEPT], parent[KEPT], current = 0, count = 0;
+    uint64_t seed = (uint64_t)_i + 1;
+    char why[SESSION_ERROR];
+    find_minios();
+    copy_disk();
+    struct session *s = start_way(_i, minios, _i % 3 ? 64u << 20 : 0);
+    for (int n = 0; n < 60; n++) {
+        wait_for(s, session_step(s, 1 + random_below(&seed, 400000)));
+        type_something(s, &seed);
+        uint32_t at = count ? random_below(&seed, (uint32_t)count) : 0;
+        uint32_t dice = random_below(&seed, 4);
+        if (dice < 2 && count < KEPT) {
+            seen[count] = look(s);
+            id[count] = session_snapshot(s, "kept", why);
+            ck_assert_int_gt(id[count], 0);
+            parent[count] = current;
+            current = id[count++];
+        } else if (dice < 3 && count) {
+            ck_assert_int_eq(session_restore(s, id[at], why), 0);
+            check_seen(s, &seen[at]);
+            current = id[at];
+        } else if (count) {
+            ck_assert_int_eq(session_snapshot_delete(s, id[at]), 0);
+            for (int i = 0; i < count; i++)
+                if (parent[i] == id[at])
+                    parent[i] = parent[at];
+            if (current == id[at])
+                current = parent[at];
+            for (int i = (int)at; i < count - 1; i++) {
+                id[i] = id[i + 1];
+                parent[i] = parent[i + 1];
+                seen[i] = seen[i + 1];
+            }
+            count--;
+        }
+        ck_assert_int_eq(session_snapshots(s, list, KEPT), count);
+        for (int i = 0; i < count; i++) {
+            ck_assert_int_eq(list[i].id, id[i]);
+            ck_assert_int_eq(list[i].parent, parent[i]);
+            ck_assert_int_eq(list[i].current, id[i] == current);
+            ck_assert_uint_eq(list[i].exits, seen[i].exits);
+        }
+    }
+    ck_assert_int_eq(session_restore(s, 10000, why), -ENOENT);
+    ck_assert_int_eq(session_snapshot_delete(s, 10000), -ENOENT);
+    session_free(s);
+    unlink(disk);
+    *disk = 0;
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *suite = suite_create("running backwards");
@@ -317,7 +857,21 @@ static Suite *suite(void)
     tcase_set_timeout(t, 300);
     tcase_add_loop_test(t, test_random_guests, 0, ways());
     tcase_add_loop_test(t, test_minios, 0, ways());
+    tcase_add_loop_test(t, test_disk, 0, ways());
+    tcase_add_loop_test(t, test_after_the_end, 0, ways());
+    tcase_add_loop_test(t, test_bound, 0, ways());
+    tcase_add_loop_test(t, test_snapshots, 0, ways());
     suite_add_tcase(suite, t);
+    TCase *both = tcase_create("bare and under the monitor");
+    tcase_set_timeout(both, 120);
+    tcase_add_loop_test(both, test_back_to_breakpoints, 0, 2);
+    tcase_add_loop_test(both, test_who_wrote, 0, 2);
+    tcase_add_loop_test(both, test_back_to_exits, 0, 2);
+    tcase_add_loop_test(both, test_typing_in_the_past, 0, 2);
+    tcase_add_loop_test(both, test_writing, 0, 2);
+    tcase_add_test(both, test_no_history);
+    tcase_add_test(both, test_discarded_disk);
+    suite_add_tcase(suite, both);
     return suite;
 }
 

@@ -45,6 +45,7 @@ enum draw_what { DRAW_TRANSLATION, DRAW_TABLES, DRAW_EXITS };
 /* All options of all subcommands, as parsed. */
 struct options {
     struct session_config config;
+    bool history_given; /* else each subcommand has its own default */
     const char *input; /* file that is typed to the guest in the place of stdin */
     unsigned trace;    /* TRACE_* */
     bool json;
@@ -104,6 +105,13 @@ int parse_size(const char *text, uint64_t *out);
 /* Opens the guest of a subcommand that does not run a console: output is dropped, and no input
  * will come. NULL after the error was printed. */
 struct session *cmd_open(const struct options *options, const char *image);
+
+/* What going back in time may take unless --history says otherwise. */
+#define CMD_HISTORY ((uint64_t)256 << 20)
+
+/* Before session_free(): what is written to the disk only now. `status`, or after a message
+ * EXIT_USAGE. */
+int cmd_close(struct session *session, int status);
 
 /* Runs to `at`: a decimal number is a count of guest instructions, all else an address as in
  * session_lookup(). NULL: stays at the start. Returns 0 or, after a message, EXIT_*. */

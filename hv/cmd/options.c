@@ -192,6 +192,15 @@ static const char *set_runs(void *field, const char *value)
     return NULL;
 }
 
+static const char *set_history(void *field, const char *value)
+{
+    struct options *options = field;
+    options->history_given = true;
+    options->config.history = 0;
+    bool off = !strcmp(value, "off");
+    return off || !parse_size(value, &options->config.history) ? NULL : "off or a size such as 256M";
+}
+
 #define AT(field) offsetof(struct options, field)
 
 static const struct option_row ROWS[] = {
@@ -206,6 +215,10 @@ static const struct option_row ROWS[] = {
     {"disk", "FILE", CMD_GUEST, AT(config.disk), set_text, "raw image for the virtio disk"},
     {"disk-readonly", NULL, CMD_GUEST, AT(config.disk_readonly), set_flag,
      "the guest cannot write the disk"},
+    {"disk-discard", NULL, CMD_GUEST, AT(config.disk_discard), set_flag,
+     "what the guest writes to the disk is dropped at the end"},
+    {"history", "SIZE|off", CMD_RUN | CMD_DEBUG, 0, set_history,
+     "memory for going back in time (default: debug and --gdb 256M, else off)"},
     {"kernel-args", "TEXT", CMD_GUEST, AT(config.kernel_args), set_text,
      "the kernel's command line (RISC-V: bootargs in the device tree)"},
     {"initrd", "FILE", CMD_GUEST, AT(config.initrd), set_text, "KVM: initial RAM disk, or module"},

@@ -203,6 +203,8 @@ static void stop_gdb(struct run *run)
 static struct session *open_session(struct run *run, const char *image)
 {
     struct session_config config = run->options->config;
+    if (!run->options->history_given && run->options->gdb)
+        config.history = CMD_HISTORY;
     char why[SESSION_ERROR];
     config.image = image;
     if (!config.engine) /* what looks at each step wants the one that takes each step */
@@ -331,7 +333,7 @@ int cmd_run(const struct options *options, int argc, char **argv)
     int status = EXIT_USAGE;
     run.session = open_session(&run, argv[0]);
     if (run.session)
-        status = run_guest(&run);
+        status = cmd_close(run.session, run_guest(&run));
     session_free(run.session);
     close(run.waker);
     free(run.kept);
