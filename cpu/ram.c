@@ -217,7 +217,7 @@ int ram_track_init(struct ram_track *track, uint64_t pages)
 {
     *track = (struct ram_track){map_zeroed(pages), map_zeroed(pages * sizeof *track->dirty), 0};
     if (track->clean && track->dirty) {
-        memset(track->clean, 1, pages);
+        memset(track->clean, RAM_CLEAN, pages);
         return 0;
     }
     ram_track_free(track, pages);

@@ -33,8 +33,14 @@ enum { RAM_PAGE = 4096, RAM_GRANULE = 64 }; /* bytes; a page's granules are bits
  * with derived code: no fast path may write to it, so its first write is heard of, and from then on
  * it is dirty and free for all.
  */
+enum ram_clean {
+    RAM_DIRTY,
+    RAM_CLEAN,
+    RAM_WARM, /* clean, but it was written not long ago, and is likely to be written again */
+};
+
 struct ram_track {
-    uint8_t *clean;   /* by page: 1 if it was not written; NULL: nobody keeps account */
+    uint8_t *clean;   /* by page: enum ram_clean; NULL: nobody keeps account */
     uint32_t *dirty;  /* the others, in the order of their first write; room for all */
     uint32_t count;
 };
@@ -45,7 +51,7 @@ void ram_track_free(struct ram_track *track, uint64_t pages);
 static inline void ram_track_write(struct ram_track *track, uint32_t page)
 {
     if (track->clean && track->clean[page]) {
-        track->clean[page] = 0;
+        track->clean[page] = RAM_DIRTY;
         track->dirty[track->count++] = page;
     }
 }
@@ -99,6 +105,9 @@ static inline bool ram_is_derived(const struct ram *ram, const uint8_t *host);
 /* May fast paths write to this page: is there nothing derived from it, and is it dirty, if somebody
  * keeps account? */
 static inline bool ram_takes_writes(const struct ram *ram, const uint8_t *host);
+/* As ram_takes_writes(), or if it is worth while to count the page as written before it is: somebody
+ * wants to give a fast path the pages around one that is written. */
+static inline bool ram_may_take_writes(const struct ram *ram, const uint8_t *host);
 /* A fast path wants to write to this page from now on. */
 static inline void ram_will_write(const struct ram *ram, const uint8_t *host);
 /* The engine has forgotten everything. */
@@ -151,6 +160,15 @@ static inline bool ram_takes_writes(const struct ram *ram, const uint8_t *host)
         return true;
     size_t page = ram_host_page(ram, host);
     return !ram->code->derived[page] && !(ram->code->track.clean && ram->code->track.clean[page]);
+}
+
+static inline bool ram_may_take_writes(const struct ram *ram, const uint8_t *host)
+{
+    if (!ram->code)
+        return true;
+    size_t page = ram_host_page(ram, host);
+    return !ram->code->derived[page] &&
+           !(ram->code->track.clean && ram->code->track.clean[page] == RAM_CLEAN);
 }
 
 static inline void ram_will_write(const struct ram *ram, const uint8_t *host)

@@ -13,6 +13,7 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/hw.c %D%/hw.h \
 	%D%/inject.c \
 	%D%/overlay.c %D%/overlay.h \
+	%D%/page-pool.c %D%/page-pool.h \
 	%D%/replay.c %D%/replay.h \
 	%D%/sched.c \
 	%D%/session.c %D%/session-ask.c %D%/session-io.c %D%/session.h %D%/session_priv.h \

@@ -19,8 +19,11 @@
 
 enum {
     POINTS_MOST = 2048,            /* checkpoints */
-    INTERVAL_NS = 30000000,        /* what the engine shall take from one to the next */
-    INTERVAL_LEAST = 100000,       /* instructions */
+    INTERVAL_NS = 30000000,        /* what the engine shall take from one to the next, ... */
+    INTERVAL_MOST_NS = 70000000,   /* ... or up to this, if checkpoints are dear: */
+    PRICE = 25,                    /* a checkpoint may take this part of the time between two */
+    INTERVAL_FIRST = 5000000,      /* instructions */
+    INTERVAL_LEAST = 100000,
     INTERVAL_MOST = 200000000,
     FRESH = 8,                     /* intervals before a position in the past that get checkpoints */
     SEARCH_STOPS = 200,            /* in one slice */
@@ -171,8 +174,12 @@ static bool is_far(const struct simulated *s)
 
 void replay_mark(struct simulated *s)
 {
-    if (s->history.on && s->between && !is_far(s) && is_due(s))
-        take_checkpoint(s, false);
+    struct history *h = &s->history;
+    if (!h->on || !s->between || is_far(s) || !is_due(s))
+        return;
+    uint64_t began = simulated_cpu_ns();
+    take_checkpoint(s, false);
+    h->price = (3 * h->price + simulated_cpu_ns() - began) / 4;
 }
 
 void replay_start(struct simulated *s)
@@ -188,7 +195,7 @@ void replay_start(struct simulated *s)
     h->typed = session_typed(s->session);
     h->search.active = false;
     if (!h->interval)
-        h->interval = INTERVAL_LEAST * 10;
+        h->interval = INTERVAL_FIRST;
     if (h->on)
         take_checkpoint(s, false);
 }
@@ -316,8 +323,9 @@ void replay_ran(struct simulated *s, uint64_t from, uint64_t ns)
         h->typed = session_typed(s->session);
     if (now(s) < from + ENOUGH || !ns)
         return;
-    double wanted = (double)(now(s) - from) / (double)ns * INTERVAL_NS;
-    double smooth = 0.9 * (double)h->interval + 0.1 * wanted;
+    double between = least(INTERVAL_MOST_NS, INTERVAL_NS + PRICE * h->price);
+    double wanted = (double)(now(s) - from) / (double)ns * between;
+    double smooth = 0.7 * (double)h->interval + 0.3 * wanted;
     h->interval = smooth < INTERVAL_LEAST  ? INTERVAL_LEAST
                   : smooth > INTERVAL_MOST ? INTERVAL_MOST
                                            : (uint64_t)smooth;

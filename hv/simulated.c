@@ -283,22 +283,22 @@ static bool pace(struct simulated *s, uint64_t idle_before)
     return true;
 }
 
-static uint64_t host_ns(void)
+uint64_t simulated_cpu_ns(void)
 {
     struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 static enum stop_reason run_machine(struct simulated *s)
 {
-    uint64_t from = s->guest->hart.executed, began = host_ns();
+    uint64_t from = s->guest->hart.executed, began = simulated_cpu_ns();
     enum stop_reason reason = machine_run(s->guest, slice_budget(s));
     if (reason != STOP_NONE)
         s->between = false;
     else if (s->guest->hart.executed > from)
         s->between = true;
-    replay_ran(s, from, host_ns() - began);
+    replay_ran(s, from, simulated_cpu_ns() - began);
     return reason;
 }
 

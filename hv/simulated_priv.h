@@ -72,6 +72,7 @@ struct history {
     size_t delivered;  /* records of the input log, so far */
     uint64_t end;      /* the run is known up to here */
     uint64_t interval; /* instructions between two checkpoints near the present */
+    uint64_t price;    /* of a checkpoint, in ns */
     uint64_t typed;    /* session_typed() when the guest last stood at the end */
     int barrier;       /* layer of the newest pinned checkpoint behind us; 0: none */
     struct search search;
@@ -133,6 +134,8 @@ void simulated_say(struct backend_stop *stop, enum session_state state, enum ses
 void simulated_say_watch(const struct simulated *s, struct backend_stop *stop);
 /* Is the machine in front of a breakpoint of the user's? */
 bool simulated_at_point(const struct simulated *s);
+/* What this thread has taken of the processor so far. */
+uint64_t simulated_cpu_ns(void);
 uint64_t simulated_exits(const struct simulated *s);
 /* The machine has been replaced by another: its history begins here. */
 void simulated_restarted(struct simulated *s);

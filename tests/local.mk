@@ -145,6 +145,9 @@ EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/f
 # make bench: figures beside a peer's, in one run.
 bench: all
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
+EXTRA_PROGRAMS += %D%/bench/time
+%C%_bench_time_SOURCES = %D%/bench/time.c
+%C%_bench_time_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS)
 if KVM
 EXTRA_PROGRAMS += %D%/bench/kvm
 %C%_bench_kvm_SOURCES = %D%/bench/kvm.c
