@@ -59,6 +59,7 @@ struct backend_stop {
 };
 
 struct event;
+struct record;
 
 struct backend_ops {
     /* The highest guest address. What a person or a breakpoint names above it is refused by the
@@ -148,6 +149,10 @@ struct backend_ops {
     /* Whether the guest stands in the past, and what is known of it. */
     void (*view_history)(void *self, struct view_history *out);
     int (*write_disk)(void *self, char *why);
+    /* hv/recorder.h. `follow` takes the record over, also when it fails. */
+    int (*record)(void *self, const char *path, char *why);
+    int (*record_end)(void *self, char *why);
+    int (*follow)(void *self, struct record *record, char *why);
 };
 
 extern const struct backend_ops backend_simulated;
@@ -175,6 +180,8 @@ struct input_record {
 size_t session_log_count(const struct session *session);
 /* Record number `index`, 0..; NULL: there are not so many. Valid until the next one is delivered. */
 const struct input_record *session_log_at(const struct session *session, size_t index);
+/* Something that will be delivered. false: no memory. */
+bool session_log_add(struct session *session, struct input_record record);
 /* Forgets all records from number `count` on. */
 void session_log_cut(struct session *session, size_t count);
 /* How many bytes were ever typed. */

@@ -270,15 +270,13 @@ uint64_t replay_bound(const struct simulated *s)
 {
     const struct history *h = &s->history;
     uint64_t bound = UINT64_MAX;
-    if (!h->on)
-        return bound;
-    if (!h->search.active && h->count)
+    const struct input_record *r = next_record(s);
+    if (h->on && !h->search.active && h->count)
         bound = h->interval;
+    if (r)
+        bound = least(bound, until(s, r->instruction));
     if (replay_in_past(s)) {
-        const struct input_record *r = next_record(s);
         int barrier = next_barrier(s);
-        if (r)
-            bound = least(bound, until(s, r->instruction));
         if (h->end > now(s))
             bound = least(bound, h->end - now(s));
         if (barrier >= 0)
@@ -348,6 +346,7 @@ void replay_cut(struct simulated *s)
         }
     }
     session_log_cut(s->session, h->delivered);
+    recorder_cut(s);
     h->end = now(s);
     h->typed = session_typed(s->session);
     s->console.shown = s->console.printed;
@@ -356,6 +355,7 @@ void replay_cut(struct simulated *s)
 void replay_written(struct simulated *s)
 {
     struct history *h = &s->history;
+    recorder_spoil(s, "a debugger has written to the guest");
     if (!h->on)
         return;
     if (s->goal.travel) /* somebody wrote while the guest was on its way: it stops here */

@@ -108,6 +108,14 @@ const struct input_record *session_log_at(const struct session *s, size_t index)
     return index < s->input_logged ? &s->input_log[index] : NULL;
 }
 
+bool session_log_add(struct session *s, struct input_record record)
+{
+    if (!make_log_room(s))
+        return false;
+    s->input_log[s->input_logged++] = record;
+    return true;
+}
+
 void session_log_cut(struct session *s, size_t count)
 {
     if (count < s->input_logged)

@@ -259,6 +259,24 @@ int session_snapshot_delete(struct session *session, int id); /* -ENOENT */
 int session_write_disk(struct session *session, char *why);
 void session_view_history(struct session *session, struct view_history *out);
 
+/* ---- records ------------------------------------------------------------------------------ */
+
+/* Records the session, to be written to this file: the images' digests, the configuration, what is
+ * typed and when, and the guest's digest each 10 million instructions (hv/record.h). The guest must
+ * stand at its first instruction. -EINVAL, -EBUSY, -ENOTSUP (KVM, the host's clock), or -errno of a
+ * file that cannot be read; `why` is one line. */
+int session_record(struct session *session, const char *path, char *why);
+/* Writes the file, aside and then renamed, and records no longer. The record ends where the guest
+ * stands. -EBUSY while it runs; -EIO: something has happened that no record can tell (a debugger has
+ * written to the guest, a snapshot was restored, a reset from outside); or -errno. */
+int session_record_end(struct session *session, char *why);
+/* A session that follows a record: the same run, bit for bit, in any engine. Of `wishes` it takes all
+ * but what the record says (guest, memory, where it runs ...); image and disk there, if not NULL,
+ * are other places of the same files. The disk is not written to. NULL and `why` as session_new(),
+ * and when a file is not what it was. The run ends with STOPPED_RECORD_END, as the guest ended, or
+ * with STOPPED_DIFFERS. */
+struct session *session_replay(const char *path, const struct session_config *wishes, char *why);
+
 /* ---- events ------------------------------------------------------------------------------- */
 
 /* A bounded ring of what happened (cpu/event.h). Nothing is recorded, and nothing costs, until a

@@ -269,6 +269,7 @@ int simulated_restore(void *self, int id, char *why)
     if (error)
         return refuse(why, error, "the host has no memory left to restore a snapshot");
     s->console.shown = s->console.printed;
+    recorder_spoil(s, "the guest was taken back to a snapshot");
     simulated_restarted(s);
     return 0;
 }

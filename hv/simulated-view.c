@@ -707,6 +707,23 @@ static int write_signature(void *self, const char *path)
     return error;
 }
 
+/* ---- records ------------------------------------------------------------------------------ */
+
+static int record(void *self, const char *path, char *why)
+{
+    return recorder_start(self, path, why);
+}
+
+static int record_end(void *self, char *why)
+{
+    return recorder_finish(self, why);
+}
+
+static int follow(void *self, struct record *record, char *why)
+{
+    return recorder_follow(self, record, why);
+}
+
 /* ---- the table ---------------------------------------------------------------------------- */
 
 const struct backend_ops backend_simulated = {
@@ -748,4 +765,7 @@ const struct backend_ops backend_simulated = {
     .snapshot_delete = simulated_snapshot_delete,
     .view_history = simulated_view_history,
     .write_disk = simulated_write_disk,
+    .record = record,
+    .record_end = record_end,
+    .follow = follow,
 };

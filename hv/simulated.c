@@ -149,6 +149,10 @@ static void deliver_input(struct simulated *s)
 {
     const struct hart *h = &s->guest->hart;
     uint8_t byte;
+    if (recorder_follows(s)) {
+        replay_deliver(s);
+        return;
+    }
     if (!s->goal.travel && replay_in_past(s) && session_typed(s->session) != s->history.typed)
         replay_cut(s);
     if (replay_in_past(s)) {
@@ -174,7 +178,8 @@ static uint64_t slice_budget(const struct simulated *s)
         slice = SLICE_WATCHED;
     if (s->sleepy)
         slice = SLICE_IDLE;
-    uint64_t bound = replay_bound(s);
+    uint64_t bound = replay_bound(s), digest = recorder_bound(s);
+    bound = digest < bound ? digest : bound;
     budget = bound < budget ? bound : budget;
     return budget < slice ? budget : slice;
 }
@@ -184,7 +189,7 @@ static bool at_idle(struct simulated *s, struct backend_stop *stop)
 {
     const struct hart *h = &s->guest->hart;
     uint64_t wait = clock_host_wait_ns(&h->clock);
-    bool stepping = s->goal.target != UINT64_MAX, over = session_input_over(s->session);
+    bool stepping = s->goal.target != UINT64_MAX, over = session_input_over(s->session) || recorder_follows(s);
     deliver_input(s);
     if (h->mip & h->mie)
         return false;
@@ -217,13 +222,18 @@ static bool guest_reset(struct simulated *s, struct backend_stop *stop)
 {
     char why[MACHINE_ERROR];
     uint64_t target = s->goal.target;
+    if (!recorder_reset(s, stop))
+        return true;
     if (load_guest(s, why)) {
         simulated_say(stop, SESSION_ENDED, STOPPED_STUCK, "the image cannot be loaded again");
         return true;
     }
     s->goal.target = target;
     simulated_restarted(s);
-    return false;
+    if (recorder_restarted(s))
+        return false;
+    simulated_say(stop, SESSION_ENDED, STOPPED_STUCK, "the host has no memory left");
+    return true;
 }
 
 static bool at_limit(struct simulated *s, struct backend_stop *stop)
@@ -275,7 +285,7 @@ static bool pace(struct simulated *s, uint64_t idle_before)
 {
     uint8_t byte;
     uint64_t idle = s->guest->hart.clock.idle - idle_before;
-    if (!s->config->paced || !idle || s->goal.travel || replay_in_past(s))
+    if (!s->config->paced || !idle || recorder_follows(s) || s->goal.travel || replay_in_past(s))
         return false;
     uint64_t ns = idle / CLOCK_INSNS_PER_TICK * (1000000000u / TIMEBASE_HZ);
     if (!session_input_peek(s->session, &byte))
@@ -302,12 +312,13 @@ static enum stop_reason run_machine(struct simulated *s)
     return reason;
 }
 
-bool simulated_slice(void *self, struct backend_stop *stop)
+static bool one_slice(struct simulated *s, struct backend_stop *stop)
 {
-    struct simulated *s = self;
     if (s->history.search.active)
         return replay_search(s, stop);
     replay_mark(s);
+    if (recorder_look(s, stop))
+        return true;
     /* What is there already must not get the input that arrives there. */
     if (s->guest->hart.executed >= s->goal.target && at_limit(s, stop))
         return true;
@@ -316,6 +327,19 @@ bool simulated_slice(void *self, struct backend_stop *stop)
     enum stop_reason reason = run_machine(s);
     bool over = after_slice(s, reason, stop);
     s->sleepy = !over && pace(s, idle);
+    return over;
+}
+
+bool simulated_slice(void *self, struct backend_stop *stop)
+{
+    struct simulated *s = self;
+    bool over = one_slice(s, stop);
+    bool by_itself = stop->stop == STOPPED_POWEROFF || stop->stop == STOPPED_STUCK ||
+                     stop->stop == STOPPED_IDLE || stop->stop == STOPPED_LIMIT;
+    if (over && by_itself)
+        recorder_ended(s, stop);
+    if (over)
+        s->last_stop = *stop;
     return over;
 }
 
@@ -497,6 +521,7 @@ void simulated_destroy(void *self)
     if (s->guest && s->guest->disk_image && !s->config->disk_discard)
         disk_write_through(s->guest->disk_image); /* session_write_disk() tells of failures */
     replay_free(s);
+    recorder_free(s);
     simulated_forget_snapshots(s);
     overlay_free(s->overlay);
     if (s->computer)
@@ -509,6 +534,7 @@ void simulated_destroy(void *self)
 int simulated_reset(void *self, char *why)
 {
     struct simulated *s = self;
+    recorder_spoil(s, "the guest was reset from outside");
     int error = load_guest(s, why);
     simulated_load_points(s);
     if (!error)
@@ -587,6 +613,7 @@ int simulated_begin(void *self, const struct backend_command *command)
     s->before_virtual = s->guest->hart;
     if (s->computer)
         s->before_real = s->computer->hart;
+    s->last_stop = (struct backend_stop){0};
     s->history.search.active = false; /* one that was interrupted */
     if (command->goal >= GOAL_STEP_BACK)
         return replay_begin(s, command);

@@ -8,6 +8,7 @@
 #include "cpu/machine.h"
 #include "hv/backend.h"
 #include "hv/overlay.h"
+#include "hv/recorder.h"
 #include "hv/replay.h"
 #include "hv/trap-log.h"
 #include "hv/vm.h"
@@ -109,6 +110,8 @@ struct simulated {
     struct snapshot *snapshot;
     int snapshots, snapshot_ids;
     struct history history;
+    struct recorder recorder;
+    struct backend_stop last_stop; /* of the newest run; zeros if it was paused */
 };
 
 extern const struct state_table console_state;

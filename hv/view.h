@@ -317,6 +317,8 @@ enum session_stop {
     STOPPED_INTERNAL,   /* KVM cannot go on, e.g. its instruction emulator lacks the instruction */
     STOPPED_FAIL_ENTRY, /* the processor has refused the guest's state */
     STOPPED_BEGINNING,  /* going back, the beginning of what is recorded was reached */
+    STOPPED_RECORD_END, /* following a record, its end was reached */
+    STOPPED_DIFFERS,    /* following a record, the run came to something else */
 };
 
 /* What is known of the run, see session_step_back(). */

@@ -59,8 +59,14 @@ if HAVE_CHECK
 %C%_test_overlay_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Any moment of the past is the moment that there was.
 %C%_unit_tests += %D%/test-replay
-%C%_test_replay_SOURCES = %D%/test-replay.c %D%/tap.h $(%C%_random_programs)
+%C%_test_replay_SOURCES = %D%/test-replay.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
+	$(%C%_random_programs)
 %C%_test_replay_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Sessions as files.
+%C%_unit_tests += %D%/test-record
+%C%_test_record_SOURCES = %D%/test-record.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
+	$(%C%_random_programs)
+%C%_test_record_LDADD = hv/libhv.a $(%C%_unit_libs)
 # The one door to all that.
 %C%_unit_tests += %D%/test-session
 %C%_test_session_SOURCES = %D%/test-session.c %D%/tap.h
@@ -140,7 +146,8 @@ fuzz:
 	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS)
 .PHONY: fuzz
 EXTRA_DIST += %D%/fuzz/fuzz-boot.c
-EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c
+EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c \
+	%D%/fuzz/fuzz-record.c
 
 # make bench: figures beside a peer's, in one run.
 bench: all

@@ -14,6 +14,7 @@
 #include "cpu/isa.h"
 #include "hv/session.h"
 #include "tests/random-program.h"
+#include "tests/small-guest.h"
 #include "tests/tap.h"
 
 /* ---- guests --------------------------------------------------------------------------------- */
@@ -313,81 +314,33 @@ END_TEST
 
 /* ---- small guests, put together here ---------------------------------------------------------- */
 
-#define BASE 0x80400000u /* a flat image, S mode */
-#define DATA 0x80401000u
 #define UART 0x10000000u
 #define VIRTIO 0x10001000u
 
-enum { RA = 1, T0 = 5, T1 = 6, T2 = 7, S0 = 8, A0 = 10, A6 = 16, A7 = 17 };
-
-static uint32_t code[2048];
-static unsigned words;
-
-static uint32_t i_type(enum insn_op op, unsigned rd, unsigned rs1, int32_t imm)
-{
-    return isa_rows[op].match | rd << 7 | rs1 << 15 | (uint32_t)imm << 20;
-}
-
-static void put_word(uint32_t word) { code[words++] = word; }
-static void put_lui(unsigned rd, uint32_t value) { put_word(value | rd << 7 | 0x37); }
-static void put_i(enum insn_op op, unsigned rd, unsigned rs1, int32_t imm)
-{
-    put_word(i_type(op, rd, rs1, imm));
-}
-
-static void put_store(enum insn_op op, unsigned rs1, unsigned rs2, uint32_t at)
-{
-    put_word(isa_rows[op].match | (at & 31) << 7 | rs1 << 15 | rs2 << 20 | (at >> 5 & 127) << 25);
-}
-
-static void put_jump(unsigned to)
-{
-    uint32_t by = (to - words) * 4;
-    put_word(0x6f | (by >> 12 & 255) << 12 | (by >> 11 & 1) << 20 | (by >> 1 & 1023) << 21 |
-             (by >> 20 & 1) << 31);
-}
-
-/* A device register or a word of DATA gets a small number. */
-static void put_constant(unsigned base, uint32_t at, uint32_t value)
-{
-    put_i(OP_addi, T2, 0, (int32_t)value);
-    put_store(OP_sw, base, T2, at);
-}
-
-static void write_image(void)
-{
-    strcpy(image, "/tmp/test-replay-XXXXXX.bin");
-    int fd = mkstemps(image, 4);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(write(fd, code, sizeof code), (ssize_t)sizeof code);
-    close(fd);
-}
-
-/* Counts in S0, stores the count at DATA, prints a dot, asks the firmware something; for ever. If it
+/* Counts in S0, stores the count at GUEST_DATA, prints a dot, asks the firmware something; for ever. If it
  * finds something typed it adds that to the count. */
 enum { LOOP = 3, STORE = LOOP + 1 };
 
 static void make_counter(void)
 {
-    memset(code, 0, sizeof code);
-    words = 0;
-    put_lui(T0, DATA);
-    put_lui(T1, UART);
-    put_i(OP_addi, S0, 0, 0);
-    put_i(OP_addi, S0, S0, 1); /* LOOP */
-    put_store(OP_sw, T0, S0, 0); /* STORE */
-    put_i(OP_addi, T2, 0, '.');
-    put_store(OP_sb, T1, T2, 0);
-    put_i(OP_addi, A7, 0, 0x10); /* SBI base */
-    put_i(OP_addi, A6, 0, 0);
-    put_word(isa_rows[OP_ecall].match);
-    put_i(OP_lbu, T2, T1, 5); /* LSR: is there something? */
-    put_i(OP_andi, T2, T2, 1);
-    put_word(isa_rows[OP_beq].match | T2 << 15 | 0 << 20 | 12 << 7); /* no: three on */
-    put_i(OP_lbu, T2, T1, 0);
-    put_word(isa_rows[OP_add].match | S0 << 7 | S0 << 15 | T2 << 20);
-    put_jump(LOOP);
-    write_image();
+    guest_begin();
+    guest_lui(T0, GUEST_DATA);
+    guest_lui(T1, UART);
+    guest_i(OP_addi, S0, 0, 0);
+    guest_i(OP_addi, S0, S0, 1); /* LOOP */
+    guest_store(OP_sw, T0, S0, 0); /* STORE */
+    guest_i(OP_addi, T2, 0, '.');
+    guest_store(OP_sb, T1, T2, 0);
+    guest_i(OP_addi, A7, 0, 0x10); /* SBI base */
+    guest_i(OP_addi, A6, 0, 0);
+    guest_word(isa_rows[OP_ecall].match);
+    guest_i(OP_lbu, T2, T1, 5); /* LSR: is there something? */
+    guest_i(OP_andi, T2, T2, 1);
+    guest_branch(OP_beq, T2, 0, LOOP);
+    guest_i(OP_lbu, T2, T1, 0);
+    guest_r(OP_add, S0, S0, T2);
+    guest_jump(LOOP);
+    guest_write(image);
 }
 
 /* Writes its count to sector count % 64 of the disk; for ever. */
@@ -395,49 +348,55 @@ enum { DESC = 0, AVAIL = 0x100, USED = 0x200, HEADER = 0x300, BLOCK = 0x400, STA
 
 static void describe(unsigned n, uint32_t at, uint32_t length, uint32_t flags)
 {
-    uint32_t *d = &code[1024 + 4 * n];
-    d[0] = DATA + at;
+    uint32_t *d = &guest_code[1024 + 4 * n];
+    d[0] = GUEST_DATA + at;
     d[2] = length;
     d[3] = flags | (n + 1) << 16;
 }
 
-static void put_address(uint32_t reg, uint32_t at)
+/* A device register gets a small number, or an address of the data. */
+static void set_register(uint32_t reg, uint32_t value)
 {
-    put_lui(T2, DATA);
-    put_i(OP_addi, T2, T2, (int32_t)at);
-    put_store(OP_sw, T1, T2, reg);
+    guest_i(OP_addi, T2, 0, (int32_t)value);
+    guest_store(OP_sw, T1, T2, reg);
+}
+
+static void set_address(uint32_t reg, uint32_t at)
+{
+    guest_lui(T2, GUEST_DATA);
+    guest_i(OP_addi, T2, T2, (int32_t)at);
+    guest_store(OP_sw, T1, T2, reg);
 }
 
 static void make_disk_writer(void)
 {
-    memset(code, 0, sizeof code);
-    words = 0;
+    guest_begin();
     describe(0, HEADER, 16, 1);
     describe(1, BLOCK, 512, 1);
     describe(2, STATUS, 1, 2);
-    code[1024 + HEADER / 4] = 1; /* write */
-    put_lui(T0, DATA);
-    put_lui(T1, VIRTIO);
-    put_constant(T1, 0x70, 3);
-    put_constant(T1, 0x24, 1);
-    put_constant(T1, 0x20, 1); /* VIRTIO_F_VERSION_1 */
-    put_constant(T1, 0x70, 11);
-    put_constant(T1, 0x38, 8);
-    put_address(0x80, DESC);
-    put_address(0x90, AVAIL);
-    put_address(0xa0, USED);
-    put_constant(T1, 0x44, 1);
-    put_constant(T1, 0x70, 15);
-    unsigned loop = words;
-    put_i(OP_addi, S0, S0, 1);
-    put_store(OP_sw, T0, S0, BLOCK);
-    put_i(OP_andi, T2, S0, 63);
-    put_store(OP_sw, T0, T2, HEADER + 8);
-    put_i(OP_slli, T2, S0, 16);
-    put_store(OP_sw, T0, T2, AVAIL);
-    put_store(OP_sw, T1, 0, 0x50);
-    put_jump(loop);
-    write_image();
+    guest_code[1024 + HEADER / 4] = 1; /* write */
+    guest_lui(T0, GUEST_DATA);
+    guest_lui(T1, VIRTIO);
+    set_register(0x70, 3);
+    set_register(0x24, 1);
+    set_register(0x20, 1); /* VIRTIO_F_VERSION_1 */
+    set_register(0x70, 11);
+    set_register(0x38, 8);
+    set_address(0x80, DESC);
+    set_address(0x90, AVAIL);
+    set_address(0xa0, USED);
+    set_register(0x44, 1);
+    set_register(0x70, 15);
+    unsigned loop = guest_count;
+    guest_i(OP_addi, S0, S0, 1);
+    guest_store(OP_sw, T0, S0, BLOCK);
+    guest_i(OP_andi, T2, S0, 63);
+    guest_store(OP_sw, T0, T2, HEADER + 8);
+    guest_i(OP_slli, T2, S0, 16);
+    guest_store(OP_sw, T0, T2, AVAIL);
+    guest_store(OP_sw, T1, 0, 0x50);
+    guest_jump(loop);
+    guest_write(image);
 }
 
 static struct session *start_counter(int under)
@@ -563,7 +522,7 @@ START_TEST(test_back_to_breakpoints)
 {
     static struct seen stop[STOPS];
     struct session *s = start_counter(_i);
-    add_break(s, BREAK_EXECUTE, BASE + 4 * STORE);
+    add_break(s, BREAK_EXECUTE, GUEST_BASE + 4 * STORE);
     for (int n = 0; n < STOPS; n++) {
         ck_assert_int_eq(wait_for(s, session_run(s)).stop, STOPPED_BREAKPOINT);
         stop[n] = look(s);
@@ -573,7 +532,7 @@ START_TEST(test_back_to_breakpoints)
         struct view_status status =
             wait_for(s, session_run_back(s, BACK_POINT, false, 0, 0));
         ck_assert_int_eq(status.stop, STOPPED_BREAKPOINT);
-        ck_assert_uint_eq(reg(s, 32), BASE + 4 * STORE);
+        ck_assert_uint_eq(reg(s, 32), GUEST_BASE + 4 * STORE);
         ck_assert_uint_eq(status.instructions, stop[n].at);
         ck_assert(session_digest(s) == stop[n].guest);
     }
@@ -595,24 +554,24 @@ START_TEST(test_who_wrote)
 {
     struct session *s = start_counter(_i);
     wait_for(s, session_step(s, 3000000));
-    uint32_t written = word_at(s, DATA);
-    struct view_status status = wait_for(s, session_run_back(s, BACK_WRITE, false, DATA, 4));
+    uint32_t written = word_at(s, GUEST_DATA);
+    struct view_status status = wait_for(s, session_run_back(s, BACK_WRITE, false, GUEST_DATA, 4));
     ck_assert_int_eq(status.stop, STOPPED_WATCHPOINT);
     ck_assert_int_eq(status.watch_access, 'w');
-    ck_assert_uint_eq(status.watch_address, DATA);
-    ck_assert_uint_eq(reg(s, 32), BASE + 4 * STORE);
-    ck_assert_uint_eq(word_at(s, DATA), written - 1);
+    ck_assert_uint_eq(status.watch_address, GUEST_DATA);
+    ck_assert_uint_eq(reg(s, 32), GUEST_BASE + 4 * STORE);
+    ck_assert_uint_eq(word_at(s, GUEST_DATA), written - 1);
     wait_for(s, session_step(s, 1));
-    ck_assert_uint_eq(word_at(s, DATA), written);
+    ck_assert_uint_eq(word_at(s, GUEST_DATA), written);
     /* Again from in front of it: the one before. */
     wait_for(s, session_step_back(s, 1));
-    wait_for(s, session_run_back(s, BACK_WRITE, true, DATA, 4));
-    ck_assert_uint_eq(word_at(s, DATA), written - 2);
-    ck_assert_uint_eq(reg(s, 32), BASE + 4 * STORE);
+    wait_for(s, session_run_back(s, BACK_WRITE, true, GUEST_DATA, 4));
+    ck_assert_uint_eq(word_at(s, GUEST_DATA), written - 2);
+    ck_assert_uint_eq(reg(s, 32), GUEST_BASE + 4 * STORE);
     /* Nobody ever writes here. */
-    status = wait_for(s, session_run_back(s, BACK_WRITE, false, DATA + 0x800, 4));
+    status = wait_for(s, session_run_back(s, BACK_WRITE, false, GUEST_DATA + 0x800, 4));
     ck_assert_int_eq(status.stop, STOPPED_BEGINNING);
-    ck_assert_int_eq(session_run_back(s, BACK_WRITE, false, DATA, 0), -EINVAL);
+    ck_assert_int_eq(session_run_back(s, BACK_WRITE, false, GUEST_DATA, 0), -EINVAL);
     ck_assert_int_eq(session_run_back(s, BACK_WRITE, false, UINT32_MAX, 2), -EINVAL);
     finish(s);
 }
@@ -697,7 +656,7 @@ START_TEST(test_writing)
     wait_for(s, session_step(s, 10000)); /* over the write, without jumping there */
     check_seen(s, &after);
     wait_for(s, session_goto(s, 5000));
-    ck_assert_int_eq(session_write_memory(s, false, DATA, (const uint8_t *)"none", 4), 0);
+    ck_assert_int_eq(session_write_memory(s, false, GUEST_DATA, (const uint8_t *)"none", 4), 0);
     wait_for(s, session_step(s, 10000));
     ck_assert_uint_lt(reg(s, S0), 1000000); /* the other write was in a future that is gone */
     finish(s);

@@ -17,7 +17,7 @@
 
 enum {
     EXIT_SCRIPT = 1,  /* a command of a `vitrine debug` script failed */
-    EXIT_DIFFERS = 1, /* a run of `vitrine compare` failed, or had another result */
+    EXIT_DIFFERS = 1, /* a run of `vitrine compare` failed, or had another result; a replay differs */
     EXIT_USAGE = 2,   /* bad options, bad input files, outputs that cannot be written */
     EXIT_LIMIT = 124, /* --max-instructions was reached */
     EXIT_STUCK = 125, /* the guest sleeps for ever, or cannot go on */
@@ -34,6 +34,7 @@ enum {
     CMD_DRAW = 1 << 6,
     CMD_COMPARE = 1 << 7,
     CMD_KVM_INFO = 1 << 8,
+    CMD_REPLAY = 1 << 9,
     CMD_GUEST = CMD_RUN | CMD_DEBUG | CMD_WALK | CMD_DEVICES | CMD_DRAW, /* those that run one */
 };
 
@@ -53,6 +54,7 @@ struct options {
     bool digest;
     const char *signature;
     const char *gdb;
+    const char *record; /* file that the session is recorded to */
     const char
         *at;     /* where `walk` and `draw` look: instruction count, address, symbol, file:line */
     char access; /* 'r', 'w', 'x' */
@@ -80,6 +82,8 @@ struct command {
 };
 
 int cmd_run(const struct options *options, int argc, char **argv);
+int cmd_record(const struct options *options, int argc, char **argv);
+int cmd_replay(const struct options *options, int argc, char **argv);
 int cmd_debug(const struct options *options, int argc, char **argv);
 int cmd_walk(const struct options *options, int argc, char **argv);
 int cmd_disasm(const struct options *options, int argc, char **argv);
