@@ -162,11 +162,26 @@ static void send_message(struct gdb *gdb, const char *text)
     gdb_send(gdb, packet, at);
 }
 
+/* Going back, the session stands in front of the instruction that made a watched access. gdb takes a
+ * RISC-V processor to report an access before it is made, and steps once, now backwards: so it must
+ * find the guest behind the instruction, as it would going forward. */
+static bool step_behind_access(struct gdb *gdb, const struct view_status *status)
+{
+    bool access = gdb->back && status->stop == STOPPED_WATCHPOINT;
+    gdb->back = false;
+    if (!access || session_step(gdb->session, 1))
+        return false;
+    gdb->stops = status->stops;
+    return true;
+}
+
 void gdb_report_stop(struct gdb *gdb)
 {
     struct view_status status;
     session_status(gdb->session, &status);
     if (!gdb->resumed || status.state == SESSION_RUNNING || status.stops == gdb->stops)
+        return;
+    if (step_behind_access(gdb, &status))
         return;
     gdb->resumed = false;
     if (wants_words(status.stop))
@@ -200,6 +215,7 @@ static void resume(struct gdb *gdb, int (*how)(struct session *session))
         return;
     session_status(gdb->session, &status);
     gdb->stops = status.stops;
+    gdb->back = how == run_back;
     int failed = how(gdb->session);
     if (failed == -ESHUTDOWN)
         reply_stop(gdb);

@@ -165,9 +165,6 @@ static int flush_folder(const char *path)
 static int write_aside(const char *path, const struct state_buffer *b)
 {
     char aside[RECORD_TEXT + 16];
-    struct stat st;
-    if (!stat(path, &st) && !S_ISREG(st.st_mode)) /* a device, say, must not be replaced */
-        return -EEXIST;
     snprintf(aside, sizeof aside, "%s.XXXXXX", path);
     int fd = mkostemp(aside, O_CLOEXEC);
     if (fd < 0)
@@ -182,11 +179,24 @@ static int write_aside(const char *path, const struct state_buffer *b)
     return error ? error : flush_folder(path);
 }
 
+/* A device, say, must not be. */
+int record_may_replace(const char *path, char *why)
+{
+    struct stat st;
+    if (stat(path, &st) || S_ISREG(st.st_mode))
+        return 0;
+    snprintf(why, RECORD_ERROR, "%.400s: not a regular file", path);
+    return -EEXIST;
+}
+
 int record_write(const struct record *r, const char *path, char *why)
 {
     struct state_buffer b = {0};
     if (strlen(path) >= RECORD_TEXT)
         return fail(why, path, -ENAMETOOLONG);
+    int refused = record_may_replace(path, why);
+    if (refused)
+        return refused;
     serialise(r, &b);
     int error = b.failed ? -ENOMEM : write_aside(path, &b);
     state_buffer_free(&b);

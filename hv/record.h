@@ -69,6 +69,8 @@ bool record_add(struct record *record, struct record_entry entry);
  * bytes): one line that names the file. */
 int record_look_at(struct record_file *file, const char *path, char *why);
 
+/* Would a record replace something here that is no file? 0, -EEXIST. */
+int record_may_replace(const char *path, char *why);
 /* Writes the file aside, flushes and renames it, so that there is never half of one. Same errors. */
 int record_write(const struct record *record, const char *path, char *why);
 /* NULL and `why`: it cannot be read, or is no record, torn, damaged, or of a newer version. */

@@ -48,9 +48,12 @@ int recorder_start(struct simulated *s, const char *path, char *why)
         return refuse(why, -EBUSY, "the session is recorded, or follows a record, already");
     if (now(s) || session_log_count(s->session))
         return refuse(why, -EINVAL, "a record begins at the first instruction");
+    int error = record_may_replace(path, why);
+    if (error)
+        return error;
     rec->record = record_new();
     rec->path = strdup(path);
-    int error = rec->record && rec->path ? describe(s, rec->record, why)
+    error = rec->record && rec->path ? describe(s, rec->record, why)
                                          : refuse(why, -ENOMEM, "the host has no memory left");
     if (error)
         recorder_free(s);
