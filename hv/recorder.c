@@ -311,7 +311,9 @@ bool recorder_look(struct simulated *s, struct backend_stop *stop)
         take_digest(s);
     if (s->recorder.mode != RECORDER_FOLLOWS || !s->between)
         return false;
-    if (next_entry(s)->instruction < now(s)) { /* there the machine should have stopped */
+    const struct input_record *input = session_log_at(s->session, s->history.delivered);
+    bool missed = input && input->instruction < now(s); /* it has not slept so long as it did then */
+    if (missed || next_entry(s)->instruction < now(s)) { /* there the machine should have stopped */
         differs(s, stop, "at");
         return true;
     }

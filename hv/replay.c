@@ -111,13 +111,15 @@ static bool too_many(const struct simulated *s)
     return replay_bytes(s) > s->config->history || s->history.count > POINTS_MOST;
 }
 
+/* If nothing between can go, the beginning does: what is recorded begins later then. */
 static void thin(struct simulated *s)
 {
+    struct history *h = &s->history;
     while (too_many(s)) {
-        int at = least_missed(s), before = s->history.count;
-        if (at >= 0)
-            forget_point(s, at);
-        if (at < 0 || s->history.count == before) {
+        int at = least_missed(s), before = h->count;
+        if (before > 2)
+            forget_point(s, at < 0 ? 0 : at);
+        if (h->count == before) {
             give_up(s);
             return;
         }
@@ -380,7 +382,7 @@ static int go_to(struct simulated *s, uint64_t position)
         at = 0;
         position = h->point[0].moment.executed;
     }
-    bool behind = now(s) > position || (now(s) == position && !s->between);
+    bool behind = h->ended || now(s) > position || (now(s) == position && !s->between);
     if (behind || h->point[at].moment.executed > now(s))
         error = return_to(s, at);
     s->goal = (struct goal){.target = position, .travel = true, .points = POINTS_NONE};

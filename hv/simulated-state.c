@@ -27,6 +27,35 @@ static const struct state_field console_fields[] = {
 };
 const struct state_table console_state = STATE_TABLE("console", struct console, 1, console_fields);
 
+static const struct state_field simulated_fields[] = {
+    STATE_NOT(struct simulated, session, "wiring"),
+    STATE_NOT(struct simulated, config, "configuration"),
+    STATE_NOT(struct simulated, computer, "has tables of its own"),
+    STATE_NOT(struct simulated, vmm, "has tables of its own"),
+    STATE_NOT(struct simulated, vm, "has tables of its own"),
+    STATE_NOT(struct simulated, guest, "has tables of its own"),
+    STATE_NOT(struct simulated, goal, "the present command"),
+    STATE_NOT(struct simulated, sleepy, "the host's time"),
+    STATE_NOT(struct simulated, between, "kept with each moment"),
+    STATE_NOT(struct simulated, before_real, "what the viewer saw last"),
+    STATE_NOT(struct simulated, before_virtual, "what the viewer saw last"),
+    STATE_NOT(struct simulated, events_mask, "observers"),
+    STATE_NOT(struct simulated, points, "the user's breakpoints"),
+    STATE_NOT(struct simulated, point_count, "of that"),
+    STATE_NOT(struct simulated, traps, "has a table of its own"),
+    STATE_NOT(struct simulated, console, "has a table of its own"),
+    STATE_NOT(struct simulated, overlay, "kept moments"),
+    STATE_NOT(struct simulated, returning, "within one function"),
+    STATE_NOT(struct simulated, snapshot, "kept moments"),
+    STATE_NOT(struct simulated, snapshots, "kept moments"),
+    STATE_NOT(struct simulated, snapshot_ids, "never used again"),
+    STATE_NOT(struct simulated, history, "kept moments"),
+    STATE_NOT(struct simulated, recorder, "a record of the run"),
+    STATE_NOT(struct simulated, last_stop, "of the last run"),
+};
+const struct state_table simulated_state =
+    STATE_TABLE("simulated", struct simulated, 1, simulated_fields);
+
 static struct machine *hardware(struct simulated *s)
 {
     return s->computer ? s->computer : s->guest;

@@ -350,6 +350,7 @@ uint64_t simulated_exits(const struct simulated *s)
 
 void simulated_restarted(struct simulated *s)
 {
+    s->last_stop = (struct backend_stop){0};
     replay_start(s);
 }
 
@@ -613,6 +614,7 @@ int simulated_begin(void *self, const struct backend_command *command)
     s->before_virtual = s->guest->hart;
     if (s->computer)
         s->before_real = s->computer->hart;
+    s->history.ended = s->last_stop.state == SESSION_ENDED;
     s->last_stop = (struct backend_stop){0};
     s->history.search.active = false; /* one that was interrupted */
     if (command->goal >= GOAL_STEP_BACK)

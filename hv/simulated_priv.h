@@ -68,6 +68,7 @@ struct search {
 
 struct history {
     bool on, full; /* full: it was given up because it did not fit */
+    bool ended;    /* the guest had ended when the present command began: it must not run on */
     struct checkpoint *point; /* in the order of their positions */
     int count, room;
     size_t delivered;  /* records of the input log, so far */
@@ -114,7 +115,7 @@ struct simulated {
     struct backend_stop last_stop; /* of the newest run; zeros if it was paused */
 };
 
-extern const struct state_table console_state;
+extern const struct state_table console_state, simulated_state;
 
 /* ---- simulated.c: the functions of struct backend_ops --------------------------------------- */
 

@@ -150,7 +150,7 @@ EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/f
 	%D%/fuzz/fuzz-record.c
 
 # make bench: figures beside a peer's, in one run.
-bench: all
+bench: all %D%/bench/time$(EXEEXT)
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
 EXTRA_PROGRAMS += %D%/bench/time
 %C%_bench_time_SOURCES = %D%/bench/time.c

@@ -692,6 +692,9 @@ START_TEST(test_after_the_end)
     back = wait_for(s, session_goto(s, end.instructions));
     ck_assert_int_eq(back.stop, STOPPED_POWEROFF);
     check_seen(s, &late);
+    back = wait_for(s, session_goto(s, end.instructions + 1000)); /* there is nothing beyond */
+    ck_assert_int_eq(back.stop, STOPPED_POWEROFF);
+    check_seen(s, &late);
     ck_assert_int_eq(session_reset(s), 0);
     ck_assert_int_eq(wait_for(s, session_step_back(s, 1)).stop, STOPPED_BEGINNING);
     session_free(s);
