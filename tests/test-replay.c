@@ -399,6 +399,30 @@ static void make_disk_writer(void)
     guest_write(image);
 }
 
+/* Writes its count to 64 pages in turn, and to 4096 now and then; for ever. */
+static void make_writer(void)
+{
+    enum { AGAIN = 4, NEXT = 6, FAR = 12, FAR_NEXT = 14 };
+    guest_begin();
+    guest_lui(S1, 0x80600000);
+    guest_lui(A0, 0x1000);
+    guest_lui(A6, 0x80640000);
+    guest_lui(A7, 0x81000000);
+    guest_i(OP_addi, S0, S0, 1); /* AGAIN */
+    guest_r(OP_add, T0, S1, 0);
+    guest_store(OP_sw, T0, S0, 16); /* NEXT */
+    guest_r(OP_add, T0, T0, A0);
+    guest_branch(OP_bne, T0, A6, NEXT);
+    guest_i(OP_slli, T1, S0, 19);
+    guest_branch(OP_bne, T1, 0, AGAIN);
+    guest_r(OP_add, T0, S1, 0);
+    guest_store(OP_sw, T0, S0, 32); /* FAR */
+    guest_r(OP_add, T0, T0, A0);
+    guest_branch(OP_bne, T0, A7, FAR);
+    guest_jump(AGAIN);
+    guest_write(image);
+}
+
 static struct session *start_counter(int under)
 {
     *disk = 0;
@@ -502,6 +526,56 @@ START_TEST(test_discarded_disk)
     ck_assert(disk_hash() == empty);
     unlink(disk);
     *disk = 0;
+}
+END_TEST
+
+/* ---- what the fastest engine writes ------------------------------------------------------------- */
+
+/* By the translator's windows: what it writes to a page that was frozen must be heard of. */
+START_TEST(test_fast_writes)
+{
+    enum { KEEP = 20 };
+    static struct seen seen[KEEP];
+    int id[KEEP];
+    uint64_t seed = 9;
+    char why[SESSION_ERROR];
+    *disk = 0;
+    make_writer();
+    struct session *s = start(image, "auto", _i ? SESSION_HV : SESSION_BARE, 0);
+    wait_for(s, session_step(s, 5000000));
+    for (int n = 0; n < KEEP; n++) {
+        wait_for(s, session_step(s, 1 + random_below(&seed, n % 3 ? 3000000 : 300)));
+        seen[n] = look(s);
+        id[n] = session_snapshot(s, "", why);
+        ck_assert_int_gt(id[n], 0);
+    }
+    for (int n = 0; n < 60; n++) {
+        uint32_t at = random_below(&seed, KEEP);
+        wait_for(s, session_step(s, 1 + random_below(&seed, n % 4 ? 1000 : 3000000)));
+        ck_assert_int_eq(session_restore(s, id[at], why), 0);
+        check_seen(s, &seen[at]);
+    }
+    finish(s);
+}
+END_TEST
+
+/* So many of a debugger's writes that the beginning of what is recorded has to go. */
+START_TEST(test_many_writes)
+{
+    struct view_history history;
+    struct session *s = start_counter(_i);
+    for (int n = 0; n < 2200; n++) {
+        wait_for(s, session_step(s, 1));
+        ck_assert_int_eq(session_write_register(s, 27, (uint32_t)n), 0);
+    }
+    session_view_history(s, &history);
+    ck_assert(history.present);
+    ck_assert_uint_gt(history.first, 0);
+    wait_for(s, session_goto(s, 2000));
+    ck_assert_uint_eq(reg(s, 27), 1999);
+    ck_assert_int_eq(wait_for(s, session_goto(s, 1)).stop, STOPPED_BEGINNING);
+    ck_assert_uint_eq(reg(s, 27), (uint32_t)history.first - 1);
+    finish(s);
 }
 END_TEST
 
@@ -826,8 +900,11 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_disk, 0, ways());
     tcase_add_loop_test(t, test_after_the_end, 0, samples ? ways() : 0);
     tcase_add_loop_test(t, test_bound, 0, samples ? ways() : 0);
-    tcase_add_loop_test(t, test_snapshots, 0, samples ? ways() : 0);
     suite_add_tcase(suite, t);
+    TCase *snapshots = tcase_create("snapshots");
+    tcase_set_timeout(snapshots, 300);
+    tcase_add_loop_test(snapshots, test_snapshots, 0, samples ? ways() : 0);
+    suite_add_tcase(suite, snapshots);
     TCase *both = tcase_create("bare and under the monitor");
     tcase_set_timeout(both, 120);
     tcase_add_loop_test(both, test_back_to_breakpoints, 0, 2);
@@ -835,6 +912,8 @@ static Suite *suite(void)
     tcase_add_loop_test(both, test_back_to_exits, 0, 2);
     tcase_add_loop_test(both, test_typing_in_the_past, 0, 2);
     tcase_add_loop_test(both, test_writing, 0, 2);
+    tcase_add_loop_test(both, test_fast_writes, 0, 2);
+    tcase_add_loop_test(both, test_many_writes, 0, 2);
     tcase_add_test(both, test_no_history);
     tcase_add_test(both, test_discarded_disk);
     suite_add_tcase(suite, both);
