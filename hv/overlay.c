@@ -3,8 +3,8 @@
  *
  * What a page was is a `version`; each layer is a list of versions. Two rules hold between them:
  *
- *   a version's `older` is the version that the layer below would give for the page (NULL: the base)
- *   index[page] is the version that the layer under the top would give for it
+ *   a version's `older` is the version that the layer below would give for the page (NULL: the
+ * base) index[page] is the version that the layer under the top would give for it
  *
  * So going down a layer sets index[page] = version->older for its pages, going up sets
  * index[page] = version, and nothing else ever needs to be looked for. A version may be in several
@@ -69,8 +69,8 @@ struct overlay {
 
 static void *map_zeroed(uint64_t size)
 {
-    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                    -1, 0);
     return at == MAP_FAILED ? NULL : at;
 }
 
@@ -82,7 +82,8 @@ static void unmap(void *at, uint64_t size)
 
 static bool part_init(struct part *p, const struct overlay_part *is)
 {
-    *p = (struct part){.is = *is, .pages = (uint32_t)((is->size + OVERLAY_PAGE - 1) / OVERLAY_PAGE)};
+    *p =
+        (struct part){.is = *is, .pages = (uint32_t)((is->size + OVERLAY_PAGE - 1) / OVERLAY_PAGE)};
     p->index = map_zeroed(p->pages * sizeof *p->index);
     p->mark = map_zeroed(p->pages);
     p->warm = map_zeroed(p->pages);
@@ -183,8 +184,8 @@ static const uint8_t *bytes_of(const struct version *v)
     return v ? v->bytes : NULL;
 }
 
-/* Does the page differ from the newest version? What is in a base behind a part is not asked: a page
- * that was written counts as changed until it has a version. */
+/* Does the page differ from the newest version? What is in a base behind a part is not asked: a
+ * page that was written counts as changed until it has a version. */
 static bool has_changed(const struct part *p, uint32_t page)
 {
     static const uint8_t zero[OVERLAY_PAGE];
@@ -274,9 +275,9 @@ static bool collect(struct overlay *o, struct layer *l, unsigned part)
 }
 
 /*
- * The pages are clean from now on, and their next write will be heard of; but those that have changed
- * this time and the time before are likely to change again, so nobody need be told: they stay dirty,
- * and are compared next time. `mark` says which have changed this time.
+ * The pages are clean from now on, and their next write will be heard of; but those that have
+ * changed this time and the time before are likely to change again, so nobody need be told: they
+ * stay dirty, and are compared next time. `mark` says which have changed this time.
  */
 static void make_clean(struct part *p)
 {
@@ -463,7 +464,8 @@ static void set_going(const struct layer *l, bool going)
         l->entry[i].version->going = going;
 }
 
-/* What `heir` has itself replaces the one before the gone one now; what it has not it takes over. */
+/* What `heir` has itself replaces the one before the gone one now; what it has not it takes over.
+ */
 static void inherit(struct overlay *o, const struct layer *gone, struct layer *heir)
 {
     set_marks(o, gone, 1);

@@ -6,10 +6,10 @@
  *      ...
  *      base     what memory is before anything was written: zeros, or a disk's file
  *
- * Freezing makes a layer of the pages that have changed since the one below and opens a new top: its
- * cost grows with the dirty pages, not with memory. Restoring puts back those pages only that can
- * differ. Who restores an older layer and goes on makes a branch, so layers form a tree. Deleting a
- * layer moves its pages into those that stand on it.
+ * Freezing makes a layer of the pages that have changed since the one below and opens a new top:
+ * its cost grows with the dirty pages, not with memory. Restoring puts back those pages only that
+ * can differ. Who restores an older layer and goes on makes a branch, so layers form a tree.
+ * Deleting a layer moves its pages into those that stand on it.
  *
  * Memory consists of *parts*, each a stretch of host memory. In a part with a struct ram_track the
  * pages that were written are known; one without is compared as a whole, which is right for
@@ -45,15 +45,16 @@ struct overlay_part {
     uint64_t size;           /* bytes; the last page may be a part of one */
     struct ram_track *track; /* which pages were written; NULL: all are compared */
     bool backed;             /* the base is not zeros, but something that put() knows */
-    /* Makes page `page` what it is to be; `bytes` NULL: as it is in the base. May be NULL: the bytes
-     * are copied. */
+    /* Makes page `page` what it is to be; `bytes` NULL: as it is in the base. May be NULL: the
+     * bytes are copied. */
     void (*put)(void *context, uint32_t page, const uint8_t *bytes);
     /* These pages count as clean from now on. May be NULL. */
     void (*cleaned)(void *context, const uint32_t *page, uint32_t count);
     void *context;
 };
 
-/* At most OVERLAY_PARTS. Nothing is frozen yet. NULL: no memory. The parts' memory must outlive it. */
+/* At most OVERLAY_PARTS. Nothing is frozen yet. NULL: no memory. The parts' memory must outlive it.
+ */
 struct overlay *overlay_new(const struct overlay_part *part, unsigned parts);
 void overlay_free(struct overlay *overlay);
 
@@ -75,8 +76,8 @@ uint64_t overlay_bytes(const struct overlay *overlay);
 /* The same of what only layer `id` has. */
 uint64_t overlay_layer_bytes(const struct overlay *overlay, int id);
 
-/* What the newest layer below the top that has this page says of it; NULL: none has, it is as in the
- * base. By the index. */
+/* What the newest layer below the top that has this page says of it; NULL: none has, it is as in
+ * the base. By the index. */
 const uint8_t *overlay_look(const struct overlay *overlay, unsigned part, uint32_t page);
 /* The same by the scan. `id`: of the layer that has answered, 0: the base; `steps`: how many were
  * asked. */

@@ -1,6 +1,6 @@
 /*
- * Pages for layers, many at a time: from the host in runs of 2 MiB, so that it can use large pages and
- * faults 512 times less. What is given back is kept for the next one that is asked for.
+ * Pages for layers, many at a time: from the host in runs of 2 MiB, so that it can use large pages
+ * and faults 512 times less. What is given back is kept for the next one that is asked for.
  */
 #ifndef VITRINE_HV_PAGE_POOL_H
 #define VITRINE_HV_PAGE_POOL_H

@@ -3,9 +3,9 @@
  *
  *      magic  version | configuration | entries, in the order of the run | checksum
  *
- * All numbers are little-endian. A string is a u16 count and its bytes; a file is its path, its size
- * (u64) and a digest of its bytes (u64). Neither image nor disk are in the record: they must be there
- * as they were, which the digests tell.
+ * All numbers are little-endian. A string is a u16 count and its bytes; a file is its path, its
+ * size (u64) and a digest of its bytes (u64). Neither image nor disk are in the record: they must
+ * be there as they were, which the digests tell.
  *
  *      magic          8 bytes "VITRREC" and 0, then u32 version, 1
  *      configuration  u8 under | u8 misaligned_trap | u8 ad_trap | u8 disk_readonly | u64 memory |
@@ -32,7 +32,7 @@ enum record_kind {
     RECORD_INPUT,  /* byte `a` was delivered when the guest had slept for `b` (struct clock) */
     RECORD_DIGEST, /* the guest's digest is `a` */
     RECORD_RESET,  /* the guest has reset its machine: instructions count from 0 again */
-    RECORD_END,    /* the record ends. a: enum record_end; b: the guest's digest, 0: none was taken */
+    RECORD_END, /* the record ends. a: enum record_end; b: the guest's digest, 0: none was taken */
     RECORD_KINDS,
 };
 
@@ -71,7 +71,8 @@ int record_look_at(struct record_file *file, const char *path, char *why);
 
 /* Would a record replace something here that is no file? 0, -EEXIST. */
 int record_may_replace(const char *path, char *why);
-/* Writes the file aside, flushes and renames it, so that there is never half of one. Same errors. */
+/* Writes the file aside, flushes and renames it, so that there is never half of one. Same errors.
+ */
 int record_write(const struct record *record, const char *path, char *why);
 /* NULL and `why`: it cannot be read, or is no record, torn, damaged, or of a newer version. */
 struct record *record_read(const char *path, char *why);

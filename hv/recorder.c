@@ -42,8 +42,9 @@ int recorder_start(struct simulated *s, const char *path, char *why)
 {
     struct recorder *rec = &s->recorder;
     if (s->config->host_clock)
-        return refuse(why, -ENOTSUP, "a run with the host's clock cannot be repeated, so it "
-                                     "cannot be recorded");
+        return refuse(why, -ENOTSUP,
+                      "a run with the host's clock cannot be repeated, so it "
+                      "cannot be recorded");
     if (rec->mode != RECORDER_OFF)
         return refuse(why, -EBUSY, "the session is recorded, or follows a record, already");
     if (now(s) || session_log_count(s->session))
@@ -54,7 +55,7 @@ int recorder_start(struct simulated *s, const char *path, char *why)
     rec->record = record_new();
     rec->path = strdup(path);
     error = rec->record && rec->path ? describe(s, rec->record, why)
-                                         : refuse(why, -ENOMEM, "the host has no memory left");
+                                     : refuse(why, -ENOMEM, "the host has no memory left");
     if (error)
         recorder_free(s);
     else
@@ -105,8 +106,7 @@ static void merge_input(struct simulated *s)
         return;
     }
     const struct record_entry *a = &r->entry[s->recorder.from], *b = a + digests;
-    for (size_t i = 0, j = 0; i < digests || j < typed;)
-        {
+    for (size_t i = 0, j = 0; i < digests || j < typed;) {
         /* A digest is taken before the input that arrives there. */
         bool digest = j == typed || (i < digests && a[i].instruction <= b[j].instruction);
         size_t at = i + j;
@@ -138,8 +138,7 @@ int recorder_finish(struct simulated *s, char *why)
     bool same = how != END_STOPPED || s->between;
     recorder_cut(s);
     merge_input(s);
-    add(s, (struct record_entry){RECORD_END, now(s),
-                                 how | (uint64_t)(unsigned)last->exit_code << 8,
+    add(s, (struct record_entry){RECORD_END, now(s), how | (uint64_t)(unsigned)last->exit_code << 8,
                                  same ? machine_digest(s->guest) : 0});
     int error = 0;
     if (rec->spoilt) {
@@ -312,7 +311,8 @@ bool recorder_look(struct simulated *s, struct backend_stop *stop)
     if (s->recorder.mode != RECORDER_FOLLOWS || !s->between)
         return false;
     const struct input_record *input = session_log_at(s->session, s->history.delivered);
-    bool missed = input && input->instruction < now(s); /* it has not slept so long as it did then */
+    bool missed =
+        input && input->instruction < now(s); /* it has not slept so long as it did then */
     if (missed || next_entry(s)->instruction < now(s)) { /* there the machine should have stopped */
         differs(s, stop, "at");
         return true;

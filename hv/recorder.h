@@ -1,9 +1,9 @@
 /*
  * Recording a run of the simulated backend, and following one that was recorded (record.h).
  *
- * While it records, the guest's digest is taken every RECORD_DIGESTS instructions; what was typed is
- * in the session's log anyway. While it follows, what was typed comes from the record, and each digest
- * is compared: the first that differs ends the run.
+ * While it records, the guest's digest is taken every RECORD_DIGESTS instructions; what was typed
+ * is in the session's log anyway. While it follows, what was typed comes from the record, and each
+ * digest is compared: the first that differs ends the run.
  */
 #ifndef VITRINE_HV_RECORDER_H
 #define VITRINE_HV_RECORDER_H
@@ -16,10 +16,10 @@ struct simulated;
 struct recorder {
     enum { RECORDER_OFF, RECORDER_RECORDS, RECORDER_FOLLOWS } mode;
     struct record *record;
-    char *path;          /* where it will be written */
-    const char *spoilt;  /* why the run cannot be had from a record; NULL: it can */
-    size_t from;         /* entries of runs before the newest reset of the guest */
-    size_t at;           /* FOLLOWS: the next digest, reset or end */
+    char *path;         /* where it will be written */
+    const char *spoilt; /* why the run cannot be had from a record; NULL: it can */
+    size_t from;        /* entries of runs before the newest reset of the guest */
+    size_t at;          /* FOLLOWS: the next digest, reset or end */
 };
 
 /* Begins to record; the guest stands at its first instruction. 0 or -errno with `why`. */

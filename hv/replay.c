@@ -3,8 +3,8 @@
  *
  * Two kinds of ways lead into the past. To a *position* (goto, step back) there is one: the nearest
  * checkpoint, then forward. To a *stop* (the last breakpoint, the last write) one must search: from
- * each checkpoint, newest first, the stretch up to the next one is run with the breakpoints set, and
- * the last stop in it is what was wanted; then it is a position like any other.
+ * each checkpoint, newest first, the stretch up to the next one is run with the breakpoints set,
+ * and the last stop in it is what was wanted; then it is a position like any other.
  */
 #include "hv/replay.h"
 
@@ -18,16 +18,16 @@
 #include "hv/simulated_priv.h"
 
 enum {
-    POINTS_MOST = 2048,            /* checkpoints */
-    INTERVAL_NS = 30000000,        /* what the engine shall take from one to the next, ... */
-    INTERVAL_MOST_NS = 70000000,   /* ... or up to this, if checkpoints are dear: */
-    PRICE = 25,                    /* a checkpoint may take this part of the time between two */
-    INTERVAL_FIRST = 5000000,      /* instructions */
+    POINTS_MOST = 2048,          /* checkpoints */
+    INTERVAL_NS = 30000000,      /* what the engine shall take from one to the next, ... */
+    INTERVAL_MOST_NS = 70000000, /* ... or up to this, if checkpoints are dear: */
+    PRICE = 25,                  /* a checkpoint may take this part of the time between two */
+    INTERVAL_FIRST = 5000000,    /* instructions */
     INTERVAL_LEAST = 100000,
     INTERVAL_MOST = 200000000,
-    FRESH = 8,                     /* intervals before a position in the past that get checkpoints */
-    SEARCH_STOPS = 200,            /* in one slice */
-    SEARCH_SLICE = 1000000,        /* instructions */
+    FRESH = 8,              /* intervals before a position in the past that get checkpoints */
+    SEARCH_STOPS = 200,     /* in one slice */
+    SEARCH_SLICE = 1000000, /* instructions */
 };
 
 static uint64_t now(const struct simulated *s)
@@ -443,7 +443,8 @@ static int go_to_exit(struct simulated *s)
     if (!seq || seq <= h->point[0].moment.exits || exit_number(s, seq)->seq != seq)
         return not_found(s);
     h->exits = seq;
-    simulated_say(&h->told, SESSION_STOPPED, STOPPED_EXIT, s->vm ? "VM exit handled" : "trap taken");
+    simulated_say(&h->told, SESSION_STOPPED, STOPPED_EXIT,
+                  s->vm ? "VM exit handled" : "trap taken");
     return go_to(s, exit_number(s, seq)->instruction);
 }
 

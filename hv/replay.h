@@ -6,21 +6,21 @@
  *
  * A run is a function of the image, the configuration and the input, so any moment of it can be had
  * again: put the nearest checkpoint before it back, deliver the recorded input at the recorded
- * instructions, and run up to it. A checkpoint is taken whenever the engine has run for about 30 ms,
- * so that the way from one to the next takes no longer than that. When all of them take more memory
- * than allowed, those go that leave the smallest gap for their distance: near the present there are
- * many, far back few. On the way to a moment in the past new ones are taken, so that the next step
- * back is as quick there.
+ * instructions, and run up to it. A checkpoint is taken whenever the engine has run for about 30
+ * ms, so that the way from one to the next takes no longer than that. When all of them take more
+ * memory than allowed, those go that leave the smallest gap for their distance: near the present
+ * there are many, far back few. On the way to a moment in the past new ones are taken, so that the
+ * next step back is as quick there.
  *
  * Positions are counts of instructions. Position N is the moment when N instructions were executed,
  * *before* the input that arrives there and before an interrupt is taken.
  *
- * While the guest stands in the past it runs on as it did: recorded input is delivered again, and what
- * it has printed is not printed twice. Whoever types something new there, or writes to memory or
- * registers, cuts the recorded future off and begins another.
+ * While the guest stands in the past it runs on as it did: recorded input is delivered again, and
+ * what it has printed is not printed twice. Whoever types something new there, or writes to memory
+ * or registers, cuts the recorded future off and begins another.
  *
- * Deliberately left out: runs with the host's clock, which cannot be repeated; and going back across
- * a reset of the guest, which begins a new history.
+ * Deliberately left out: runs with the host's clock, which cannot be repeated; and going back
+ * across a reset of the guest, which begins a new history.
  */
 #ifndef VITRINE_HV_REPLAY_H
 #define VITRINE_HV_REPLAY_H
@@ -44,7 +44,8 @@ bool replay_in_past(const struct simulated *s);
 void replay_mark(struct simulated *s);
 /* Delivers the recorded input that is due. */
 void replay_deliver(struct simulated *s);
-/* For how many instructions at most the guest may run before one of the above must be asked again. */
+/* For how many instructions at most the guest may run before one of the above must be asked again.
+ */
 uint64_t replay_bound(const struct simulated *s);
 /* After a slice that took so long: notes how far the run is known, and how fast it goes. */
 void replay_ran(struct simulated *s, uint64_t from, uint64_t ns);

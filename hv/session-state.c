@@ -1,10 +1,11 @@
 /*
  * What of a session is state, and what is not.
  *
- * The guest is all state, and its tables are with its parts. Of the session around it there is little:
- * what the guest can still get to see. The rest belongs to the user, to the worker thread or to the
- * host. A moment that is put back (hv/simulated-state.c) leaves these members alone; here stands why
- * that is right, for each of them, and a test (tests/test-state.c) sees to it that none is forgotten.
+ * The guest is all state, and its tables are with its parts. Of the session around it there is
+ * little: what the guest can still get to see. The rest belongs to the user, to the worker thread
+ * or to the host. A moment that is put back (hv/simulated-state.c) leaves these members alone; here
+ * stands why that is right, for each of them, and a test (tests/test-state.c) sees to it that none
+ * is forgotten.
  */
 #include "cpu/state.h"
 #include "hv/session_priv.h"
@@ -31,8 +32,9 @@ static const struct state_field session_fields[] = {
     STATE_NOT(struct session, watch_address, "of the last run"),
     STATE_NOT(struct session, watch_access, "of the last run"),
     STATE_NOT(struct session, stops, "counts what the user saw, never backwards"),
-    STATE_NOT(struct session, input, "typed and not delivered: comes once the present is reached; "
-                                     "dropped by a restore"),
+    STATE_NOT(struct session, input,
+              "typed and not delivered: comes once the present is reached; "
+              "dropped by a restore"),
     STATE_NOT(struct session, input_head, "of that"),
     STATE_NOT(struct session, input_count, "of that"),
     STATE_NOT(struct session, input_ended, "the user's"),

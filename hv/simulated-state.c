@@ -1,11 +1,11 @@
 /*
  * The simulated backend: its whole state, kept at a moment and put back.
  *
- * What is large (the computer's memory, the monitor's arrays, the log of exits, the written blocks of
- * the disk) is kept in layers, see overlay.h. Under the monitor it is the *computer's* memory: the
- * guest's pages and the shadow tables are in it. All else are structs with state tables; a moment has
- * their rows as packed bytes. So exits, counts and shadow tables after a return are those that there
- * were.
+ * What is large (the computer's memory, the monitor's arrays, the log of exits, the written blocks
+ * of the disk) is kept in layers, see overlay.h. Under the monitor it is the *computer's* memory:
+ * the guest's pages and the shadow tables are in it. All else are structs with state tables; a
+ * moment has their rows as packed bytes. So exits, counts and shadow tables after a return are
+ * those that there were.
  *
  * Nothing is kept, and nothing costs, before simulated_keep().
  */
@@ -258,8 +258,8 @@ static struct snapshot *find_snapshot(struct simulated *s, int id)
     return NULL;
 }
 
-/* The snapshot that layer `layer` is of or stands on, by way of layers that are no snapshots; 0: none.
- * `pages`: what those and the layer itself have. */
+/* The snapshot that layer `layer` is of or stands on, by way of layers that are no snapshots; 0:
+ * none. `pages`: what those and the layer itself have. */
 static int snapshot_at(const struct simulated *s, int layer, uint64_t *pages)
 {
     *pages = 0;

@@ -12,9 +12,9 @@
 enum { TRAP_LOG = EXIT_LOG };
 
 struct trap_log {
-    struct exit_record *record; /* ring: trap number n is at n % TRAP_LOG */
-    uint64_t count;             /* since reset */
-    uint64_t last;              /* instruction count at the newest */
+    struct exit_record *record;    /* ring: trap number n is at n % TRAP_LOG */
+    uint64_t count;                /* since reset */
+    uint64_t last;                 /* instruction count at the newest */
     uint64_t kind[2][CAUSE_COUNT]; /* exceptions, interrupts */
 };
 

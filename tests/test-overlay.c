@@ -21,7 +21,7 @@ struct world {
     struct copy {
         int id, parent;
         uint8_t bytes[SIZE], small[SMALL];
-    } *copy;
+    } * copy;
     int copies;
     uint64_t seed;
 };
@@ -87,7 +87,7 @@ static void restore(struct world *w)
     ck_assert_int_eq(memcmp(w->small, c->small, SMALL), 0);
 }
 
-static void delete(struct world *w)
+static void delete (struct world *w)
 {
     struct copy *c = &w->copy[below(w, (uint32_t)w->copies)];
     int id = c->id, parent = c->parent;
@@ -117,8 +117,8 @@ static void check_top(struct world *w)
     for (uint32_t page = 0; page < PAGES; page++) {
         const uint8_t *was = overlay_look(w->overlay, 0, page);
         if (!overlay_in_top(w->overlay, 0, page))
-            ck_assert_int_eq(
-                memcmp(&w->bytes[page * OVERLAY_PAGE], was ? was : zero, OVERLAY_PAGE), 0);
+            ck_assert_int_eq(memcmp(&w->bytes[page * OVERLAY_PAGE], was ? was : zero, OVERLAY_PAGE),
+                             0);
     }
 }
 
@@ -134,7 +134,7 @@ START_TEST(test_random)
         else if (dice < 9 && w->copies)
             restore(w);
         else if (w->copies > 3)
-            delete(w);
+            delete (w);
         check_look(w);
         check_top(w);
     }
@@ -143,7 +143,7 @@ START_TEST(test_random)
     uint8_t now[SIZE];
     memcpy(now, w->bytes, SIZE);
     while (w->copies)
-        delete(w);
+        delete (w);
     ck_assert_uint_eq(overlay_bytes(w->overlay), 0);
     ck_assert_int_eq(memcmp(now, w->bytes, SIZE), 0);
     world_free(w);

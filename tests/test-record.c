@@ -1,6 +1,6 @@
 /*
- * Sessions as files: what was recorded comes again, in every engine; what is torn, damaged, newer or
- * does not fit is refused, and a run that comes to something else is found out.
+ * Sessions as files: what was recorded comes again, in every engine; what is torn, damaged, newer
+ * or does not fit is refused, and a run that comes to something else is found out.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +17,8 @@
 #include "tests/small-guest.h"
 #include "tests/tap.h"
 
-/* ---- the file --------------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------------------
+ */
 
 static char path[] = "/tmp/test-record.XXXXXX";
 
@@ -143,7 +144,8 @@ START_TEST(test_places)
 }
 END_TEST
 
-/* ---- recording and following ------------------------------------------------------------------ */
+/* ---- recording and following ------------------------------------------------------------------
+ */
 
 /* Counts; adds what is typed to the count. 'r' resets the machine, 'q' switches it off. */
 static char image[64];
@@ -154,7 +156,7 @@ static void make_guest(void)
     guest_begin();
     guest_lui(T0, GUEST_DATA);
     guest_lui(T1, 0x10000000);
-    guest_lui(S1, 0x100000); /* the finisher */
+    guest_lui(S1, 0x100000);     /* the finisher */
     guest_i(OP_addi, S0, S0, 1); /* LOOP */
     guest_store(OP_sw, T0, S0, 0);
     guest_i(OP_lbu, T2, T1, 5);

@@ -1,7 +1,7 @@
 /*
- * Running backwards: whatever moment of the past one goes to, and however often, it is the moment that
- * there was. Random guests and a small system with a disk and somebody who types, in every engine,
- * bare and under the monitor.
+ * Running backwards: whatever moment of the past one goes to, and however often, it is the moment
+ * that there was. Random guests and a small system with a disk and somebody who types, in every
+ * engine, bare and under the monitor.
  */
 #include <elf.h>
 #include <errno.h>
@@ -126,7 +126,8 @@ static struct view_status wait_for(struct session *s, int failed)
     return status;
 }
 
-/* ---- moments ---------------------------------------------------------------------------------- */
+/* ---- moments ----------------------------------------------------------------------------------
+ */
 
 /* All that can be asked of a moment. */
 struct seen {
@@ -229,7 +230,8 @@ static void visit(struct session *s, const struct seen *seen, int count, uint64_
     ck_assert_uint_eq(printed, before); /* nothing is printed twice */
 }
 
-/* ---- tests ------------------------------------------------------------------------------------ */
+/* ---- tests ------------------------------------------------------------------------------------
+ */
 
 START_TEST(test_random_guests)
 {
@@ -287,8 +289,9 @@ static uint64_t disk_hash(void)
 
 static void type_something(struct session *s, uint64_t *seed)
 {
-    static const char *const lines[] = {"ls\n",       "echo hello > note\n", "cat note\n",
-                                        "cat README\n", "echo again > note\n",   "ps\n", "\n"};
+    static const char *const lines[] = {
+        "ls\n", "echo hello > note\n", "cat note\n", "cat README\n", "echo again > note\n", "ps\n",
+        "\n"};
     const char *line = lines[random_below(seed, sizeof lines / sizeof *lines)];
     if (random_below(seed, 3) == 0)
         session_input(s, (const uint8_t *)line, strlen(line));
@@ -312,13 +315,14 @@ START_TEST(test_minios)
 }
 END_TEST
 
-/* ---- small guests, put together here ---------------------------------------------------------- */
+/* ---- small guests, put together here ----------------------------------------------------------
+ */
 
-#define UART 0x10000000u
+#define UART   0x10000000u
 #define VIRTIO 0x10001000u
 
-/* Counts in S0, stores the count at GUEST_DATA, prints a dot, asks the firmware something; for ever. If it
- * finds something typed it adds that to the count. */
+/* Counts in S0, stores the count at GUEST_DATA, prints a dot, asks the firmware something; for
+ * ever. If it finds something typed it adds that to the count. */
 enum { LOOP = 3, STORE = LOOP + 1 };
 
 static void make_counter(void)
@@ -327,7 +331,7 @@ static void make_counter(void)
     guest_lui(T0, GUEST_DATA);
     guest_lui(T1, UART);
     guest_i(OP_addi, S0, 0, 0);
-    guest_i(OP_addi, S0, S0, 1); /* LOOP */
+    guest_i(OP_addi, S0, S0, 1);   /* LOOP */
     guest_store(OP_sw, T0, S0, 0); /* STORE */
     guest_i(OP_addi, T2, 0, '.');
     guest_store(OP_sb, T1, T2, 0);
@@ -454,7 +458,8 @@ static uint32_t word_at(struct session *s, uint32_t address)
     return word;
 }
 
-/* ---- what was written to a disk ----------------------------------------------------------------- */
+/* ---- what was written to a disk -----------------------------------------------------------------
+ */
 
 /* Sector n has the newest count that is n modulo 64, or one 64 less if that is being written. */
 static void check_disk(uint32_t count)
@@ -529,7 +534,8 @@ START_TEST(test_discarded_disk)
 }
 END_TEST
 
-/* ---- what the fastest engine writes ------------------------------------------------------------- */
+/* ---- what the fastest engine writes -------------------------------------------------------------
+ */
 
 /* By the translator's windows: what it writes to a page that was frozen must be heard of. */
 START_TEST(test_fast_writes)
@@ -579,7 +585,8 @@ START_TEST(test_many_writes)
 }
 END_TEST
 
-/* ---- to a stop ---------------------------------------------------------------------------------- */
+/* ---- to a stop ----------------------------------------------------------------------------------
+ */
 
 enum { STOPS = 40 };
 
@@ -603,8 +610,7 @@ START_TEST(test_back_to_breakpoints)
         ck_assert_uint_eq(reg(s, S0), (uint32_t)n + 1);
     }
     for (int n = STOPS - 2; n >= 0; n--) {
-        struct view_status status =
-            wait_for(s, session_run_back(s, BACK_POINT, false, 0, 0));
+        struct view_status status = wait_for(s, session_run_back(s, BACK_POINT, false, 0, 0));
         ck_assert_int_eq(status.stop, STOPPED_BREAKPOINT);
         ck_assert_uint_eq(reg(s, 32), GUEST_BASE + 4 * STORE);
         ck_assert_uint_eq(status.instructions, stop[n].at);
@@ -672,7 +678,8 @@ START_TEST(test_back_to_exits)
 }
 END_TEST
 
-/* ---- another future ----------------------------------------------------------------------------- */
+/* ---- another future -----------------------------------------------------------------------------
+ */
 
 static void type(struct session *s, const char *text)
 {
@@ -737,7 +744,8 @@ START_TEST(test_writing)
 }
 END_TEST
 
-/* ---- the ends of a run -------------------------------------------------------------------------- */
+/* ---- the ends of a run --------------------------------------------------------------------------
+ */
 
 START_TEST(test_after_the_end)
 {
@@ -825,12 +833,13 @@ START_TEST(test_bound)
 }
 END_TEST
 
-/* ---- snapshots ---------------------------------------------------------------------------------- */
+/* ---- snapshots ----------------------------------------------------------------------------------
+ */
 
 enum { KEPT = 12 };
 
-/* Snapshots form a tree, whatever is restored and deleted in which order; with and without a history
- * beside them. */
+/* Snapshots form a tree, whatever is restored and deleted in which order; with and without a
+ * history beside them. */
 START_TEST(test_snapshots)
 {
     static struct seen seen[KEPT];

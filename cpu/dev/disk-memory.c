@@ -13,8 +13,8 @@ enum { BLOCK = RAM_PAGE };
 
 static void *map_zeroed(uint64_t size)
 {
-    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                    -1, 0);
     return at == MAP_FAILED ? NULL : at;
 }
 
@@ -117,8 +117,7 @@ int disk_memory_write_through(struct disk_memory *m, disk_transfer_fn write, voi
     for (uint32_t block = 0; block < m->blocks && !error; block++) {
         if (!m->has[block])
             continue;
-        error =
-            write(context, (uint64_t)block * BLOCK, block_at(m, block), block_size(m, block));
+        error = write(context, (uint64_t)block * BLOCK, block_at(m, block), block_size(m, block));
         if (!error)
             drop(m, block);
     }

@@ -1,10 +1,10 @@
 /*
  * A disk's written blocks in memory, in front of its file: so that they can be put back with the
- * rest of the machine when somebody goes back in time. The file stays as it was until the blocks are
- * written through to it.
+ * rest of the machine when somebody goes back in time. The file stays as it was until the blocks
+ * are written through to it.
  *
- * A block is 4096 bytes, so that a layer of memory pages (hv/overlay.h) can hold it; that is all that
- * decides about its size.
+ * A block is 4096 bytes, so that a layer of memory pages (hv/overlay.h) can hold it; that is all
+ * that decides about its size.
  */
 #ifndef VITRINE_CPU_DISK_MEMORY_H
 #define VITRINE_CPU_DISK_MEMORY_H
@@ -16,11 +16,11 @@
 #include "cpu/ram.h"
 
 struct disk_memory {
-    uint64_t size;   /* of the disk, in bytes */
-    uint32_t blocks; /* the last may be shorter */
-    uint8_t *bytes;  /* of the whole disk; only blocks that it has take memory of the host */
-    uint8_t *has;    /* by block: it is here, and not as it is in the file */
-    uint32_t held;   /* blocks that it has */
+    uint64_t size;          /* of the disk, in bytes */
+    uint32_t blocks;        /* the last may be shorter */
+    uint8_t *bytes;         /* of the whole disk; only blocks that it has take memory of the host */
+    uint8_t *has;           /* by block: it is here, and not as it is in the file */
+    uint32_t held;          /* blocks that it has */
     struct ram_track track; /* blocks written */
 };
 

@@ -1,6 +1,6 @@
 /*
- * `vitrine replay`: a recorded session again, bit for bit. What was typed comes from the record; the
- * guest's output goes to stdout.
+ * `vitrine replay`: a recorded session again, bit for bit. What was typed comes from the record;
+ * the guest's output goes to stdout.
  */
 #include "config.h"
 
@@ -55,8 +55,8 @@ int cmd_replay(const struct options *options, int argc, char **argv)
         return cmd_fail("%s", why);
     int failed = session_run(session);
     session_wait(session, -1);
-    int status = failed ? cmd_fail("%s: %s", argv[0], strerror(-failed))
-                        : status_of(session, argv[0]);
+    int status =
+        failed ? cmd_fail("%s: %s", argv[0], strerror(-failed)) : status_of(session, argv[0]);
     if (options->digest)
         fprintf(stderr, "digest 0x%016llx\n", (unsigned long long)session_digest(session));
     session_free(session);

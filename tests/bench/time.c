@@ -6,8 +6,8 @@
  *      layers              looking a page up under 1,000 layers beside one layer
  *      step back           after a run of so many seconds with the fastest engine: one instruction,
  *                          and to random places of the run; the slowest
- *      cost                of keeping account of written pages, and of a history, kernel by kernel, in
- *                          processor time
+ *      cost                of keeping account of written pages, and of a history, kernel by kernel,
+ * in processor time
  *
  *      bench/time [SECONDS [KERNEL.elf ...]]
  */
@@ -82,7 +82,8 @@ static struct view_status follow(struct session *s, int error)
     return status;
 }
 
-/* ---- a guest that writes ---------------------------------------------------------------------- */
+/* ---- a guest that writes ----------------------------------------------------------------------
+ */
 
 enum { T0 = 5, T1, T2, S0 = 8, S1 };
 
@@ -104,12 +105,19 @@ static const char *write_writer(uint32_t end)
     static char path[32];
     uint32_t lui = 0x37, store = isa_rows[OP_sw].match | T0 << 15 | S0 << 20;
     uint32_t code[] = {
-        0x80800000u | T0 << 7 | lui, end | T1 << 7 | lui, 0x1000u | T2 << 7 | lui,
+        0x80800000u | T0 << 7 | lui,
+        end | T1 << 7 | lui,
+        0x1000u | T2 << 7 | lui,
         i_type(OP_addi, S0, 0, 1),
-        store, isa_rows[OP_add].match | T0 << 7 | T0 << 15 | T2 << 20, branch_back(T0, T1, 2),
+        store,
+        isa_rows[OP_add].match | T0 << 7 | T0 << 15 | T2 << 20,
+        branch_back(T0, T1, 2),
         0x80864000u | T1 << 7 | lui, /* PAGES pages on */
-        i_type(OP_addi, S0, S0, 1), 0x80800000u | T0 << 7 | lui,
-        store, isa_rows[OP_add].match | T0 << 7 | T0 << 15 | T2 << 20, branch_back(T0, T1, 2),
+        i_type(OP_addi, S0, S0, 1),
+        0x80800000u | T0 << 7 | lui,
+        store,
+        isa_rows[OP_add].match | T0 << 7 | T0 << 15 | T2 << 20,
+        branch_back(T0, T1, 2),
         branch_back(S0, 0, 5),
     };
     strcpy(path, "/tmp/vitrine-bench-XXXXXX.bin");
@@ -146,7 +154,8 @@ static void measure_snapshots(enum session_under under, const char *word)
     printf("restore %s %.0f us\n", word, median(restore, ROUNDS) * 1e6);
 }
 
-/* ---- layers ----------------------------------------------------------------------------------- */
+/* ---- layers -----------------------------------------------------------------------------------
+ */
 
 static double look_up(struct overlay *o, uint32_t pages)
 {
@@ -199,7 +208,8 @@ static void measure_layers(void)
     free(bytes);
 }
 
-/* ---- stepping back ---------------------------------------------------------------------------- */
+/* ---- stepping back ----------------------------------------------------------------------------
+ */
 
 static void measure_back(const char *image, enum session_under under, const char *word,
                          double seconds)
@@ -237,7 +247,8 @@ static void measure_back(const char *image, enum session_under under, const char
     session_free(s);
 }
 
-/* ---- what a history costs --------------------------------------------------------------------- */
+/* ---- what a history costs ---------------------------------------------------------------------
+ */
 
 /* Of all threads: the host may have other things to do. */
 static double cpu_time(void)
