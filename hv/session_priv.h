@@ -70,6 +70,9 @@ extern const struct state_table session_state; /* session-state.c */
 void session_enter(struct session *session);
 void session_leave(struct session *session);
 
+/* The file by which people know the guest: image, firmware or disk. */
+const char *session_guest_name(const struct session_config *config);
+
 /* Drops what was printed and not taken, and what was typed and not delivered. With the lock held.
  */
 void session_clear_console(struct session *session);

@@ -128,6 +128,7 @@ int simulated_points(void *self, const struct session_break *points, int count);
 uint64_t simulated_instructions(void *self);
 void simulated_events_mask(void *self, uint32_t mask);
 int simulated_set_engine(void *self, const char *name);
+int simulated_set_balloon(void *self, uint32_t pages);
 
 /* ---- simulated.c: for replay.c -------------------------------------------------------------- */
 
