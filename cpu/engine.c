@@ -171,6 +171,18 @@ void machine_derive(struct machine *m, const uint8_t *host, unsigned size)
     m->code_epoch = m->ram.code->epoch;
 }
 
+void machine_pages_cleaned(struct machine *m, const uint32_t *page, uint32_t count)
+{
+    for (int i = 0; i < TLB_ENTRIES; i++) {
+        struct tlb_entry *e = &m->tlb.entry[i];
+        if (e->tag[ACCESS_WRITE] && !ram_takes_writes(&m->ram, e->host))
+            e->tag[ACCESS_WRITE] = 0;
+    }
+    m->code_epoch = ++m->ram.code->epoch; /* virtual machines on it look for that */
+    if (m->engine->cleaned)
+        m->engine->cleaned(m, page, count);
+}
+
 /* ---- breakpoints and watchpoints ---------------------------------------------------------- */
 
 /* A physical breakpoint concerns the page that pc translates to, looked up without side effects. */

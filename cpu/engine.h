@@ -26,6 +26,9 @@ struct engine {
     void (*invalidate)(struct machine *machine);
     /* The guest has executed sfence.vma of one address. May be NULL. */
     void (*fence)(struct machine *machine, uint32_t va);
+    /* These pages of the computer's memory (indices, from the start of its mapping) are no longer
+     * to be written by fast paths: ram_takes_writes(). May be NULL. */
+    void (*cleaned)(struct machine *machine, const uint32_t *page, uint32_t count);
     /* Frees what the engine keeps for this machine (engine_data). May be NULL. */
     void (*release)(struct machine *machine);
 };

@@ -468,12 +468,21 @@ static int check_saved(struct state_object *object, unsigned n, const uint8_t *b
     return 0;
 }
 
-static void after_load(struct machine *m)
+/* The timers' bits in mip are looked at before the next instruction: had the state been kept just
+ * when a timer was due, its comparator would lie in the past, and nothing would ever be due again. */
+void machine_loaded(struct machine *m)
 {
     m->hart.attention = true;
-    clock_arm(&m->hart.clock, m->hart.executed);
-    tlb_reset(&m->tlb);
+    m->hart.clock.deadline = m->hart.executed;
+    m->stop = STOP_NONE;
+    mmu_flush(m);
     mmu_context_changed(m);
+}
+
+static void after_load(struct machine *m)
+{
+    tlb_reset(&m->tlb);
+    machine_loaded(m);
     machine_invalidate(m);
 }
 

@@ -199,6 +199,10 @@ uint64_t machine_digest(struct machine *machine);
 int machine_save(struct machine *machine, struct state_buffer *buffer);
 int machine_restore(struct machine *machine, const uint8_t *bytes, size_t count);
 
+/* After the state was replaced by other means: what follows from it is found anew. Code that engines
+ * have derived from memory stays: whoever changes memory tells by ram_changed(). */
+void machine_loaded(struct machine *machine);
+
 /* ---- for engines and instructions --------------------------------------------------------- */
 
 /* Notes an exception of the current instruction; always returns false, so that an instruction can
@@ -223,6 +227,9 @@ void machine_watch(struct machine *machine, uint32_t va, uint32_t pa, unsigned s
 /* The engine has derived code from `size` bytes at `host` (within one page): from now on it hears of
  * changes by ram.code->changed. */
 void machine_derive(struct machine *machine, const uint8_t *host, unsigned size);
+/* These pages of memory have become clean (struct ram_track): whoever writes to them must be heard
+ * of. `page` are indices from the start of the mapping. */
+void machine_pages_cleaned(struct machine *machine, const uint32_t *page, uint32_t count);
 /* A store to `tohost` has happened. */
 void machine_htif(struct machine *machine);
 

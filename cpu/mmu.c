@@ -139,11 +139,21 @@ static enum walk_failure update_ad(struct machine *m, struct walk *w, uint32_t v
     return WALK_OK;
 }
 
+/* The page of a table. Who only looks must not touch it: in a virtual machine that gives it a frame. */
+static uint8_t *table_page(struct machine *m, const struct walk *w, uint32_t pa)
+{
+    static uint8_t untouched[PAGE_SIZE]; /* never written */
+    if (!w->look_only || !ram_has(&m->ram, pa))
+        return ram_page(&m->ram, pa);
+    uint8_t *page = m->ram.page[(pa - m->ram.base) / PAGE_SIZE];
+    return page ? page : untouched;
+}
+
 /* Reads the entry for va in the table at `table`. NULL: the table is not in memory. */
 static uint32_t *read_pte(struct machine *m, struct walk *w, uint64_t table, int level, uint32_t va)
 {
     uint64_t at = table + 4 * VPN(va, level);
-    uint8_t *page = at >> 32 ? NULL : ram_page(&m->ram, (uint32_t)at);
+    uint8_t *page = at >> 32 ? NULL : table_page(m, w, (uint32_t)at);
     if (!page) {
         fail(w, WALK_NO_TABLE);
         return NULL;
@@ -273,10 +283,11 @@ static bool answers_for(const struct machine *m, const struct walk *w, enum acce
     return pmp_allows(&m->hart.pmp, w->context.mode, access, w->pa & ~PAGE_MASK, PAGE_SIZE);
 }
 
-/* Writes to a page that holds code of the engine must come to mmu_store(). */
+/* Writes to a page that holds code of the engine, or that was not written yet since somebody keeps
+ * account, must come to mmu_store(). */
 static bool takes_writes(const struct machine *m, const uint8_t *host)
 {
-    return !ram_is_derived(&m->ram, host);
+    return ram_takes_writes(&m->ram, host);
 }
 
 static void fill_tlb(struct machine *m, uint32_t va, const struct walk *w, uint8_t *host)
@@ -288,6 +299,8 @@ static void fill_tlb(struct machine *m, uint32_t va, const struct walk *w, uint8
     e->host = host;
     e->pa = w->pa & ~PAGE_MASK;
     e->pte = w->pte;
+    if (w->access == ACCESS_WRITE)
+        ram_will_write(&m->ram, host);
     if (w->access != ACCESS_WRITE || takes_writes(m, host))
         e->tag[w->access] = tlb_tag(va, m->context[w->access]);
     /* Who loads from a page often stores to it next, and the other way round. */

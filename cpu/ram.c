@@ -79,6 +79,7 @@ void ram_free(struct ram *ram)
             close(ram->fd);
     }
     if (ram->code && ram->code->base == ram->mapping) { /* else it is the hardware's */
+        ram_track_off(ram);
         free(ram->code->derived);
         free(ram->code);
     }
@@ -86,8 +87,17 @@ void ram_free(struct ram *ram)
     *ram = (struct ram){.fd = -1};
 }
 
+/* Pages that are about to read as zero have changed, too. */
+static void clearing(const struct ram *ram)
+{
+    for (uint32_t i = 0; ram->mapping && i < ram->size / PAGE_SIZE; i++)
+        if (ram->page[i])
+            ram_will_write(ram, ram->page[i]);
+}
+
 void ram_clear(struct ram *ram)
 {
+    clearing(ram);
     if (ram->fd >= 0)
         fallocate(ram->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, ram->size);
     else if (ram->mapping)
@@ -223,6 +233,7 @@ void ram_code_changed(struct ram_code *code, const uint8_t *host, size_t size)
 {
     size_t at = (size_t)(host - code->base);
     uint64_t *derived = &code->derived[at / PAGE_SIZE];
+    ram_track_write(&code->track, (uint32_t)(at / PAGE_SIZE));
     if (!(*derived & granules(at % PAGE_SIZE, size)))
         return;
     *derived = 0;
@@ -233,6 +244,52 @@ void ram_code_changed(struct ram_code *code, const uint8_t *host, size_t size)
 void ram_underive(struct ram *ram)
 {
     memset(ram->code->derived, 0, ram->size / PAGE_SIZE * sizeof *ram->code->derived);
+}
+
+/* ---- which pages were written --------------------------------------------------------------- */
+
+static void *map_zeroed(uint64_t size)
+{
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+int ram_track_init(struct ram_track *track, uint64_t pages)
+{
+    *track = (struct ram_track){map_zeroed(pages), map_zeroed(pages * sizeof *track->dirty), 0};
+    if (track->clean && track->dirty) {
+        memset(track->clean, RAM_CLEAN, pages);
+        return 0;
+    }
+    ram_track_free(track, pages);
+    return -ENOMEM;
+}
+
+void ram_track_free(struct ram_track *track, uint64_t pages)
+{
+    if (track->clean)
+        munmap(track->clean, pages);
+    if (track->dirty)
+        munmap(track->dirty, pages * sizeof *track->dirty);
+    *track = (struct ram_track){0};
+}
+
+int ram_track_on(struct ram *ram)
+{
+    uint32_t pages = ram->size / PAGE_SIZE;
+    if (ram->code->track.clean)
+        return 0;
+    int error = ram_track_init(&ram->code->track, pages);
+    for (uint32_t i = 0; !error && i < pages; i++)
+        if (ram->page[i])
+            ram_track_write(&ram->code->track, i);
+    return error;
+}
+
+void ram_track_off(struct ram *ram)
+{
+    ram_track_free(&ram->code->track, ram->size / PAGE_SIZE);
 }
 
 static bool page_is_zero(const uint8_t *page)

@@ -28,8 +28,37 @@ typedef uint8_t *(*ram_allot_fn)(void *context, uint32_t index);
  */
 enum { RAM_PAGE = 4096, RAM_GRANULE = 64 }; /* bytes; a page's granules are bits of one word */
 
+/*
+ * Which pages were written since somebody last looked (a snapshot, say). A clean page is like one
+ * with derived code: no fast path may write to it, so its first write is heard of, and from then on
+ * it is dirty and free for all.
+ */
+enum ram_clean {
+    RAM_DIRTY,
+    RAM_CLEAN,
+    RAM_WARM, /* clean, but it was written not long ago, and is likely to be written again */
+};
+
+struct ram_track {
+    uint8_t *clean;   /* by page: enum ram_clean; NULL: nobody keeps account */
+    uint32_t *dirty;  /* the others, in the order of their first write; room for all */
+    uint32_t count;
+};
+
+/* For `pages` pages, all clean. -ENOMEM. */
+int ram_track_init(struct ram_track *track, uint64_t pages);
+void ram_track_free(struct ram_track *track, uint64_t pages);
+static inline void ram_track_write(struct ram_track *track, uint32_t page)
+{
+    if (track->clean && track->clean[page]) {
+        track->clean[page] = RAM_DIRTY;
+        track->dirty[track->count++] = page;
+    }
+}
+
 struct ram_code {
     const uint8_t *base; /* of the host's mapping */
+    struct ram_track track;
     uint64_t *derived;   /* by page: a bit for each granule */
     uint32_t epoch;      /* counts the pages that came to be watched */
     /* The engine's: code of the page `index` (from base) is stale. NULL while no engine cares. */
@@ -73,8 +102,22 @@ static inline void ram_changed(const struct ram *ram, const uint8_t *host, size_
 bool ram_derive(struct ram *ram, const uint8_t *host, size_t size);
 /* Is there anything derived from this page? */
 static inline bool ram_is_derived(const struct ram *ram, const uint8_t *host);
+/* May fast paths write to this page: is there nothing derived from it, and is it dirty, if somebody
+ * keeps account? */
+static inline bool ram_takes_writes(const struct ram *ram, const uint8_t *host);
+/* As ram_takes_writes(), or if it is worth while to count the page as written before it is: somebody
+ * wants to give a fast path the pages around one that is written. */
+static inline bool ram_may_take_writes(const struct ram *ram, const uint8_t *host);
+/* A fast path wants to write to this page from now on. */
+static inline void ram_will_write(const struct ram *ram, const uint8_t *host);
 /* The engine has forgotten everything. */
 void ram_underive(struct ram *ram);
+
+/* Keeps account of writes from now on; all pages touched so far count as written. Only for the
+ * computer's own memory. 0 or -ENOMEM. Who keeps caches of translations for writing must forget them
+ * now, and when pages become clean: machine_pages_cleaned(). */
+int ram_track_on(struct ram *ram);
+void ram_track_off(struct ram *ram);
 
 /* Host address of the page that holds physical address `pa`, which need not be page-aligned.
  * NULL: not RAM, or no memory left. */
@@ -101,14 +144,42 @@ static inline uint8_t *ram_page(struct ram *ram, uint32_t pa)
 /* The slow half of ram_changed(). */
 void ram_code_changed(struct ram_code *code, const uint8_t *host, size_t size);
 
+static inline size_t ram_host_page(const struct ram *ram, const uint8_t *host)
+{
+    return (size_t)(host - ram->code->base) / RAM_PAGE;
+}
+
 static inline bool ram_is_derived(const struct ram *ram, const uint8_t *host)
 {
-    return ram->code && ram->code->derived[(size_t)(host - ram->code->base) / RAM_PAGE];
+    return ram->code && ram->code->derived[ram_host_page(ram, host)];
+}
+
+static inline bool ram_takes_writes(const struct ram *ram, const uint8_t *host)
+{
+    if (!ram->code)
+        return true;
+    size_t page = ram_host_page(ram, host);
+    return !ram->code->derived[page] && !(ram->code->track.clean && ram->code->track.clean[page]);
+}
+
+static inline bool ram_may_take_writes(const struct ram *ram, const uint8_t *host)
+{
+    if (!ram->code)
+        return true;
+    size_t page = ram_host_page(ram, host);
+    return !ram->code->derived[page] &&
+           !(ram->code->track.clean && ram->code->track.clean[page] == RAM_CLEAN);
+}
+
+static inline void ram_will_write(const struct ram *ram, const uint8_t *host)
+{
+    if (ram->code)
+        ram_track_write(&ram->code->track, (uint32_t)ram_host_page(ram, host));
 }
 
 static inline void ram_changed(const struct ram *ram, const uint8_t *host, size_t size)
 {
-    if (ram_is_derived(ram, host))
+    if (!ram_takes_writes(ram, host))
         ram_code_changed(ram->code, host, size);
 }
 

@@ -235,6 +235,43 @@ int state_load(struct state_object object, const uint8_t *bytes, size_t count, s
     return error;
 }
 
+/* ---- pack ---------------------------------------------------------------------------------- */
+
+static size_t packed_field(const struct state_field *field)
+{
+    return field->type == STATE_IS_NOT ? 0 : (size_t)field->count * type_size[field->type];
+}
+
+size_t state_packed_size(const struct state_table *table)
+{
+    size_t size = 0;
+    for (unsigned f = 0; f < table->count; f++)
+        size += packed_field(&table->fields[f]);
+    return size;
+}
+
+uint8_t *state_pack(struct state_object object, uint8_t *to)
+{
+    for (unsigned f = 0; f < object.table->count; f++) {
+        const struct state_field *field = &object.table->fields[f];
+        size_t size = packed_field(field);
+        memcpy(to, (const uint8_t *)object.object + field->offset, size);
+        to += size;
+    }
+    return to;
+}
+
+const uint8_t *state_unpack(struct state_object object, const uint8_t *from)
+{
+    for (unsigned f = 0; f < object.table->count; f++) {
+        const struct state_field *field = &object.table->fields[f];
+        size_t size = packed_field(field);
+        memcpy((uint8_t *)object.object + field->offset, from, size);
+        from += size;
+    }
+    return from;
+}
+
 /* ---- diff --------------------------------------------------------------------------------- */
 
 void state_diff(const struct state_table *table, const void *a, const void *b,

@@ -105,6 +105,15 @@ int state_save(struct state_object object, struct state_buffer *buffer);
  * failure the object is unchanged. */
 int state_load(struct state_object object, const uint8_t *bytes, size_t count, size_t *at);
 
+/* ---- pack ---------------------------------------------------------------------------------- */
+
+/* The same rows as plain bytes, one after the other, for keeping states in memory: without names or
+ * versions, so only this program can read them, and only with this table. */
+size_t state_packed_size(const struct state_table *table);
+/* Both return the address behind what they wrote or read. */
+uint8_t *state_pack(struct state_object object, uint8_t *to);
+const uint8_t *state_unpack(struct state_object object, const uint8_t *from);
+
 /* ---- diff --------------------------------------------------------------------------------- */
 
 /* Calls `differ` for each element that is not equal in the two objects of one table. */

@@ -60,6 +60,16 @@ void threaded_data_protect(struct threaded *t, const uint8_t *host)
     }
 }
 
+void threaded_data_cleaned(struct threaded *t)
+{
+    for (unsigned n = 0; n < DATA_PAGES; n++) {
+        uint32_t *tag = &t->data[n].tag[ACCESS_WRITE - 1];
+        const uint8_t *host = (const uint8_t *)(t->data[n].host + (*tag & ~PAGE_MASK));
+        if (*tag && !ram_takes_writes(&t->machine->ram, host))
+            *tag = 0;
+    }
+}
+
 bool threaded_data_fill(struct threaded *t, uint32_t va, unsigned size, enum access access)
 {
     struct machine *m = t->machine;

@@ -85,6 +85,12 @@ static void threaded_fence(struct machine *m, uint32_t va)
         threaded_data_fence(m->engine_data, va);
 }
 
+static void threaded_cleaned(struct machine *m, const uint32_t *page, uint32_t count)
+{
+    if (m->engine_data)
+        threaded_data_cleaned(m->engine_data);
+}
+
 /* ---- by the interpreter ------------------------------------------------------------------- */
 
 bool threaded_interpret(struct threaded *t, const struct block *block, const union op *op,
@@ -231,5 +237,6 @@ const struct engine engine_threaded = {
     .run = threaded_run,
     .invalidate = threaded_invalidate,
     .fence = threaded_fence,
+    .cleaned = threaded_cleaned,
     .release = threaded_release,
 };

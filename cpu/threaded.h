@@ -160,6 +160,8 @@ void threaded_data_flush(struct threaded *t);
 void threaded_data_fence(struct threaded *t, uint32_t va);
 /* Nothing may write to the page at `host` unnoticed any longer. */
 void threaded_data_protect(struct threaded *t, const uint8_t *host);
+/* Some pages became clean: nothing writes to pages that do not take it. */
+void threaded_data_cleaned(struct threaded *t);
 /* Enters the page of an access that has missed. false: the interpreter must do the access. */
 bool threaded_data_fill(struct threaded *t, uint32_t va, unsigned size, enum access access);
 

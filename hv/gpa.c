@@ -6,6 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const struct state_field frames_fields[] = {
+    STATE_NOT(struct frames, hw, "wiring"),
+    STATE_NOT(struct frames, first, "configuration"),
+    STATE_NOT(struct frames, end, "configuration"),
+    STATE(struct frames, U32, next),
+    STATE_NOT(struct frames, free, "an array, kept page by page"),
+    STATE(struct frames, U32, free_count),
+    STATE(struct frames, U32, promised),
+    STATE(struct frames, U32, aside),
+};
+const struct state_table frames_state = STATE_TABLE("frames", struct frames, 1, frames_fields);
+
+static const struct state_field gpa_fields[] = {
+    STATE_NOT(struct gpa, frames, "wiring"),
+    STATE_NOT(struct gpa, base, "configuration"),
+    STATE_NOT(struct gpa, pages, "configuration"),
+    STATE_NOT(struct gpa, frame, "an array, kept page by page"),
+    STATE_NOT(struct gpa, run, "an array, kept page by page"),
+};
+const struct state_table gpa_state = STATE_TABLE("gpa", struct gpa, 1, gpa_fields);
+
 /* ---- frames of the hardware's memory ------------------------------------------------------ */
 
 int frames_init(struct frames *f, struct hw *hw, uint32_t reserve)

@@ -28,6 +28,8 @@ struct frames {
     uint32_t aside;      /* frames of runs that were not taken yet */
 };
 
+extern const struct state_table frames_state, gpa_state;
+
 /* Leaves `reserve` bytes at the start of the hardware's memory alone. 0, -ENOMEM, -EINVAL. */
 int frames_init(struct frames *frames, struct hw *hw, uint32_t reserve);
 void frames_free(struct frames *frames);

@@ -19,10 +19,16 @@ static void enter_user_mode(struct machine *m, const struct hw_registers *r)
     machine_mode_changed(m);
 }
 
+/*
+ * Without a trap at its end a run leaves no mark in the hardware's trap registers: the monitor has
+ * taken its MRET back. So the hardware's state, too, is a function of what the guest has done, and
+ * not of where the monitor's own time slices ended.
+ */
 static void run(struct hw *hw, struct hw_registers *r, uint64_t budget, struct hw_exit *exit)
 {
     struct machine *m = hw->machine;
     struct hart *h = &m->hart;
+    uint32_t mstatus = h->mstatus, mepc = h->mepc;
     enter_user_mode(m, r);
     uint64_t executed = h->executed, trapped = h->trapped;
 
@@ -35,6 +41,10 @@ static void run(struct hw *hw, struct hw_registers *r, uint64_t budget, struct h
     memcpy(r->x, h->x, sizeof r->x);
     bool trap = exit->stop == STOP_TRAP;
     r->pc = trap ? m->trap.pc : h->pc;
+    if (!trap) {
+        h->mstatus = mstatus;
+        h->mepc = mepc;
+    }
     /* Taking the trap has ended the real hart's reservation, but not the guest's. */
     r->reserved = trap ? m->trap.reserved : h->reserved;
     r->reservation = h->reservation;

@@ -13,6 +13,8 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/gpa.c %D%/gpa.h \
 	%D%/hw.c %D%/hw.h \
 	%D%/inject.c \
+	%D%/overlay.c %D%/overlay.h \
+	%D%/page-pool.c %D%/page-pool.h \
 	%D%/qcow2.c %D%/qcow2.h %D%/qcow2_priv.h \
 	%D%/qcow2-check.c \
 	%D%/qcow2-copy.c \
@@ -24,12 +26,15 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/qcow2-refcount.c \
 	%D%/qcow2-table.c \
 	%D%/qcow2-write.c \
+	%D%/record.c %D%/record.h %D%/recorder.c %D%/recorder.h \
+	%D%/replay.c %D%/replay.h \
 	%D%/sched.c \
 	%D%/session.c %D%/session-ask.c %D%/session-guess.c %D%/session-io.c %D%/session.h \
-	%D%/session_priv.h \
+	%D%/session-record.c %D%/session-state.c %D%/session-state.h %D%/session_priv.h \
 	%D%/shadow.c %D%/shadow.h \
-	%D%/simulated.c %D%/simulated-view.c %D%/simulated_priv.h \
+	%D%/simulated.c %D%/simulated-state.c %D%/simulated-view.c %D%/simulated_priv.h \
 	%D%/storage.c %D%/storage.h \
+	%D%/trap-log.c %D%/trap-log.h \
 	%D%/view.h \
 	%D%/vm.c %D%/vm.h
 EXTRA_DIST += %D%/README.md

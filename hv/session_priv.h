@@ -11,11 +11,6 @@
 
 enum { INPUT_QUEUE = 65536, OUTPUT_RING = 1u << 20, EVENT_RING = 65536 };
 
-struct input_record {
-    uint64_t instruction;
-    uint8_t byte;
-};
-
 struct session {
     struct session_config config; /* strings are our own copies */
     const struct backend_ops *ops;
@@ -44,6 +39,7 @@ struct session {
     uint8_t *input;
     size_t input_head, input_count;
     bool input_ended;
+    uint64_t typed; /* bytes, ever */
     struct input_record *input_log; /* what was delivered, and when: for replay */
     size_t input_logged, input_log_size;
 

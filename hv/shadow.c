@@ -29,6 +29,36 @@
  * page of the guest. In a pointer: some leaf below is. */
 #define PTE_FROM_SUPERPAGE (1u << 8)
 
+static const struct state_field shadow_fields[] = {
+    STATE_NOT(struct shadow, hw, "wiring"),
+    STATE_NOT(struct shadow, frames, "wiring"),
+    STATE_NOT(struct shadow, guest, "wiring"),
+    STATE_NOT(struct shadow, gpa, "wiring"),
+    STATE_NOT(struct shadow, set, "each has a table of its own"),
+    STATE(struct shadow, U8, active),
+    STATE_NOT(struct shadow, limit, "configuration"),
+    STATE(struct shadow, U32, taken),
+    STATE(struct shadow, U64, turn),
+    STATE_NOT(struct shadow, change, "within one exit"),
+    STATE_NOT(struct shadow, work, "within one exit"),
+};
+const struct state_table shadow_state = STATE_TABLE("shadow", struct shadow, 1, shadow_fields);
+
+static const struct state_field set_fields[] = {
+    STATE(struct shadow_set, U32, key.satp),
+    STATE(struct shadow_set, U8, key.mode),
+    STATE(struct shadow_set, BOOL, key.sum),
+    STATE(struct shadow_set, BOOL, key.mxr),
+    STATE(struct shadow_set, U8, key.zero),
+    STATE(struct shadow_set, U32, root),
+    STATE(struct shadow_set, U32, tables),
+    STATE(struct shadow_set, U32, entries),
+    STATE(struct shadow_set, U64, used),
+    STATE(struct shadow_set, U64, pointers),
+};
+const struct state_table shadow_set_state =
+    STATE_TABLE("shadow set", struct shadow_set, 1, set_fields);
+
 /* ---- tables in the hardware's memory ------------------------------------------------------ */
 
 static uint32_t *table_at(struct shadow *s, uint32_t pa)
@@ -96,8 +126,8 @@ static void set_release(struct shadow *s, struct shadow_set *set)
     set_clear(s, set);
     table_release(s, set->root);
     *set = (struct shadow_set){0};
-    if (s->current == set)
-        s->current = NULL;
+    if (shadow_current(s) == set)
+        s->active = 0;
 }
 
 /* The set that was not entered for the longest time, but never `keep`. NULL: there is no other. */
@@ -156,13 +186,15 @@ static struct shadow_set *make_set(struct shadow *s, const struct tlb_context *k
 void shadow_activate(struct shadow *s)
 {
     struct tlb_context key = mmu_context(s->guest, ACCESS_READ);
-    if (!s->current || !tlb_context_equal(&s->current->key, &key)) {
-        s->current = find_set(s, &key);
-        if (!s->current)
-            s->current = make_set(s, &key);
-        s->current->used = ++s->turn;
+    struct shadow_set *set = shadow_current(s);
+    if (!set || !tlb_context_equal(&set->key, &key)) {
+        set = find_set(s, &key);
+        if (!set)
+            set = make_set(s, &key);
+        s->active = (uint8_t)(set - s->set + 1);
+        set->used = ++s->turn;
     }
-    s->hw->ops->set_root(s->hw, SATP_SV32 | s->current->root >> PAGE_SHIFT);
+    s->hw->ops->set_root(s->hw, SATP_SV32 | set->root >> PAGE_SHIFT);
 }
 
 /* ---- filling ------------------------------------------------------------------------------ */
@@ -175,7 +207,7 @@ static uint32_t rights(const struct shadow *s, const struct walk *walk)
     const struct pmp *pmp = &s->guest->hart.pmp;
     uint32_t granted = 0;
     for (enum access a = ACCESS_FETCH; a <= ACCESS_WRITE; a++) {
-        struct tlb_context context = s->current->key;
+        struct tlb_context context = s->set[s->active - 1].key;
         if (a == ACCESS_FETCH)
             context.sum = context.mxr = false;
         if (context.satp && mmu_permission(&context, a, walk->pte) != WALK_OK)
@@ -199,7 +231,7 @@ static const char *reason_for(uint32_t old, uint32_t new)
 
 static void fill(struct shadow *s, uint32_t va, uint32_t hpa, uint32_t flags)
 {
-    struct shadow_set *set = s->current;
+    struct shadow_set *set = shadow_current(s);
     uint32_t *leaf = leaf_table(s, set, va);
     if (!leaf) {
         uint32_t table = table_make(s, set);
@@ -308,7 +340,7 @@ void shadow_fence(struct shadow *s, const uint32_t *va, const uint32_t *asid)
         else
             drop_set(s, set, asid ? "sfence.vma of this address space" : "sfence.vma of everything");
     }
-    if (s->current) /* the hardware does not know which of its pages were one page of the guest */
+    if (s->active) /* the hardware does not know which of its pages were one page of the guest */
         s->hw->ops->flush(s->hw, parts ? NULL : va);
 }
 
@@ -317,7 +349,7 @@ void shadow_drop_all(struct shadow *s, const char *reason)
     for (int i = 0; i < SHADOW_SETS; i++)
         if (s->set[i].root)
             set_release(s, &s->set[i]);
-    s->current = NULL;
+    s->active = 0;
     s->change = (struct shadow_change){SHADOW_DROPPED, reason, 0, 0, 0, 0};
     s->hw->ops->flush(s->hw, NULL);
 }

@@ -45,13 +45,22 @@ struct shadow {
     struct machine *guest; /* whose tables are shadowed */
     struct gpa *gpa;
     struct shadow_set set[SHADOW_SETS];
-    struct shadow_set *current; /* the hardware's root while the guest runs; NULL: none yet */
+    uint8_t active;             /* the set that is the hardware's root while the guest runs, counted
+                                 * from 1; 0: none yet */
     uint32_t limit;             /* frames that the tables may take */
     uint32_t taken;
     uint64_t turn;              /* counts entries, for shadow_set.used */
     struct shadow_change change;
     uint32_t work;              /* table entries read and written since the exit began */
 };
+
+extern const struct state_table shadow_state, shadow_set_state;
+
+/* The set that is active, or NULL. */
+static inline struct shadow_set *shadow_current(struct shadow *shadow)
+{
+    return shadow->active ? &shadow->set[shadow->active - 1] : NULL;
+}
 
 enum shadow_outcome {
     SHADOW_MAPPED,     /* the guest may try again */

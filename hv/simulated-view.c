@@ -21,7 +21,7 @@ static void view_status(void *self, struct view_status *out)
     const struct simulated *s = self;
     const struct engine *engine = s->computer ? s->computer->engine : s->guest->engine;
     out->instructions = s->guest->hart.executed;
-    out->exits = s->vm ? s->vm->exits : s->trap_count;
+    out->exits = s->vm ? s->vm->exits : s->traps.count;
     out->under_monitor = s->vm != NULL;
     out->isa = ISA_RV32;
     out->counted = true;
@@ -141,6 +141,7 @@ static int write_memory(void *self, bool physical, uint64_t address, const uint8
         else if (!ram_write(&s->guest->ram, pa, &bytes[i], 1))
             error = -EFAULT;
     }
+    replay_written(s);
     return error;
 }
 
@@ -153,6 +154,7 @@ static int write_register(void *self, int number, uint32_t value)
         s->guest->hart.pc = value & ~3u;
     else if (number > 0)
         s->guest->hart.x[number] = value;
+    replay_written(s);
     return 0;
 }
 
@@ -166,6 +168,7 @@ static int write_csr(void *self, uint16_t number, uint32_t value)
     machine_csr_effects(s->guest, effects);
     if (s->vm && effects & CSR_PROTECTION)
         shadow_drop_all(&s->vm->shadow, "a debugger has changed the PMP");
+    replay_written(s);
     return 0;
 }
 
@@ -500,9 +503,9 @@ static void view_table(void *self, enum view_table_kind kind, struct view_table 
     } else if (s->vm && kind == VIEW_MAP) {
         out->present = true;
         add_map(&s->vm->gpa, out);
-    } else if (s->vm && s->vm->shadow.current) {
+    } else if (s->vm && s->vm->shadow.active) {
         out->present = true;
-        out->root_pa = s->vm->shadow.current->root;
+        out->root_pa = shadow_current(&s->vm->shadow)->root;
         add_table(s->computer, (uint32_t)out->root_pa, out);
     }
 }
@@ -534,7 +537,7 @@ static void view_tlb(void *self, struct view_tlb *out)
 
 /* ---- exits -------------------------------------------------------------------------------- */
 
-static void view_exit_of(const struct exit_record *r, struct view_exit *out)
+static void number_exit(const struct exit_record *r, struct view_exit *out)
 {
     *out = (struct view_exit){
         .seq = r->seq,
@@ -548,16 +551,21 @@ static void view_exit_of(const struct exit_record *r, struct view_exit *out)
         .tval = r->tval,
         .cost = r->cost,
     };
+}
+
+static void view_exit_of(const struct exit_record *r, struct view_exit *out)
+{
+    number_exit(r, out);
     snprintf(out->reason_name, sizeof out->reason_name, "%s", exit_reason_name(r->reason));
     exit_describe(r, out->action, sizeof out->action);
     view_change(&r->shadow, r->seq, &out->shadow);
 }
 
 /* Bare: the log has the numbers, the words are made now. */
-static void view_trap_of(const struct view_exit *trap, struct view_exit *out)
+static void view_trap_of(const struct exit_record *trap, struct view_exit *out)
 {
     static const char *const mode[] = {"U", "S", "?", "M"};
-    *out = *trap;
+    number_exit(trap, out);
     snprintf(out->reason_name, sizeof out->reason_name, "%s",
              trap->cause & CAUSE_INTERRUPT ? "interrupt" : "exception");
     snprintf(out->action, sizeof out->action, "%s, from %s mode", isa_cause_name(trap->cause),
@@ -567,7 +575,7 @@ static void view_trap_of(const struct view_exit *trap, struct view_exit *out)
 static int exits(void *self, uint64_t after, struct view_exit *out, int max)
 {
     const struct simulated *s = self;
-    uint64_t total = s->vm ? s->vm->exits : s->trap_count;
+    uint64_t total = s->vm ? s->vm->exits : s->traps.count;
     uint64_t oldest = total > EXIT_LOG ? total - EXIT_LOG + 1 : 1;
     uint64_t seq = after + 1 > oldest ? after + 1 : oldest;
     int count = 0;
@@ -576,7 +584,7 @@ static int exits(void *self, uint64_t after, struct view_exit *out, int max)
         if (s->vm)
             view_exit_of(&s->vm->log[seq % EXIT_LOG], v);
         else
-            view_trap_of(&s->traps[(seq - 1) % TRAP_LOG], v);
+            view_trap_of(&s->traps.record[seq % TRAP_LOG], v);
         if (v->insn)
             isa_disassemble((uint32_t)v->pc, v->insn, v->text, sizeof v->text);
     }
@@ -598,7 +606,7 @@ static void add_count(struct view_exit_stats *out, const char *name, const char 
 static void exit_stats(void *self, struct view_exit_stats *out)
 {
     const struct simulated *s = self;
-    out->total = s->vm ? s->vm->exits : s->trap_count;
+    out->total = s->vm ? s->vm->exits : s->traps.count;
     out->instructions = s->guest->hart.executed;
     for (unsigned i = 0; s->vm && i < EXIT_REASONS; i++)
         add_count(out, exit_reason_name(i), exit_reason_meaning(i), s->vm->count[i],
@@ -606,7 +614,7 @@ static void exit_stats(void *self, struct view_exit_stats *out)
     for (uint32_t i = 0; !s->vm && i < 2 * CAUSE_COUNT; i++) {
         uint32_t cause = i % CAUSE_COUNT | (i < CAUSE_COUNT ? 0 : CAUSE_INTERRUPT);
         add_count(out, isa_cause_name(cause), isa_cause_meaning(cause),
-                  s->trap_kind[i / CAUSE_COUNT][i % CAUSE_COUNT], 0);
+                  s->traps.kind[i / CAUSE_COUNT][i % CAUSE_COUNT], 0);
     }
 }
 
@@ -701,6 +709,23 @@ static int write_signature(void *self, const char *path)
     return error;
 }
 
+/* ---- records ------------------------------------------------------------------------------ */
+
+static int record(void *self, const char *path, char *why)
+{
+    return recorder_start(self, path, why);
+}
+
+static int record_end(void *self, char *why)
+{
+    return recorder_finish(self, why);
+}
+
+static int follow(void *self, struct record *record, char *why)
+{
+    return recorder_follow(self, record, why);
+}
+
 /* ---- the table ---------------------------------------------------------------------------- */
 
 const struct backend_ops backend_simulated = {
@@ -737,4 +762,13 @@ const struct backend_ops backend_simulated = {
     .lookup = lookup,
     .symbol = symbol,
     .write_signature = write_signature,
+    .snapshot = simulated_snapshot,
+    .restore = simulated_restore,
+    .snapshots = simulated_snapshots,
+    .snapshot_delete = simulated_snapshot_delete,
+    .view_history = simulated_view_history,
+    .write_disk = simulated_write_disk,
+    .record = record,
+    .record_end = record_end,
+    .follow = follow,
 };

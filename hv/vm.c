@@ -20,8 +20,8 @@
 static const struct state_field vm_fields[] = {
     STATE_NOT(struct vm, vmm, "wiring"),
     STATE_NOT(struct vm, machine, "has tables of its own"),
-    STATE_NOT(struct vm, gpa, "digested frame by frame"),
-    STATE_NOT(struct vm, shadow, "can be filled again; its tables are in the hardware's memory"),
+    STATE_NOT(struct vm, gpa, "has a table of its own"),
+    STATE_NOT(struct vm, shadow, "has tables of its own"),
     STATE(struct vm, U16, number),
     STATE(struct vm, U64, exits),
     STATE(struct vm, U64, count),
@@ -29,10 +29,19 @@ static const struct state_field vm_fields[] = {
     STATE(struct vm, U64, direct),
     STATE(struct vm, U64, last_exit),
     STATE_NOT(struct vm, now, "within one exit"),
-    STATE_NOT(struct vm, log, "a record for viewers"),
+    STATE_NOT(struct vm, log, "an array, kept page by page"),
     STATE_NOT(struct vm, debug_changed, "debugging"),
+    STATE_NOT(struct vm, debug_promised, "debugging"),
 };
 const struct state_table vm_state = STATE_TABLE("vm", struct vm, 1, vm_fields);
+
+static const struct state_field vmm_fields[] = {
+    STATE_NOT(struct vmm, hw, "wiring"),
+    STATE_NOT(struct vmm, frames, "has a table of its own"),
+    STATE_NOT(struct vmm, vm, "each has tables of its own"),
+    STATE_NOT(struct vmm, count, "configuration"),
+};
+const struct state_table vmm_state = STATE_TABLE("vmm", struct vmm, 1, vmm_fields);
 
 /* ---- entering the guest ------------------------------------------------------------------- */
 
@@ -42,12 +51,25 @@ static void load_debug_registers(struct vm *vm, bool skip_first)
     struct machine_debug debug = vm->machine->debug;
     for (unsigned i = 0; i < debug.count; i++) {
         struct machine_break *b = &debug.point[i];
-        if (b->physical && ram_page(&vm->machine->ram, b->address))
-            b->address = gpa_to_hpa(&vm->gpa, b->address);
+        uint32_t hpa = b->physical ? gpa_to_hpa(&vm->gpa, b->address) : 0;
+        if (hpa)
+            b->address = hpa;
+        else if (b->physical) /* not touched yet, so nothing happens there before it has a frame */
+            b->execute = b->read = b->write = false;
     }
     struct hw *hw = &vm->vmm->hw;
     hw->ops->set_debug(hw, &debug, skip_first);
     vm->debug_changed = false;
+    vm->debug_promised = vm->vmm->frames.promised;
+}
+
+/* A physical point on a page that had no frame may be able to come true now. */
+static bool debug_is_old(const struct vm *vm)
+{
+    bool physical = false;
+    for (unsigned i = 0; i < vm->machine->debug.count; i++)
+        physical |= vm->machine->debug.point[i].physical;
+    return vm->debug_changed || (physical && vm->debug_promised != vm->vmm->frames.promised);
 }
 
 /* The hardware has stopped for a debugger: so does the virtual machine. */
@@ -66,7 +88,7 @@ static void enter(struct vm *vm, uint64_t budget)
 
     shadow_activate(&vm->shadow);
     bool skip_first = vm->machine->debug.skip == h->executed;
-    if (vm->debug_changed || skip_first)
+    if (debug_is_old(vm) || skip_first)
         load_debug_registers(vm, skip_first);
     memcpy(registers.x, h->x, sizeof registers.x);
     registers.pc = h->pc;
@@ -271,9 +293,55 @@ int vm_load(struct vm *vm, const char *path, char *why)
     return machine_load(vm->machine, path, why);
 }
 
+unsigned vm_objects(struct vm *vm, struct state_object out[VM_OBJECTS])
+{
+    unsigned n = 0;
+    out[n++] = (struct state_object){&vmm_state, vm->vmm};
+    out[n++] = (struct state_object){&frames_state, &vm->vmm->frames};
+    out[n++] = (struct state_object){&vm_state, vm};
+    out[n++] = (struct state_object){&gpa_state, &vm->gpa};
+    out[n++] = (struct state_object){&shadow_state, &vm->shadow};
+    for (unsigned i = 0; i < SHADOW_SETS; i++)
+        out[n++] = (struct state_object){&shadow_set_state, &vm->shadow.set[i]};
+    return n;
+}
+
+unsigned vm_arrays(struct vm *vm, struct vm_array out[VM_ARRAYS])
+{
+    const struct frames *f = &vm->vmm->frames;
+    const struct gpa *g = &vm->gpa;
+    unsigned n = 0, clusters = (g->pages + GPA_CLUSTER - 1) / GPA_CLUSTER;
+    out[n++] = (struct vm_array){g->frame, g->pages * sizeof *g->frame};
+    out[n++] = (struct vm_array){g->run, clusters * sizeof *g->run};
+    out[n++] = (struct vm_array){f->free, (f->end - f->first) / PAGE_SIZE * sizeof *f->free};
+    out[n++] = (struct vm_array){vm->log, EXIT_LOG * sizeof *vm->log};
+    return n;
+}
+
+/* The guest's memory are the frames that the map names now. */
+static void find_frames(struct vm *vm)
+{
+    struct ram *ram = &vm->machine->ram, *below = &vm->vmm->hw.machine->ram;
+    for (uint32_t i = 0; i < vm->gpa.pages; i++)
+        ram->page[i] = vm->gpa.frame[i] ? ram_page(below, vm->gpa.frame[i]) : NULL;
+}
+
+void vm_loaded(struct vm *vm)
+{
+    find_frames(vm);
+    machine_loaded(vm->vmm->hw.machine);
+    machine_loaded(vm->machine);
+    vm->now = vm->log[vm->exits % EXIT_LOG];
+    vm->shadow.change = vm->now.shadow;
+    vm->debug_changed = true;
+}
+
 void vm_digest(struct vm *vm, struct digest *digest)
 {
-    state_digest((struct state_object){&vm_state, vm}, digest);
+    struct state_object object[VM_OBJECTS];
+    unsigned count = vm_objects(vm, object);
+    for (unsigned i = 0; i < count; i++)
+        state_digest(object[i], digest);
     for (uint32_t i = 0; i < vm->gpa.pages; i++)
         digest_u64(digest, vm->gpa.frame[i]);
     digest_u64(digest, machine_digest(vm->vmm->hw.machine));

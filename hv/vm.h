@@ -63,6 +63,7 @@ struct vm {
     struct exit_record now;  /* the exit being handled */
     struct exit_record *log; /* ring of EXIT_LOG */
     bool debug_changed;      /* the hardware's debug registers are out of date */
+    uint32_t debug_promised; /* frames still promised when they were loaded: see vm.c */
 };
 
 extern const struct state_table vm_state;
@@ -73,6 +74,8 @@ struct vmm {
     struct vm *vm[VMM_MACHINES];
     unsigned count;
 };
+
+extern const struct state_table vmm_state;
 
 /* A monitor on this machine, which becomes its hardware (see hw.h). 0 or -errno. */
 int vmm_init(struct vmm *vmm, struct machine *computer);
@@ -94,6 +97,20 @@ int vm_load(struct vm *vm, const char *path, char *why);
 /* Runs all virtual machines in turn, `slice` (> 0) guest instructions each, until each has executed
  * `budget` more or has stopped. Returns how many can still run. sched.c */
 unsigned vmm_run(struct vmm *vmm, uint64_t budget, uint64_t slice);
+
+/* Everything of the monitor and this virtual machine that is state, but for memory, arrays, and the
+ * two machines' own objects. At most VM_OBJECTS. */
+enum { VM_OBJECTS = SHADOW_SETS + 8 };
+unsigned vm_objects(struct vm *vm, struct state_object out[VM_OBJECTS]);
+/* The arrays. */
+struct vm_array {
+    void *bytes;
+    size_t size;
+};
+enum { VM_ARRAYS = 4 };
+unsigned vm_arrays(struct vm *vm, struct vm_array out[VM_ARRAYS]);
+/* After all of it was replaced: what follows from it is found anew. */
+void vm_loaded(struct vm *vm);
 
 /* Digest of the monitor's own state and the hardware's: for replay, not for guests. */
 void vm_digest(struct vm *vm, struct digest *digest);

@@ -76,6 +76,20 @@ if HAVE_CHECK
 %C%_unit_tests += %D%/test-state
 %C%_test_state_SOURCES = %D%/test-state.c %D%/tap.h $(%C%_random_programs)
 %C%_test_state_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Layers of pages against whole copies.
+%C%_unit_tests += %D%/test-overlay
+%C%_test_overlay_SOURCES = %D%/test-overlay.c %D%/tap.h $(%C%_random_programs)
+%C%_test_overlay_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Any moment of the past is the moment that there was.
+%C%_unit_tests += %D%/test-replay
+%C%_test_replay_SOURCES = %D%/test-replay.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
+	$(%C%_random_programs)
+%C%_test_replay_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Sessions as files.
+%C%_unit_tests += %D%/test-record
+%C%_test_record_SOURCES = %D%/test-record.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
+	$(%C%_random_programs)
+%C%_test_record_LDADD = hv/libhv.a $(%C%_unit_libs)
 # The one door to all that.
 %C%_unit_tests += %D%/test-session
 %C%_test_session_SOURCES = %D%/test-session.c %D%/tap.h
@@ -177,11 +191,12 @@ FUZZ_TARGETS =
 fuzz:
 	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 .PHONY: fuzz
+EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c \
+	%D%/fuzz/fuzz-record.c
 EXTRA_DIST += %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-net-filter.c %D%/fuzz/fuzz-virtio-net.c
 EXTRA_DIST += %D%/fuzz/guarded.h %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-explain.c \
 	%D%/fuzz/fuzz-legacy.c %D%/fuzz/fuzz-state.c %D%/fuzz/fuzz-walk.c
 EXTRA_DIST += %D%/fuzz/fuzz-qcow2.c
-EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c
 
 # make faults: every point at which something can fail, where make check takes a sample. Each program
 # and script in faults/ speaks TAP.
@@ -200,7 +215,7 @@ faults: all $(%C%_faults)
 EXTRA_DIST += $(%C%_faults_scripts)
 
 # The same targets in every make check, with inputs that follow from a seed.
-%C%_seeded = %D%/fuzz/seeded-decode %D%/fuzz/seeded-image %D%/fuzz/seeded-qcow2 \
+%C%_seeded = %D%/fuzz/seeded-decode %D%/fuzz/seeded-image %D%/fuzz/seeded-qcow2 %D%/fuzz/seeded-record \
 	%D%/fuzz/seeded-virtio-net
 %C%_seeded_libs = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS)
 %C%_fuzz_seeded_decode_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-decode.c
@@ -210,6 +225,8 @@ EXTRA_DIST += $(%C%_faults_scripts)
 %C%_fuzz_seeded_qcow2_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-qcow2.c \
 	%D%/storage-trace.c %D%/storage-trace.h
 %C%_fuzz_seeded_qcow2_LDADD = hv/libhv.a $(ZLIB_LIBS)
+%C%_fuzz_seeded_record_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-record.c
+%C%_fuzz_seeded_record_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS)
 %C%_fuzz_seeded_virtio_net_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-virtio-net.c
 %C%_fuzz_seeded_virtio_net_LDADD = $(%C%_seeded_libs)
 if KVM
@@ -232,8 +249,11 @@ endif
 check_PROGRAMS += $(%C%_seeded)
 TESTS += $(%C%_seeded)
 
+EXTRA_PROGRAMS += %D%/bench/time
+%C%_bench_time_SOURCES = %D%/bench/time.c
+%C%_bench_time_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS)
 # make bench: figures beside a peer's, in one run.
-bench: all $(%C%_bench_kvm_program)
+bench: all $(%C%_bench_kvm_program) %D%/bench/time$(EXEEXT)
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
 # make bench-kvm: its part about x86 guests.
 bench-kvm: all $(%C%_bench_kvm_program)

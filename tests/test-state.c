@@ -23,6 +23,8 @@
 #include "hv/kvm/dev/i8042.h"
 #include "hv/kvm/dev/pm.h"
 #endif
+#include "hv/session-state.h"
+#include "hv/trap-log.h"
 #include "hv/vm.h"
 #include "tests/random-program.h"
 #include "tests/tap.h"
@@ -179,7 +181,11 @@ START_TEST(test_every_member_has_a_row)
     ck_assert_uint_ge(count, 14); /* machine, hart, clock, nine devices, two of them with more */
     for (unsigned i = 0; i < count; i++)
         missing += missing_in(dwarf, object[i].table);
-    missing += missing_in(dwarf, &vm_state);
+    static const struct state_table *const monitor[] = {
+        &vmm_state, &frames_state, &vm_state, &gpa_state, &shadow_state, &shadow_set_state,
+        &trap_log_state, &console_state, &simulated_state, &session_state};
+    for (unsigned i = 0; i < sizeof monitor / sizeof *monitor; i++)
+        missing += missing_in(dwarf, monitor[i]);
     machine_free(m);
     dwarf_end(dwarf);
     close(fd);
@@ -315,6 +321,33 @@ START_TEST(test_damage_never_crashes)
 }
 END_TEST
 
+/* Packed, the objects come back as they were, field for field. */
+START_TEST(test_packed_state_comes_back)
+{
+    struct machine *a = machine_in_the_middle(3), *b = machine_in_the_middle(4);
+    struct state_object from[MACHINE_OBJECTS], to[MACHINE_OBJECTS];
+    unsigned count = machine_objects(a, from);
+    ck_assert_uint_eq(machine_objects(b, to), count);
+    for (unsigned i = 0; i < count; i++) {
+        struct digest in_a, in_b;
+        size_t size = state_packed_size(from[i].table);
+        uint8_t *bytes = malloc(size + 1);
+        bytes[size] = 0x5a;
+        ck_assert_ptr_eq(state_pack(from[i], bytes), bytes + size);
+        ck_assert_ptr_eq(state_unpack(to[i], bytes), bytes + size);
+        ck_assert_int_eq(bytes[size], 0x5a);
+        free(bytes);
+        digest_init(&in_a);
+        digest_init(&in_b);
+        state_digest(from[i], &in_a);
+        state_digest(to[i], &in_b);
+        ck_assert(in_a.value == in_b.value);
+    }
+    machine_free(a);
+    machine_free(b);
+}
+END_TEST
+
 struct thing {
     uint32_t number;
     uint16_t list[3];
@@ -368,6 +401,7 @@ int main(void)
     tcase_add_loop_test(saves, test_saved_state_comes_back, 0, 20);
     tcase_add_test(saves, test_a_torn_save_changes_nothing);
     tcase_add_test(saves, test_damage_never_crashes);
+    tcase_add_test(saves, test_packed_state_comes_back);
     suite_add_tcase(suite, saves);
     return tap_run(suite);
 }

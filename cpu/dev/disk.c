@@ -12,24 +12,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cpu/dev/disk-memory.h"
+
 struct disk {
     const struct disk_ops *ops;
     void *self;
     uint64_t sectors;
     bool readonly;
+    struct disk_memory *memory; /* NULL: writes go to what is behind the disk */
 };
 
 struct disk *disk_new(const struct disk_ops *ops, void *self, uint64_t sectors, bool readonly)
 {
     struct disk *disk = malloc(sizeof *disk);
     if (disk)
-        *disk = (struct disk){ops, self, sectors, readonly};
+        *disk = (struct disk){ops, self, sectors, readonly, NULL};
     return disk;
 }
 
 int disk_close(struct disk *disk)
 {
     int error = disk->ops->close(disk->self);
+    disk_memory_free(disk->memory);
     free(disk);
     return error;
 }
@@ -55,10 +59,26 @@ bool disk_holds(const struct disk *disk, uint64_t sector, size_t count)
            count / DISK_SECTOR <= disk->sectors - sector;
 }
 
+/* For the blocks in memory: what is behind them. */
+static int read_behind(void *context, uint64_t at, void *bytes, size_t count)
+{
+    const struct disk *disk = context;
+    return disk->ops->read(disk->self, at / DISK_SECTOR, bytes, count);
+}
+
+static int write_behind(void *context, uint64_t at, void *bytes, size_t count)
+{
+    const struct disk *disk = context;
+    return disk->ops->write(disk->self, at / DISK_SECTOR, bytes, count);
+}
+
 int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count)
 {
-    return disk_holds(disk, sector, count) ? disk->ops->read(disk->self, sector, bytes, count)
-                                           : -EINVAL;
+    if (!disk_holds(disk, sector, count))
+        return -EINVAL;
+    return disk->memory ? disk_memory_read(disk->memory, sector * DISK_SECTOR, bytes, count,
+                                           read_behind, disk)
+                        : disk->ops->read(disk->self, sector, bytes, count);
 }
 
 /* May sectors be changed? 0 or -errno. */
@@ -72,7 +92,11 @@ static int check_change(const struct disk *disk, uint64_t sector, size_t count)
 int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count)
 {
     int error = check_change(disk, sector, count);
-    return error ? error : disk->ops->write(disk->self, sector, bytes, count);
+    if (error)
+        return error;
+    return disk->memory ? disk_memory_write(disk->memory, sector * DISK_SECTOR, bytes, count,
+                                            read_behind, disk)
+                        : disk->ops->write(disk->self, sector, bytes, count);
 }
 
 static int write_zeros(struct disk *disk, uint64_t sector, size_t count)
@@ -81,7 +105,7 @@ static int write_zeros(struct disk *disk, uint64_t sector, size_t count)
     int error = 0;
     while (count && !error) {
         size_t part = count < sizeof zeros ? count : sizeof zeros;
-        error = disk->ops->write(disk->self, sector, zeros, part);
+        error = disk_write(disk, sector, zeros, part);
         sector += part / DISK_SECTOR, count -= part;
     }
     return error;
@@ -91,14 +115,15 @@ int disk_zero(struct disk *disk, uint64_t sector, size_t count)
 {
     int error = check_change(disk, sector, count);
     if (!error)
-        error = disk->ops->zero ? disk->ops->zero(disk->self, sector, count) : -EOPNOTSUPP;
+        error = disk->ops->zero && !disk->memory ? disk->ops->zero(disk->self, sector, count)
+                                                 : -EOPNOTSUPP;
     return error == -EOPNOTSUPP ? write_zeros(disk, sector, count) : error;
 }
 
 int disk_discard(struct disk *disk, uint64_t sector, size_t count)
 {
     int error = check_change(disk, sector, count);
-    if (!error && disk->ops->discard)
+    if (!error && disk->ops->discard && !disk->memory)
         error = disk->ops->discard(disk->self, sector, count);
     return error == -EOPNOTSUPP ? 0 : error;
 }
@@ -106,6 +131,26 @@ int disk_discard(struct disk *disk, uint64_t sector, size_t count)
 int disk_flush(struct disk *disk)
 {
     return disk->readonly ? 0 : disk->ops->flush(disk->self);
+}
+
+/* ---- written blocks in memory ------------------------------------------------------------- */
+
+int disk_keep(struct disk *disk)
+{
+    if (!disk->memory)
+        disk->memory = disk_memory_new(disk->sectors * DISK_SECTOR);
+    return disk->memory ? 0 : -ENOMEM;
+}
+
+struct disk_memory *disk_memory_of(const struct disk *disk)
+{
+    return disk->memory;
+}
+
+int disk_write_through(struct disk *disk)
+{
+    int error = disk->memory ? disk_memory_write_through(disk->memory, write_behind, disk) : 0;
+    return error ? error : disk_flush(disk);
 }
 
 /* ---- raw images --------------------------------------------------------------------------- */

@@ -247,6 +247,9 @@ void jit_window_fence(struct jit *jit, uint32_t va);
 /* Code was translated from this page of memory: no window may write to it. */
 void jit_window_protect(struct jit *jit, uint32_t page);
 
+/* These pages of memory were not written yet: no window may write to them. */
+void jit_windows_cleaned(struct jit *jit, const uint32_t *page, uint32_t count);
+
 /* SIGSEGV: while set, faults of this translator's code go to their sites. Thread-local. */
 void jit_catch_faults(struct jit *jit);
 

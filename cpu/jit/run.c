@@ -141,6 +141,12 @@ static void jit_fence(struct machine *m, uint32_t va)
         jit_window_fence(m->engine_data, va);
 }
 
+static void jit_cleaned(struct machine *m, const uint32_t *page, uint32_t count)
+{
+    if (m->engine_data)
+        jit_windows_cleaned(m->engine_data, page, count);
+}
+
 /* ---- which guest registers live in the host's --------------------------------------------- */
 
 /* Takes the registers with the greatest weights. If that is worth it, everything is translated anew
@@ -371,5 +377,6 @@ const struct engine engine_jit = {
     .run = jit_run,
     .invalidate = jit_invalidate,
     .fence = jit_fence,
+    .cleaned = jit_cleaned,
     .release = jit_release,
 };

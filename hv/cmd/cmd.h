@@ -17,7 +17,7 @@
 
 enum {
     EXIT_SCRIPT = 1,  /* a command of a `vitrine debug` script failed */
-    EXIT_DIFFERS = 1, /* a run of `vitrine compare` failed, or had another result */
+    EXIT_DIFFERS = 1, /* a run of `vitrine compare` failed, or had another result; a replay differs */
     EXIT_CORRUPT = 1, /* `vitrine disk check`: the image is damaged */
     EXIT_USAGE = 2,   /* bad options, bad input files, outputs that cannot be written */
     EXIT_LEAKS = 3,   /* `vitrine disk check`: it has clusters that nobody uses, nothing worse */
@@ -37,6 +37,7 @@ enum {
     CMD_COMPARE = 1 << 7,
     CMD_KVM_INFO = 1 << 8,
     CMD_DISK = 1 << 9,
+    CMD_REPLAY = 1 << 10,
     /* Of options only: guests of the other kind do not take it. */
     CMD_ONLY_SIMULATED = 1 << 16,
     CMD_ONLY_KVM = 1 << 17,
@@ -51,6 +52,7 @@ enum draw_what { DRAW_TRANSLATION, DRAW_TABLES, DRAW_EXITS, DRAW_HEAT };
 /* All options of all subcommands, as parsed. */
 struct options {
     struct session_config config;
+    bool history_given;   /* else each subcommand has its own default */
     uint64_t given;       /* bit n: row n of the options' table was given */
     unsigned chosen;      /* bit n: enum session_under n was asked for */
     unsigned max_seconds; /* of the host; 0: no limit */
@@ -61,6 +63,7 @@ struct options {
     bool digest;
     const char *signature;
     const char *gdb;
+    const char *record; /* file that the session is recorded to */
     const char
         *at;     /* where `walk` and `draw` look: instruction count, address, symbol, file:line */
     char access; /* 'r', 'w', 'x' */
@@ -92,9 +95,12 @@ struct command {
      * where the guest is booted from a disk; argv has what comes behind it. */
     int (*run)(const struct options *options, int argc, char **argv);
     void (*help)(FILE *out); /* what --help says besides; NULL: nothing */
+    int guest_at;            /* which argument is the guest, from 0 on */
 };
 
 int cmd_run(const struct options *options, int argc, char **argv);
+int cmd_record(const struct options *options, int argc, char **argv);
+int cmd_replay(const struct options *options, int argc, char **argv);
 int cmd_debug(const struct options *options, int argc, char **argv);
 int cmd_walk(const struct options *options, int argc, char **argv);
 int cmd_disasm(const struct options *options, int argc, char **argv);
@@ -128,6 +134,13 @@ struct session *cmd_session(const struct session_config *config);
 /* Opens the guest of a subcommand that does not run a console: output is dropped, and no input
  * will come. NULL after the error was printed. */
 struct session *cmd_open(const struct options *options);
+
+/* What going back in time may take unless --history says otherwise. */
+#define CMD_HISTORY ((uint64_t)256 << 20)
+
+/* Before session_free(): what is written to the disk only now. `status`, or after a message
+ * EXIT_USAGE. */
+int cmd_close(struct session *session, int status);
 
 /* Runs to --at: a decimal number is a count of guest instructions, all else an address as in
  * session_lookup(). Without it, stays at the start. Returns 0 or, after a message, EXIT_*. */

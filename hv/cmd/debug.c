@@ -136,6 +136,8 @@ static void handle_interrupt(int waker)
 static struct session *open_session(struct debug *debug, const struct options *options)
 {
     struct session_config config = options->config;
+    if (!options->history_given)
+        config.history = CMD_HISTORY;
     config.output = on_output;
     config.stopped = on_stopped;
     config.context = debug;
@@ -162,7 +164,7 @@ int cmd_debug(const struct options *options, int argc, char **argv)
         if (debug.interactive)
             handle_interrupt(debug.waker);
         show_stop(stdout, debug.session);
-        status = run_lines(&debug);
+        status = cmd_close(debug.session, run_lines(&debug));
     }
     session_free(debug.session);
     close(debug.waker);

@@ -18,6 +18,10 @@ static const struct command COMMANDS[] = {
      "vitrine run samples/minios/minios.elf --disk samples/minios/fs.img", cmd_run},
     {"debug", CMD_DEBUG, "GUEST", 1, 1, "step through a guest line by line, also from a script",
      "vitrine debug samples/paging.elf --under hv", cmd_debug},
+    {"record", CMD_RUN, "FILE GUEST", 2, 2, "run a guest, and record the session in a small file",
+     "vitrine record session.rec samples/minios/minios.elf", cmd_record, .guest_at = 1},
+    {"replay", CMD_REPLAY, "FILE [GUEST]", 1, 2, "run a recorded session again, bit for bit",
+     "vitrine replay session.rec --engine interp", cmd_replay},
     {"walk", CMD_WALK, "GUEST VA", 2, 2, "translate an address by the guest, map and shadow tables",
      "vitrine walk samples/paging.elf 0x40000000 --at 38900 --access w", cmd_walk},
     {"disasm", CMD_DISASM, "FILE [SYMBOL]", 1, 2,
@@ -113,8 +117,11 @@ static int run_command(const struct command *command, int argc, char **argv)
     bool guest = command->bit & CMD_GUEST, no_file = guest && left == command->min - 1;
     if (left > command->max || (left < command->min && !no_file))
         return fail_arguments(command);
-    if (guest && !no_file)
-        options.config.image = argv[first++];
+    if (guest && !no_file) { /* taken out, so that the others follow each other */
+        options.config.image = argv[first + command->guest_at];
+        argv[first + command->guest_at] = argv[first];
+        first++;
+    }
     if (guest && options_settle(&options))
         return EXIT_USAGE;
     if (no_file && !can_boot(&options.config))

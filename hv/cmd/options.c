@@ -228,6 +228,15 @@ static const char *set_runs(void *field, const char *value)
     return NULL;
 }
 
+static const char *set_history(void *field, const char *value)
+{
+    struct options *options = field;
+    options->history_given = true;
+    options->config.history = 0;
+    bool off = !strcmp(value, "off");
+    return off || !parse_size(value, &options->config.history) ? NULL : "off or a size such as 256M";
+}
+
 static const char *set_rng(void *field, const char *value)
 {
     struct session_config *config = field;
@@ -253,14 +262,18 @@ static const struct option_row ROWS[] = {
      "on the bare computer, or in a virtual machine (default: hv)"},
     {"kvm", NULL, CMD_GUEST, 0, set_kvm,
      "an x86 guest on the host's own processor (default for x86 images)"},
-    {"engine", "NAME", CMD_GUEST | CMD_ONLY_SIMULATED, AT(config.engine), set_engine,
+    {"engine", "NAME", CMD_GUEST | CMD_REPLAY | CMD_ONLY_SIMULATED, AT(config.engine), set_engine,
      "how instructions are run: interp, threaded, jit or auto"},
     {"memory", "SIZE", CMD_GUEST | CMD_COMPARE, AT(config.memory), set_memory,
      "guest memory (default: 64M)"},
-    {"disk", "FILE", CMD_GUEST, AT(config.disk), set_text,
+    {"disk", "FILE", CMD_GUEST | CMD_REPLAY, AT(config.disk), set_text,
      "virtio disk, qcow2 or raw; KVM without GUEST: boot from it"},
     {"disk-readonly", NULL, CMD_GUEST, AT(config.disk_readonly), set_flag,
      "the guest cannot write the disk"},
+    {"disk-discard", NULL, CMD_GUEST | CMD_ONLY_SIMULATED, AT(config.disk_discard), set_flag,
+     "what the guest writes to the disk is dropped at the end"},
+    {"history", "SIZE|off", CMD_RUN | CMD_DEBUG | CMD_ONLY_SIMULATED, 0, set_history,
+     "memory for going back in time (default: debug and --gdb 256M, else off)"},
     {"virtio-console", NULL, CMD_GUEST, AT(config.virtio_console), set_flag,
      "a virtio console, which is typed at in place of the serial port"},
     {"rng", "[=SEED]", CMD_GUEST, AT(config), set_rng,
@@ -301,10 +314,12 @@ static const struct option_row ROWS[] = {
      "a line on stderr for each: exits, mmu, insns (with commas)"},
     {"json", "[=FILE]", CMD_RUN | CMD_COMPARE | CMD_KVM_INFO | CMD_DISK, 0, set_json,
      "report as one JSON object on stdout (run: with the console in it), or in FILE"},
-    {"digest", NULL, CMD_RUN, AT(digest), set_flag,
+    {"digest", NULL, CMD_RUN | CMD_REPLAY, AT(digest), set_flag,
      "print a digest of the guest's whole state at the end, on stderr"},
     {"signature", "FILE", CMD_RUN | CMD_ONLY_SIMULATED, AT(signature), set_text,
      "write begin_signature..end_signature to FILE at the end"},
+    {"record", "FILE", CMD_RUN | CMD_ONLY_SIMULATED, AT(record), set_text,
+     "record the session in FILE, for vitrine replay"},
     {"gdb", "[ADDRESS:]PORT", CMD_RUN, AT(gdb), set_text,
      "wait for gdb there (address: 127.0.0.1 unless given)"},
     {"at", "POINT", CMD_WALK | CMD_DEVICES | CMD_DRAW, AT(at), set_text,

@@ -24,6 +24,9 @@ const char *report_stop_name(unsigned stop)
         [STOPPED_SHUTDOWN] = "shutdown",
         [STOPPED_INTERNAL] = "internal",
         [STOPPED_FAIL_ENTRY] = "fail-entry",
+        [STOPPED_BEGINNING] = "beginning",
+        [STOPPED_RECORD_END] = "record-end",
+        [STOPPED_DIFFERS] = "differs",
     };
     return stop < sizeof NAMES / sizeof *NAMES ? NAMES[stop] : "unknown";
 }

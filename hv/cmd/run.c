@@ -223,6 +223,8 @@ static void stop_gdb(struct run *run)
 static struct session *open_session(struct run *run)
 {
     struct session_config config = run->options->config;
+    if (!run->options->history_given && run->options->gdb)
+        config.history = CMD_HISTORY;
     if (!config.engine) /* what looks at each step wants the one that takes each step */
         config.engine = run->options->trace || run->options->gdb ? "interp" : "auto";
     config.paced = !run->options->input && isatty(STDIN_FILENO);
@@ -344,6 +346,28 @@ static int run_guest(struct run *run)
     return failed ? EXIT_USAGE : write_results(run, status_of(run), seconds);
 }
 
+static int begin_record(struct run *run)
+{
+    char why[SESSION_ERROR];
+    const char *path = run->options->record;
+    if (!path)
+        return 0;
+    if (cmd_check_output(path))
+        return EXIT_USAGE;
+    return session_record(run->session, path, why) ? cmd_fail("--record: %s", why) : 0;
+}
+
+/* Where the guest stands now the record ends. */
+static int end_record(struct run *run, int status)
+{
+    char why[SESSION_ERROR];
+    if (!run->options->record)
+        return status;
+    session_pause(run->session);
+    session_wait(run->session, -1);
+    return session_record_end(run->session, why) ? cmd_fail("%s", why) : status;
+}
+
 int cmd_run(const struct options *options, int argc, char **argv)
 {
     struct run run = {.options = options, .keep = options->json && !options->json_file};
@@ -356,8 +380,8 @@ int cmd_run(const struct options *options, int argc, char **argv)
         return cmd_fail("eventfd: %s", strerror(-run.waker));
     int status = EXIT_USAGE;
     run.session = open_session(&run);
-    if (run.session)
-        status = run_guest(&run);
+    if (run.session && !begin_record(&run))
+        status = cmd_close(run.session, end_record(&run, run_guest(&run)));
     session_free(run.session);
     close(run.waker);
     free(run.kept);

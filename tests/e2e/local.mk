@@ -18,6 +18,7 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/report.sh \
 	%D%/samples.sh \
 	%D%/terminal.sh \
+	%D%/time.sh \
 	%D%/virtio.sh \
 	%D%/wild.sh
 TESTS += $(%C%_scripts)
