@@ -9,9 +9,11 @@ noinst_LIBRARIES += %D%/libdraw.a
 	%D%/draw/exits.c \
 	%D%/draw/file.c \
 	%D%/draw/heat.c \
+	%D%/draw/layers.c \
 	%D%/draw/paint.c \
 	%D%/draw/scene.c %D%/draw/scene.h %D%/draw/scene_priv.h \
 	%D%/draw/tables.c \
+	%D%/draw/timeline.c \
 	%D%/draw/translation.c \
 	%D%/draw/walk-x86.c
 
@@ -31,6 +33,7 @@ vitrine_gui_SOURCES = \
 	%D%/geometry.c %D%/geometry.h \
 	%D%/guests.c %D%/guests.h \
 	%D%/list-view.c %D%/list-view.h \
+	%D%/layers-view.c %D%/layers-view.h \
 	%D%/lookup.c %D%/lookup.h \
 	%D%/main.c \
 	%D%/memory-view.c %D%/memory-view.h \
@@ -39,6 +42,8 @@ vitrine_gui_SOURCES = \
 	%D%/rows.c %D%/rows.h \
 	%D%/samples-button.c %D%/samples-button.h \
 	%D%/snapshots-view.c %D%/snapshots-view.h \
+	%D%/time-view.c %D%/time-view.h \
+	%D%/window-time.c \
 	%D%/window.c %D%/window.h %D%/window_priv.h \
 	%D%/window-actions.c \
 	%D%/window-build.c

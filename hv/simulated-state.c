@@ -160,6 +160,15 @@ static struct overlay *make_layers(struct simulated *s)
     return overlay_new(part, n);
 }
 
+/* The last of make_layers(). */
+int simulated_disk_part(const struct simulated *s)
+{
+    struct vm_array array[VM_ARRAYS];
+    unsigned arrays = s->vm ? vm_arrays(s->vm, array) : 1;
+    bool kept = s->overlay && s->guest->disk_image && disk_memory_of(s->guest->disk_image);
+    return kept ? (int)(1 + arrays) : -1;
+}
+
 int simulated_keep(struct simulated *s)
 {
     if (s->overlay)

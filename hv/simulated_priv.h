@@ -166,5 +166,12 @@ int simulated_snapshot_delete(void *self, int id);
 void simulated_forget_snapshots(struct simulated *s);
 void simulated_view_history(void *self, struct view_history *out);
 int simulated_write_disk(void *self, char *why);
+/* Which part of the overlay the disk's written blocks are; -1: none. Memory is part 0. */
+int simulated_disk_part(const struct simulated *s);
+
+/* ---- simulated-time.c ----------------------------------------------------------------------- */
+
+void simulated_view_timeline(void *self, struct view_timeline *out);
+void simulated_view_layers(void *self, struct view_layers *out);
 
 #endif
