@@ -88,8 +88,8 @@ EXTRA_DIST += \
 
 # Tests.
 if HAVE_CHECK
-check_PROGRAMS += tests/gui/test-draw tests/gui/test-draw-x86
-TESTS += tests/gui/test-draw tests/gui/test-draw-x86
+check_PROGRAMS += tests/gui/test-draw tests/gui/test-draw-time tests/gui/test-draw-x86
+TESTS += tests/gui/test-draw tests/gui/test-draw-time tests/gui/test-draw-x86
 gui_draw_checks = \
 	tests/gui/fake-views.c tests/gui/fake-views.h \
 	tests/gui/scene-checks.c tests/gui/scene-checks.h
@@ -99,6 +99,9 @@ tests_gui_test_draw_LDADD = %D%/libdraw.a $(CAIRO_LIBS) $(CHECK_LIBS) -lm
 tests_gui_test_draw_x86_SOURCES = $(gui_draw_checks) tests/gui/test-draw-x86.c
 tests_gui_test_draw_x86_CFLAGS = $(tests_gui_test_draw_CFLAGS)
 tests_gui_test_draw_x86_LDADD = $(tests_gui_test_draw_LDADD)
+tests_gui_test_draw_time_SOURCES = $(gui_draw_checks) tests/gui/test-draw-time.c
+tests_gui_test_draw_time_CFLAGS = $(tests_gui_test_draw_CFLAGS)
+tests_gui_test_draw_time_LDADD = $(tests_gui_test_draw_LDADD)
 endif
 if GUI
 TESTS += tests/gui/window.py

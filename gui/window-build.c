@@ -4,6 +4,17 @@
 #include "gui/samples-button.h"
 #include "gui/window_priv.h"
 
+static GtkWidget *with_action(GtkWidget *button, const char *label, const char *action,
+                              const char *tooltip)
+{
+    gtk_actionable_set_action_name(GTK_ACTIONABLE(button), action);
+    gtk_widget_set_tooltip_text(button, tooltip);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(button), GTK_ACCESSIBLE_PROPERTY_LABEL, label,
+                                   -1);
+    gtk_widget_set_focus_on_click(button, FALSE);
+    return button;
+}
+
 static GtkWidget *labelled_button(const char *icon, const char *label, const char *action,
                                   const char *tooltip)
 {
@@ -11,12 +22,13 @@ static GtkWidget *labelled_button(const char *icon, const char *label, const cha
     gtk_box_append(GTK_BOX(box), gtk_image_new_from_icon_name(icon));
     gtk_box_append(GTK_BOX(box), gtk_label_new(label));
     gtk_button_set_child(GTK_BUTTON(button), box);
-    gtk_actionable_set_action_name(GTK_ACTIONABLE(button), action);
-    gtk_widget_set_tooltip_text(button, tooltip);
-    gtk_accessible_update_property(GTK_ACCESSIBLE(button), GTK_ACCESSIBLE_PROPERTY_LABEL, label,
-                                   -1);
-    gtk_widget_set_focus_on_click(button, FALSE);
-    return button;
+    return with_action(button, label, action, tooltip);
+}
+
+/* Where there is no room for words: they are in the tooltip. */
+static GtkWidget *icon_button(const char *icon, const char *label, const char *action)
+{
+    return with_action(gtk_button_new_from_icon_name(icon), label, action, label);
 }
 
 static GtkWidget *linked(GtkWidget *const *buttons)
@@ -36,6 +48,7 @@ static GtkWidget *build_title(VitrineWindow *w)
     gtk_widget_add_css_class(w->title, "title");
     gtk_widget_add_css_class(w->subtitle, "subtitle");
     gtk_label_set_ellipsize(GTK_LABEL(w->title), PANGO_ELLIPSIZE_MIDDLE);
+    gtk_label_set_ellipsize(GTK_LABEL(w->subtitle), PANGO_ELLIPSIZE_END);
     gtk_widget_set_valign(box, GTK_ALIGN_CENTER);
     gtk_box_append(GTK_BOX(box), w->title);
     gtk_box_append(GTK_BOX(box), w->subtitle);
@@ -61,7 +74,7 @@ static GtkWidget *build_header(VitrineWindow *w)
         labelled_button("media-playback-start-symbolic", "Run", "win.run", "Run (F5)"),
         labelled_button("media-playback-pause-symbolic", "Pause", "win.pause", "Pause (F6)"), NULL};
     w->back[0] = labelled_button("go-previous-symbolic", "Step back", "win.step-back", NULL);
-    w->back[1] = labelled_button("go-first-symbolic", "Back to exit", "win.back-exit", NULL);
+    w->back[1] = icon_button("go-first-symbolic", "Back to exit", "win.back-exit");
     w->back[2] = menu_button(w, "pan-down-symbolic", "back-menu", "More ways back");
     GtkWidget *back[] = {w->back[0], w->back[1], w->back[2], NULL};
     GtkWidget *step[] = {

@@ -293,6 +293,7 @@ int simulated_snapshot(void *self, const char *name, char *why)
         return refuse(why, error, "the host has no memory left for a snapshot");
     snprintf(new->name, sizeof new->name, "%s", name ? name : "");
     new->id = ++s->snapshot_ids;
+    new->run = s->history.run;
     s->snapshots++;
     return new->id;
 }
@@ -300,7 +301,7 @@ int simulated_snapshot(void *self, const char *name, char *why)
 int simulated_restore(void *self, int id, char *why)
 {
     struct simulated *s = self;
-    const struct snapshot *snapshot = find_snapshot(s, id);
+    struct snapshot *snapshot = find_snapshot(s, id);
     if (!snapshot)
         return refuse(why, -ENOENT, "there is no such snapshot");
     int error = simulated_return(s, &snapshot->moment);
@@ -309,6 +310,7 @@ int simulated_restore(void *self, int id, char *why)
     s->console.shown = s->console.printed;
     recorder_spoil(s, "the guest was taken back to a snapshot");
     simulated_restarted(s);
+    snapshot->run = s->history.run; /* which begins with it */
     return 0;
 }
 

@@ -29,12 +29,37 @@ static size_t least(size_t a, size_t b)
 static void add_checkpoints(const struct simulated *s, struct view_timeline *out)
 {
     const struct history *h = &s->history;
-    out->checkpoints = (unsigned)least((size_t)h->count, VIEW_CHECKPOINTS);
-    for (unsigned i = 0; i < out->checkpoints; i++) {
-        const struct moment *m =
-            &h->point[evenly(i, out->checkpoints, (size_t)h->count)].moment;
-        out->checkpoint[i] = (struct view_moment){m->executed, m->exits};
+    size_t count = (size_t)h->count, fit = least(count, VIEW_CHECKPOINTS);
+    for (size_t i = 0; i < fit; i++) {
+        const struct moment *m = &h->point[evenly(i, fit, count)].moment;
+        out->checkpoint[i] = m->executed;
+        out->moment[out->moments++] = (struct view_moment){m->executed, m->exits};
     }
+    out->checkpoints = (unsigned)fit;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct view_moment *x = a, *y = b;
+    if (x->instruction != y->instruction)
+        return x->instruction < y->instruction ? -1 : 1;
+    return x->exits < y->exits ? -1 : x->exits > y->exits;
+}
+
+/* The checkpoints have told theirs; closer to the guest the log of exits knows more, and the guest
+ * its own. */
+static void add_moments(const struct simulated *s, struct view_timeline *out)
+{
+    uint64_t exits = simulated_exits(s), logged = exits < EXIT_LOG ? exits : EXIT_LOG;
+    size_t fit = least(logged, VIEW_MOMENTS - VIEW_CHECKPOINTS - 1);
+    for (size_t i = 0; i < fit; i++) {
+        uint64_t seq = exits - logged + 1 + evenly(i, fit, logged);
+        const struct exit_record *r = simulated_exit_record(s, seq);
+        if (r->seq == seq && r->instruction >= out->history.first)
+            out->moment[out->moments++] = (struct view_moment){r->instruction, seq};
+    }
+    out->moment[out->moments++] = (struct view_moment){out->here, exits};
+    qsort(out->moment, out->moments, sizeof *out->moment, by_time);
 }
 
 static void add_inputs(const struct simulated *s, struct view_timeline *out)
@@ -44,27 +69,6 @@ static void add_inputs(const struct simulated *s, struct view_timeline *out)
     for (size_t i = 0; i < fit; i++)
         out->input[i] = session_log_at(s->session, evenly(i, fit, count))->instruction;
     out->inputs = (unsigned)fit;
-}
-
-/* Is `layer` the one that `from` stands on, by way of others? */
-static bool stands_on(const struct simulated *s, int from, int layer)
-{
-    while (from > layer) /* who stands on another is younger and has a larger number */
-        from = overlay_parent(s->overlay, from);
-    return from == layer;
-}
-
-/* A snapshot is a moment of this run if one of the run's checkpoints, or the guest, has gone
- * through it. */
-static bool is_of_run(const struct simulated *s, int layer)
-{
-    const struct history *h = &s->history;
-    if (stands_on(s, overlay_current(s->overlay), layer))
-        return true;
-    for (int i = h->count - 1; i >= 0; i--)
-        if (stands_on(s, h->point[i].moment.layer, layer))
-            return true;
-    return false;
 }
 
 static int by_instruction(const void *a, const void *b)
@@ -78,7 +82,7 @@ static void add_snapshots(const struct simulated *s, struct view_timeline *out)
     for (int i = 0; i < s->snapshots && out->snapshots < VIEW_SNAPSHOTS; i++) {
         const struct snapshot *from = &s->snapshot[i];
         struct view_kept *to = &out->snapshot[out->snapshots];
-        if (from->moment.executed < out->history.first || !is_of_run(s, from->moment.layer))
+        if (from->run != s->history.run)
             continue;
         *to = (struct view_kept){.instruction = from->moment.executed, .id = from->id};
         memcpy(to->name, from->name, sizeof to->name);
@@ -94,8 +98,8 @@ void simulated_view_timeline(void *self, struct view_timeline *out)
     if (!out->history.present)
         return;
     out->here = s->guest->hart.executed;
-    out->exits = simulated_exits(s);
     add_checkpoints(s, out);
+    add_moments(s, out);
     add_inputs(s, out);
     add_snapshots(s, out);
 }
@@ -174,6 +178,14 @@ static struct view_layer describe(struct look *k, int id)
     l.timed = m;
     l.instruction = m ? m->executed : 0;
     return l;
+}
+
+/* Is `layer` the one that `from` stands on, by way of others? */
+static bool stands_on(const struct simulated *s, int from, int layer)
+{
+    while (from > layer) /* who stands on another is younger and has a larger number */
+        from = overlay_parent(s->overlay, from);
+    return from == layer;
 }
 
 /* Is the snapshot's nearest layer in this stack `id`, and not the snapshot itself? `above`: the

@@ -38,6 +38,7 @@ struct moment {
 
 struct snapshot {
     int id;
+    unsigned run; /* history.run that it is a moment of; 0: of one that was cut off */
     char name[64];
     struct moment moment;
 };
@@ -68,6 +69,7 @@ struct search {
 
 struct history {
     bool on, full; /* full: it was given up because it did not fit */
+    unsigned run;  /* counts those that began, from 1 on */
     bool ended;    /* the guest had ended when the present command began: it must not run on */
     struct checkpoint *point; /* in the order of their positions */
     int count, room;
@@ -142,6 +144,8 @@ bool simulated_at_point(const struct simulated *s);
 /* What this thread has taken of the processor so far. */
 uint64_t simulated_cpu_ns(void);
 uint64_t simulated_exits(const struct simulated *s);
+/* Where the log has exit (bare: trap) number `seq`, or one that came later or never. */
+const struct exit_record *simulated_exit_record(const struct simulated *s, uint64_t seq);
 /* The machine has been replaced by another: its history begins here. */
 void simulated_restarted(struct simulated *s);
 

@@ -42,6 +42,7 @@ enum {
     VIEW_REGISTERS = 256,
     VIEW_DIRTY_CELLS = 4096,
     VIEW_CHECKPOINTS = 512,
+    VIEW_MOMENTS = 1024,
     VIEW_INPUTS = 512,
     VIEW_SNAPSHOTS = 64,
     VIEW_LAYERS = 256,
@@ -362,10 +363,11 @@ struct view_kept {
  * order of the run; where there is more than fits, it is left out evenly. */
 struct view_timeline {
     struct view_history history; /* not `present`: nothing else is filled in */
-    uint64_t here, exits;        /* where the guest stands, and its exits so far */
-    unsigned checkpoints, inputs, snapshots;
-    struct view_moment checkpoint[VIEW_CHECKPOINTS];
-    uint64_t input[VIEW_INPUTS]; /* instructions before which something typed was delivered */
+    uint64_t here;               /* where the guest stands: an instruction, as all below */
+    unsigned checkpoints, inputs, moments, snapshots;
+    uint64_t checkpoint[VIEW_CHECKPOINTS];
+    uint64_t input[VIEW_INPUTS];              /* something that was typed was delivered there */
+    struct view_moment moment[VIEW_MOMENTS];  /* whose exits are known */
     struct view_kept snapshot[VIEW_SNAPSHOTS]; /* those that are moments of this run */
 };
 

@@ -3,7 +3,7 @@
  * moment where the guest stands. Above the ruler how often the guest left for the monitor (or
  * trapped), below it the checkpoints that going back uses, the input that was typed, and snapshots.
  *
- *     exits        ._ ..__|_.                      how dense, between two checkpoints
+ *     exits        ._ ..__|_.                      how dense, as far as it is known
  *     ruler        =======#- - - -                 past; the handle; recorded and to come again
  *     checkpoints  |    |  | |||
  *     input            |      |
@@ -124,14 +124,12 @@ static int add_mark(struct ruler *r, int lane, enum scene_role role, unsigned ce
 
 /* Positions are in their order, so a cell comes once. */
 static void add_marks(struct ruler *r, int lane, enum scene_role role, const char *name,
-                      const void *first, size_t pitch, unsigned count)
+                      const uint64_t *at, unsigned count)
 {
     unsigned last = UINT32_MAX;
     for (unsigned i = 0; i < count; i++) {
-        uint64_t at;
-        memcpy(&at, (const char *)first + i * pitch, sizeof at);
-        unsigned cell = cell_of(r, at);
-        if (at < r->first || (last != UINT32_MAX && cell <= last))
+        unsigned cell = cell_of(r, at[i]);
+        if (at[i] < r->first || (last != UINT32_MAX && cell <= last))
             continue;
         add_mark(r, lane, role, cell, .12 * r->em, name);
         last = cell;
@@ -140,56 +138,38 @@ static void add_marks(struct ruler *r, int lane, enum scene_role role, const cha
 
 /* ---- how dense exits are ------------------------------------------------------------------ */
 
-struct stretch {
-    struct view_moment from, to;
-};
-
-/* Between two moments whose exits are known: the checkpoints, and where the guest stands. */
-static bool next_stretch(const struct view_timeline *v, unsigned *i, bool *here,
-                         struct view_moment *at, struct stretch *out)
+/* Exits for each instruction between two moments; 0 where nothing can be said. */
+static double density(const struct view_moment *from, const struct view_moment *to)
 {
-    struct view_moment now = {v->here, v->exits}, next;
-    bool more = *i < v->checkpoints;
-    if (!*here && (!more || v->checkpoint[*i].instruction > v->here)) {
-        next = now;
-        *here = true;
-    } else if (more) {
-        next = v->checkpoint[(*i)++];
-    } else {
-        return false;
-    }
-    *out = (struct stretch){*at, next};
-    *at = next;
-    return true;
-}
-
-static double density(const struct stretch *s)
-{
-    if (s->to.instruction <= s->from.instruction || s->to.exits < s->from.exits)
+    if (to->instruction <= from->instruction || to->exits < from->exits)
         return 0;
-    return (double)(s->to.exits - s->from.exits) /
-           (double)(s->to.instruction - s->from.instruction);
+    return (double)(to->exits - from->exits) / (double)(to->instruction - from->instruction);
 }
 
-/* Each cell gets the densest stretch that it touches. Returns the densest of all. */
+/* A cell's density is that of all of it: each stretch counts for the part of it that it covers. */
+static void spread(const struct ruler *r, double d, uint64_t from, uint64_t to,
+                   float cell[MOST_CELLS])
+{
+    double begin = part(r, from) * r->cells, end = part(r, to) * r->cells;
+    for (unsigned c = cell_of(r, from); c < r->cells && c < end; c++) {
+        double left = fmax(begin, c), right = fmin(end, c + 1.);
+        cell[c] += (float)(d * fmax(0, right - left));
+    }
+}
+
+/* Returns the densest. */
 static double find_densities(const struct ruler *r, float cell[MOST_CELLS])
 {
     const struct view_timeline *v = r->v;
-    struct stretch s;
-    bool here = false;
-    unsigned i = 1;
-    struct view_moment at = v->checkpoints ? v->checkpoint[0] : (struct view_moment){v->here, v->exits};
     double most = 0;
     memset(cell, 0, MOST_CELLS * sizeof *cell);
-    while (next_stretch(v, &i, &here, &at, &s)) {
-        double d = density(&s);
-        if (d <= 0)
-            continue;
-        most = fmax(most, d);
-        unsigned to = cell_of(r, s.to.instruction - 1);
-        for (unsigned c = cell_of(r, s.from.instruction); c <= to; c++)
-            cell[c] = fmaxf(cell[c], (float)d);
+    for (unsigned i = 1; i < v->moments; i++) {
+        double d = density(&v->moment[i - 1], &v->moment[i]);
+        if (d > 0)
+            spread(r, d, v->moment[i - 1].instruction, v->moment[i].instruction, cell);
     }
+    for (unsigned c = 0; c < r->cells; c++)
+        most = fmax(most, cell[c]);
     return most;
 }
 
@@ -326,12 +306,12 @@ void draw_timeline_text(const struct view_timeline *v, char *text, size_t size)
 static void add_head(struct ruler *r)
 {
     const struct view_history *h = &r->v->history;
-    double em = r->em, x = MARGIN * em, w = r->s->width - 2 * x, left = .56 * w;
+    double em = r->em, x = MARGIN * em, w = r->s->width - 2 * x, left = .63 * w;
     char text[SCENE_TEXT], taken[24], limit[24];
     draw_timeline_text(r->v, text, sizeof text);
     draw_size_text(h->bytes, taken, sizeof taken);
     draw_size_text(h->limit, limit, sizeof limit);
-    scene_label(r->s, SCENE_CANVAS, ROLE_PLAIN, FONT_BOLD, 1.1 * em, ALIGN_LEFT, x, .3 * em, left,
+    scene_label(r->s, SCENE_CANVAS, ROLE_PLAIN, FONT_BOLD, 1.05 * em, ALIGN_LEFT, x, .3 * em, left,
                 1.6 * em, "title", "%s", text);
     scene_label(r->s, SCENE_CANVAS, ROLE_DIM, FONT_TEXT, .9 * em, ALIGN_RIGHT, x + left + em,
                 .3 * em, w - left - em, 1.6 * em, "memory", "%u checkpoint%s: %s of %s",
@@ -354,10 +334,9 @@ void scene_timeline(struct scene *s, const struct view_timeline *v, bool bare, d
     add_exits(&r, bare);
     add_ruler(&r, top);
     int lane = add_lane(&r, "checkpoints", "checkpoints", LANE * r.em);
-    add_marks(&r, lane, ROLE_SET, "checkpoint", &v->checkpoint->instruction, sizeof *v->checkpoint,
-              v->checkpoints);
+    add_marks(&r, lane, ROLE_SET, "checkpoint", v->checkpoint, v->checkpoints);
     lane = add_lane(&r, "input", "input", LANE * r.em);
-    add_marks(&r, lane, ROLE_COST, "typed", v->input, sizeof *v->input, v->inputs);
+    add_marks(&r, lane, ROLE_COST, "typed", v->input, v->inputs);
     add_snapshots(&r);
     add_axis(&r);
 }
