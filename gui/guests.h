@@ -16,10 +16,10 @@ struct guest {
     char *image, *disk;
     char *kernel_args, *initrd, *firmware, *boot, *net; /* as in struct session_config */
     gboolean disk_readonly;
-    unsigned cpus;   /* 0: one */
+    unsigned cpus;    /* 0: one */
     uint64_t memory;  /* bytes; 0: the default */
     uint64_t history; /* bytes that going back in time may take; 0: one cannot */
-    int kvm_fd;      /* -1: none is given */
+    int kvm_fd;       /* -1: none is given */
 };
 
 void guest_init(struct guest *guest);

@@ -1,6 +1,6 @@
 /*
- * The layers under the guest, drawn by gui/draw/layers.c: for the page that the guest uses next, for
- * one whose virtual address is typed, or for a block of the disk.
+ * The layers under the guest, drawn by gui/draw/layers.c: for the page that the guest uses next,
+ * for one whose virtual address is typed, or for a block of the disk.
  */
 #include "gui/layers-view.h"
 
@@ -174,7 +174,8 @@ static GtkWidget *build_strip(VitrineLayersView *view)
     view->follow = gtk_toggle_button_new_with_label("Follow");
     gtk_widget_set_tooltip_text(view->follow, "Look up the page that the guest uses next");
     gtk_toggle_button_set_active(GTK_TOGGLE_BUTTON(view->follow), TRUE);
-    g_signal_connect_swapped(view->follow, "toggled", G_CALLBACK(vitrine_layers_view_refresh), view);
+    g_signal_connect_swapped(view->follow, "toggled", G_CALLBACK(vitrine_layers_view_refresh),
+                             view);
     gtk_box_append(GTK_BOX(strip), view->follow);
     return strip;
 }

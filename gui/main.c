@@ -85,7 +85,8 @@ static int check(const struct command_line *c, struct window_options *options)
                                                 : "--memory %s: a multiple of 4M, from 4M to 1G",
                     c->memory);
     if (c->history && guest->under == SESSION_KVM)
-        return fail("%s", "--history is for simulated guests: one under KVM cannot go back in time");
+        return fail("%s",
+                    "--history is for simulated guests: one under KVM cannot go back in time");
     if (c->history && !parse_history(c->history, &guest->history))
         return fail("--history %s: off, or a size such as 256M", c->history);
     if (c->size && !parse_size(c->size, &options->width, &options->height))
@@ -168,7 +169,7 @@ static int run(const struct window_options *options)
 static void free_command_line(struct command_line *c)
 {
     char *const strings[] = {c->disk,   c->memory,   c->size, c->console_log, c->kernel_args,
-                             c->initrd, c->firmware, c->boot, c->net, c->history};
+                             c->initrd, c->firmware, c->boot, c->net,         c->history};
     for (gsize i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(strings[i]);
     g_strfreev(c->guests);

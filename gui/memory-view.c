@@ -18,8 +18,8 @@ struct _VitrineMemoryView {
     GtkBox parent;
     VitrineRows *rows;
     GtkWidget *entry, *physical, *who, *menu;
-    GSimpleAction *ask[2];  /* of the menu: the byte, the word */
-    uint64_t pointed;       /* the byte that the menu is about */
+    GSimpleAction *ask[2]; /* of the menu: the byte, the word */
+    uint64_t pointed;      /* the byte that the menu is about */
     struct session *session;
     uint64_t top;
     gboolean chosen; /* somebody has asked for an address */

@@ -3,8 +3,8 @@
  * the keys of a slider, or by the number of an instruction.
  *
  * Going somewhere takes the session some milliseconds, and the pointer moves faster. So there is at
- * most one command under way; what is wanted meanwhile replaces what was wanted before, and is asked
- * for when the guest stands again. The handle is drawn where it is wanted all the time.
+ * most one command under way; what is wanted meanwhile replaces what was wanted before, and is
+ * asked for when the guest stands again. The handle is drawn where it is wanted all the time.
  */
 #include "gui/time-view.h"
 
@@ -36,8 +36,7 @@ static guint signals[SIGNALS];
 
 static struct drawing drawing_of(VitrineTimeView *view)
 {
-    return (struct drawing){
-        .kind = DRAWING_TIMELINE, .timeline = view->run, .bare = view->bare};
+    return (struct drawing){.kind = DRAWING_TIMELINE, .timeline = view->run, .bare = view->bare};
 }
 
 static void draw(GtkDrawingArea *area, cairo_t *cr, int width, int height, gpointer data)
@@ -62,12 +61,12 @@ static void describe(VitrineTimeView *view)
     char text[160];
     const struct view_timeline *run = view->run;
     draw_timeline_text(run, text, sizeof text);
-    gtk_accessible_update_property(
-        GTK_ACCESSIBLE(view->ruler), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, text,
-        GTK_ACCESSIBLE_PROPERTY_VALUE_MIN, (double)run->history.first,
-        GTK_ACCESSIBLE_PROPERTY_VALUE_MAX, (double)MAX(run->history.end, run->here),
-        GTK_ACCESSIBLE_PROPERTY_VALUE_NOW, (double)run->here, GTK_ACCESSIBLE_PROPERTY_VALUE_TEXT,
-        text, -1);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(view->ruler), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                   text, GTK_ACCESSIBLE_PROPERTY_VALUE_MIN,
+                                   (double)run->history.first, GTK_ACCESSIBLE_PROPERTY_VALUE_MAX,
+                                   (double)MAX(run->history.end, run->here),
+                                   GTK_ACCESSIBLE_PROPERTY_VALUE_NOW, (double)run->here,
+                                   GTK_ACCESSIBLE_PROPERTY_VALUE_TEXT, text, -1);
 }
 
 /* The handle is where it is wanted, not where the guest still is. */
@@ -223,7 +222,8 @@ static GtkWidget *build_strip(VitrineTimeView *view)
 {
     GtkWidget *strip = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 6);
     GtkWidget *label = gtk_label_new("Go to instruction");
-    GtkWidget *keys = gtk_label_new("drag, click, or use the arrow keys (with Ctrl: one instruction)");
+    GtkWidget *keys =
+        gtk_label_new("drag, click, or use the arrow keys (with Ctrl: one instruction)");
     gtk_widget_add_css_class(strip, "strip");
     gtk_box_append(GTK_BOX(strip), label);
     view->entry = gtk_entry_new();
@@ -275,8 +275,8 @@ static void vitrine_time_view_init(VitrineTimeView *view)
     gtk_orientable_set_orientation(GTK_ORIENTABLE(view), GTK_ORIENTATION_VERTICAL);
     view->run = g_new0(struct view_timeline, 1);
     gtk_box_append(GTK_BOX(view), build_strip(view));
-    view->ruler = g_object_new(GTK_TYPE_DRAWING_AREA, "accessible-role",
-                               GTK_ACCESSIBLE_ROLE_SLIDER, "focusable", TRUE, NULL);
+    view->ruler = g_object_new(GTK_TYPE_DRAWING_AREA, "accessible-role", GTK_ACCESSIBLE_ROLE_SLIDER,
+                               "focusable", TRUE, NULL);
     gtk_accessible_update_property(GTK_ACCESSIBLE(view->ruler), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                    "Time", -1);
     gtk_drawing_area_set_draw_func(GTK_DRAWING_AREA(view->ruler), draw, view, NULL);

@@ -91,9 +91,8 @@ static GtkWidget *build_header(VitrineWindow *w)
     gtk_header_bar_pack_start(GTK_HEADER_BAR(header),
                               labelled_button("view-refresh-symbolic", "Reset", "win.reset",
                                               "Back to the first instruction (Ctrl+Shift+R)"));
-    gtk_header_bar_pack_end(
-        GTK_HEADER_BAR(header),
-        menu_button(w, "open-menu-symbolic", "primary-menu", "Main menu"));
+    gtk_header_bar_pack_end(GTK_HEADER_BAR(header),
+                            menu_button(w, "open-menu-symbolic", "primary-menu", "Main menu"));
     GtkWidget *open[] = {labelled_button("document-open-symbolic", "Open", "win.open",
                                          "Open a guest (Ctrl+Shift+O)"),
                          samples_button_new(), NULL};

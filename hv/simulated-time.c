@@ -112,8 +112,8 @@ struct look {
     struct view_layers *out;
     unsigned part;
     uint32_t page;
-    int answer;    /* id of the layer that has it; 0: the base, -1: the top */
-    int point;     /* checkpoint where the last layer was found: its neighbour is the next one */
+    int answer;     /* id of the layer that has it; 0: the base, -1: the top */
+    int point;      /* checkpoint where the last layer was found: its neighbour is the next one */
     uint64_t pitch; /* so many checkpoints become one LAYER_MANY */
 };
 

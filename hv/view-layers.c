@@ -27,8 +27,8 @@ static bool is_checkpoint(const struct view_layer *l)
 static bool joins(const struct view_layers *out, const struct view_layer *last,
                   const struct view_layer *l, uint64_t pitch)
 {
-    if (!last || last->kind == LAYER_TOP || l->kind == LAYER_BASE || last->answered || l->answered ||
-        last->asked != l->asked)
+    if (!last || last->kind == LAYER_TOP || l->kind == LAYER_BASE || last->answered ||
+        l->answered || last->asked != l->asked)
         return false;
     return out->count >= NEARLY_FULL ||
            (is_checkpoint(last) && is_checkpoint(l) && last->layers < pitch);

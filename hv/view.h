@@ -366,8 +366,8 @@ struct view_timeline {
     uint64_t here;               /* where the guest stands: an instruction, as all below */
     unsigned checkpoints, inputs, moments, snapshots;
     uint64_t checkpoint[VIEW_CHECKPOINTS];
-    uint64_t input[VIEW_INPUTS];              /* something that was typed was delivered there */
-    struct view_moment moment[VIEW_MOMENTS];  /* whose exits are known */
+    uint64_t input[VIEW_INPUTS];             /* something that was typed was delivered there */
+    struct view_moment moment[VIEW_MOMENTS]; /* whose exits are known */
     struct view_kept snapshot[VIEW_SNAPSHOTS]; /* those that are moments of this run */
 };
 

@@ -80,8 +80,8 @@ static void check_moments(struct session *s)
     ck_assert_uint_gt(run.moments, 1);
     bool here = false;
     for (unsigned i = 0; i < run.moments; i++) {
-        here |= run.moment[i].instruction == status.instructions &&
-                run.moment[i].exits == status.exits;
+        here |=
+            run.moment[i].instruction == status.instructions && run.moment[i].exits == status.exits;
         if (i == 0)
             continue;
         ck_assert_uint_ge(run.moment[i].instruction, run.moment[i - 1].instruction);

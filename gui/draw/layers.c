@@ -24,7 +24,8 @@
 
 /* In em. */
 static const double COLUMNS = 50, ROWS = 16, BESIDE = 12;
-static const double MARGIN = 1, HEAD = 4.1, FOOT = .7, SCAN = 3, ROW = 1.7, PITCH = 2.1, LARGE = 2.6;
+static const double MARGIN = 1, HEAD = 4.1, FOOT = .7, SCAN = 3, ROW = 1.7, PITCH = 2.1,
+                    LARGE = 2.6;
 
 enum { MOST_ROWS = 128 };
 
@@ -199,8 +200,8 @@ static void add_beside(struct stack *k, int i, double y)
     int box = scene_box(k->s, SCENE_CANVAS, ROLE_GHOST, x, y, k->beside - 1.2 * em, h, id);
     scene_label(k->s, box, ROLE_DIM, FONT_TEXT, .9 * em, ALIGN_LEFT, x + .5 * em, y,
                 k->beside - 2.2 * em, h, scene_name(k->s, id, "name"), "%s", name);
-    int line = scene_arrow(k->s, ROLE_DIM, 2, (double[]){left, x},
-                           (double[]){y + h / 2, y + h / 2}, "");
+    int line =
+        scene_arrow(k->s, ROLE_DIM, 2, (double[]){left, x}, (double[]){y + h / 2, y + h / 2}, "");
     scene_at(k->s, line)->plain = true;
 }
 
@@ -213,8 +214,8 @@ static void add_scan(struct stack *k, int i, double y)
         scene_arrow(k->s, ROLE_GOOD, 3, (double[]){x, x, k->x}, (double[]){top, middle, middle},
                     "scan");
     else if (l->asked) {
-        int line = scene_arrow(k->s, ROLE_DIM, 2, (double[]){x, k->x},
-                               (double[]){middle, middle}, "");
+        int line =
+            scene_arrow(k->s, ROLE_DIM, 2, (double[]){x, k->x}, (double[]){middle, middle}, "");
         scene_at(k->s, line)->plain = true;
     }
 }

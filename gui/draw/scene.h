@@ -41,9 +41,9 @@ enum scene_role {
     ROLE_FAULT,  /* refused */
     ROLE_READ,
     ROLE_WRITE,
-    ROLE_EXEC, /* regions, by the most that they allow */
+    ROLE_EXEC,   /* regions, by the most that they allow */
     ROLE_NEEDLE, /* "here", across everything */
-    ROLE_ALONE, /* the bars of a series with a hue of its own */
+    ROLE_ALONE,  /* the bars of a series with a hue of its own */
     ROLE_COUNT,
     ROLE_COST,   /* bars */
     ROLE_SERIES, /* nine: three hues with three shades each */

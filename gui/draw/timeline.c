@@ -31,8 +31,8 @@ enum { MOST_CELLS = 2048 };
 struct ruler {
     struct scene *s;
     const struct view_timeline *v;
-    double em, x, w;     /* of the lanes */
-    double y;            /* of the next lane */
+    double em, x, w; /* of the lanes */
+    double y;        /* of the next lane */
     uint64_t first, span;
     unsigned cells;
 };
@@ -102,8 +102,8 @@ static int add_lane(struct ruler *r, const char *id, const char *name, double he
     double em = r->em;
     char label[SCENE_ID];
     snprintf(label, sizeof label, "%s.name", id);
-    scene_label(r->s, SCENE_CANVAS, ROLE_PLAIN, FONT_TEXT, .95 * em, ALIGN_RIGHT, MARGIN * em,
-                r->y, (LABELS - .6) * em, fmin(height, 1.5 * em), label, "%s", name);
+    scene_label(r->s, SCENE_CANVAS, ROLE_PLAIN, FONT_TEXT, .95 * em, ALIGN_RIGHT, MARGIN * em, r->y,
+                (LABELS - .6) * em, fmin(height, 1.5 * em), label, "%s", name);
     int lane = scene_box(r->s, SCENE_CANVAS, ROLE_DIM, r->x, r->y, r->w, height, id);
     scene_at(r->s, lane)->radius = 0;
     r->y += height + GAP * em;
@@ -210,7 +210,8 @@ static void add_exits(struct ruler *r, bool bare)
 static void add_ruler(struct ruler *r, double top)
 {
     double em = r->em, w = HANDLE * em, y = r->y;
-    double x = r->x + part(r, r->v->here) * r->w, left = fmin(fmax(r->x, x - w / 2), r->x + r->w - w);
+    double x = r->x + part(r, r->v->here) * r->w,
+           left = fmin(fmax(r->x, x - w / 2), r->x + r->w - w);
     int lane = add_lane(r, "ruler", "time", RULER * em);
     double end = r->x + r->w;
     if (left - r->x > 1)
@@ -236,7 +237,8 @@ static void add_snapshots(struct ruler *r)
     for (unsigned i = 0, next; i < v->snapshots; i = next) {
         unsigned cell = cell_of(r, v->snapshot[i].instruction), last = i;
         char id[SCENE_ID];
-        for (next = i + 1; next < v->snapshots && cell_of(r, v->snapshot[next].instruction) == cell;)
+        for (next = i + 1;
+             next < v->snapshots && cell_of(r, v->snapshot[next].instruction) == cell;)
             last = next++;
         int mark = add_mark(r, lane, ROLE_GOOD, cell, 0, "snapshot");
         struct scene_item at = *scene_at(r->s, mark);
@@ -247,8 +249,8 @@ static void add_snapshots(struct ruler *r)
         if (scene_text_width(r->s, FONT_TEXT, .9 * em, name) > end - x - .4 * em)
             continue;
         snprintf(id, sizeof id, "snapshot.%u.name", cell);
-        scene_label(r->s, lane, ROLE_PLAIN, FONT_TEXT, .9 * em, ALIGN_LEFT, x, box.y, end - x, box.h,
-                    id, "%s", name);
+        scene_label(r->s, lane, ROLE_PLAIN, FONT_TEXT, .9 * em, ALIGN_LEFT, x, box.y, end - x,
+                    box.h, id, "%s", name);
     }
 }
 
@@ -275,7 +277,8 @@ static void add_axis(struct ruler *r)
     char text[40], id[SCENE_ID];
     draw_number_text(r->first + r->span, text, sizeof text);
     double w = scene_text_width(r->s, FONT_TEXT, size, text) + .2 * em;
-    uint64_t step = step_of(r->span, r->w / (w + 1.6 * em)), at = (r->first + step - 1) / step * step;
+    uint64_t step = step_of(r->span, r->w / (w + 1.6 * em)),
+             at = (r->first + step - 1) / step * step;
     for (; at >= r->first && at - r->first <= r->span; at += step) {
         double x = r->x + part(r, at) * r->w, half = w / 2;
         int tick = scene_arrow(r->s, ROLE_DIM, 2, (double[]){x, x},

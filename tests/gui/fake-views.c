@@ -350,7 +350,8 @@ void fake_timeline(struct view_timeline *v, uint64_t end, uint64_t here, unsigne
     add_snapshot(v, end / 2 + end / 500, "one that stands close to it");
 }
 
-static void add_layer(struct view_layers *v, enum view_layer_kind kind, const char *name, int answer)
+static void add_layer(struct view_layers *v, enum view_layer_kind kind, const char *name,
+                      int answer)
 {
     struct view_layer *l = &v->layer[v->count];
     *l = (struct view_layer){.kind = kind, .layers = 1, .pages = 17u * v->count + 1};

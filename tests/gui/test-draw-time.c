@@ -59,7 +59,7 @@ END_TEST
 static const struct {
     unsigned snapshots, checkpoints;
     int answer;
-} stacks[] = {{0, 0, 0},  {0, 0, 1},  {1, 0, 1},    {1, 1, 3},   {3, 2, 4},
+} stacks[] = {{0, 0, 0},  {0, 0, 1},  {1, 0, 1},    {1, 1, 3},    {3, 2, 4},
               {3, 0, -1}, {12, 3, 8}, {2, 120, 50}, {80, 2, 241}, {250, 0, 100}};
 enum { STACKS = sizeof stacks / sizeof stacks[0] };
 
@@ -136,7 +136,8 @@ static unsigned count_of(const struct scene *s, const char *prefix)
 {
     unsigned count = 0;
     for (int i = 0; i < s->count; i++)
-        count += strncmp(s->items[i].id, prefix, strlen(prefix)) == 0 && s->items[i].kind == SCENE_BOX;
+        count +=
+            strncmp(s->items[i].id, prefix, strlen(prefix)) == 0 && s->items[i].kind == SCENE_BOX;
     return count;
 }
 
