@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "cpu/state.h"
 #include "hv/backend.h"
 
 enum { INPUT_QUEUE = 65536, OUTPUT_RING = 1u << 20, EVENT_RING = 65536 };
@@ -63,8 +62,6 @@ struct session {
     uint64_t rate_from; /* instruction count */
     double mips;
 };
-
-extern const struct state_table session_state; /* session-state.c */
 
 /* Every question begins and ends with these: the worker stands between two slices meanwhile. */
 void session_enter(struct session *session);

@@ -117,8 +117,6 @@ struct simulated {
     struct backend_stop last_stop; /* of the newest run; zeros if it was paused */
 };
 
-extern const struct state_table console_state, simulated_state;
-
 /* ---- simulated.c: the functions of struct backend_ops --------------------------------------- */
 
 void *simulated_create(const struct session_config *config, struct session *session, char *why);

@@ -23,8 +23,9 @@
 #include "hv/kvm/dev/i8042.h"
 #include "hv/kvm/dev/pm.h"
 #endif
-#include "hv/session_priv.h"
-#include "hv/simulated_priv.h"
+#include "hv/session-state.h"
+#include "hv/trap-log.h"
+#include "hv/vm.h"
 #include "tests/random-program.h"
 #include "tests/tap.h"
 
