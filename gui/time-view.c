@@ -44,8 +44,6 @@ static void draw(GtkDrawingArea *area, cairo_t *cr, int width, int height, gpoin
     VitrineTimeView *view = data;
     struct drawing drawing = drawing_of(view);
     draw_paint(cr, &drawing, width, height, vitrine_is_dark(GTK_WIDGET(area)));
-    if (gtk_widget_has_visible_focus(GTK_WIDGET(area)))
-        gtk_render_focus(gtk_widget_get_style_context(GTK_WIDGET(area)), cr, 0, 0, width, height);
 }
 
 int vitrine_time_view_export(VitrineTimeView *view, const char *path)
@@ -249,10 +247,6 @@ static void add_controllers(VitrineTimeView *view)
     GtkEventController *key = gtk_event_controller_key_new();
     g_signal_connect(key, "key-pressed", G_CALLBACK(on_key), view);
     gtk_widget_add_controller(view->ruler, key);
-    GtkEventController *focus = gtk_event_controller_focus_new();
-    g_signal_connect_swapped(focus, "enter", G_CALLBACK(gtk_widget_queue_draw), view->ruler);
-    g_signal_connect_swapped(focus, "leave", G_CALLBACK(gtk_widget_queue_draw), view->ruler);
-    gtk_widget_add_controller(view->ruler, focus);
 }
 
 static void finalize(GObject *object)

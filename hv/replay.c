@@ -199,6 +199,7 @@ void replay_start(struct simulated *s)
     h->search.active = false;
     if (!h->interval)
         h->interval = INTERVAL_FIRST;
+    profile_begin(s);
     if (h->on)
         take_checkpoint(s, false);
 }
@@ -318,8 +319,10 @@ void replay_ran(struct simulated *s, uint64_t from, uint64_t ns)
     if (!h->on)
         return;
     cross_barrier(s);
-    if (now(s) > h->end)
+    if (now(s) > h->end) {
         h->end = now(s);
+        profile_note(s);
+    }
     if (!replay_in_past(s))
         h->typed = session_typed(s->session);
     if (now(s) < from + ENOUGH || !ns)
@@ -353,6 +356,7 @@ void replay_cut(struct simulated *s)
             s->snapshot[i].run = 0;
     session_log_cut(s->session, h->delivered);
     recorder_cut(s);
+    profile_cut(s);
     h->end = now(s);
     h->typed = session_typed(s->session);
     s->console.shown = s->console.printed;

@@ -13,6 +13,57 @@
 #include "hv/simulated_priv.h"
 #include "hv/view-layers.h"
 
+/* ---- how many exits there were when ---------------------------------------------------------- */
+
+enum { APART_FIRST = 64, LOOKS = 32 }; /* LOOKS: into the log of exits, for each slice */
+
+static void profile_add(struct profile *p, struct view_moment moment)
+{
+    enum { MOST = sizeof p->moment / sizeof *p->moment };
+    if (p->count && moment.instruction < p->moment[p->count - 1].instruction + p->apart)
+        return;
+    if (p->count == MOST) {
+        for (unsigned i = 1; i < MOST / 2; i++)
+            p->moment[i] = p->moment[2 * i];
+        p->count = MOST / 2;
+        p->apart *= 2;
+    }
+    p->moment[p->count++] = moment;
+}
+
+void profile_begin(struct simulated *s)
+{
+    struct profile *p = &s->history.profile;
+    p->count = 0;
+    p->apart = APART_FIRST;
+    p->seq = simulated_exits(s);
+    profile_add(p, (struct view_moment){s->guest->hart.executed, p->seq});
+}
+
+/* Of the exits since the last time some are asked when they were. */
+void profile_note(struct simulated *s)
+{
+    struct profile *p = &s->history.profile;
+    uint64_t exits = simulated_exits(s), new = exits - p->seq;
+    if (exits < p->seq || s->guest->hart.executed <= p->moment[p->count - 1].instruction)
+        return;
+    for (uint64_t seq = p->seq + 1; seq <= exits; seq += new / LOOKS + 1) {
+        const struct exit_record *r = simulated_exit_record(s, seq);
+        if (r->seq == seq)
+            profile_add(p, (struct view_moment){r->instruction, seq});
+    }
+    profile_add(p, (struct view_moment){s->guest->hart.executed, exits});
+    p->seq = exits;
+}
+
+void profile_cut(struct simulated *s)
+{
+    struct profile *p = &s->history.profile;
+    while (p->count > 1 && p->moment[p->count - 1].instruction > s->guest->hart.executed)
+        p->count--;
+    p->seq = simulated_exits(s);
+}
+
 /* ---- the run as a line ---------------------------------------------------------------------- */
 
 /* Number `i` of `fit` that are taken evenly out of `count`, the first and the last among them. */
@@ -30,36 +81,24 @@ static void add_checkpoints(const struct simulated *s, struct view_timeline *out
 {
     const struct history *h = &s->history;
     size_t count = (size_t)h->count, fit = least(count, VIEW_CHECKPOINTS);
-    for (size_t i = 0; i < fit; i++) {
-        const struct moment *m = &h->point[evenly(i, fit, count)].moment;
-        out->checkpoint[i] = m->executed;
-        out->moment[out->moments++] = (struct view_moment){m->executed, m->exits};
-    }
+    for (size_t i = 0; i < fit; i++)
+        out->checkpoint[i] = h->point[evenly(i, fit, count)].moment.executed;
     out->checkpoints = (unsigned)fit;
 }
 
-static int by_time(const void *a, const void *b)
-{
-    const struct view_moment *x = a, *y = b;
-    if (x->instruction != y->instruction)
-        return x->instruction < y->instruction ? -1 : 1;
-    return x->exits < y->exits ? -1 : x->exits > y->exits;
-}
-
-/* The checkpoints have told theirs; closer to the guest the log of exits knows more, and the guest
- * its own. */
+/* The profile, and where the guest stands now in its place among them. */
 static void add_moments(const struct simulated *s, struct view_timeline *out)
 {
-    uint64_t exits = simulated_exits(s), logged = exits < EXIT_LOG ? exits : EXIT_LOG;
-    size_t fit = least(logged, VIEW_MOMENTS - VIEW_CHECKPOINTS - 1);
-    for (size_t i = 0; i < fit; i++) {
-        uint64_t seq = exits - logged + 1 + evenly(i, fit, logged);
-        const struct exit_record *r = simulated_exit_record(s, seq);
-        if (r->seq == seq && r->instruction >= out->history.first)
-            out->moment[out->moments++] = (struct view_moment){r->instruction, seq};
-    }
-    out->moment[out->moments++] = (struct view_moment){out->here, exits};
-    qsort(out->moment, out->moments, sizeof *out->moment, by_time);
+    const struct profile *p = &s->history.profile;
+    struct view_moment here = {out->here, simulated_exits(s)};
+    unsigned at = 0;
+    while (at < p->count && p->moment[at].instruction <= here.instruction &&
+           p->moment[at].exits <= here.exits)
+        at++;
+    memcpy(out->moment, p->moment, at * sizeof here);
+    out->moment[at] = here;
+    memcpy(&out->moment[at + 1], &p->moment[at], (p->count - at) * sizeof here);
+    out->moments = p->count + 1;
 }
 
 static void add_inputs(const struct simulated *s, struct view_timeline *out)

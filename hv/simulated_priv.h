@@ -67,6 +67,15 @@ struct search {
     struct backend_stop stop; /* and what it is */
 };
 
+/* How many exits there were at moments all along the run, for drawing. When it is full every second
+ * one goes. */
+struct profile {
+    uint64_t apart; /* instructions from one to the next, at least */
+    uint64_t seq;   /* of the newest exit that was looked at */
+    unsigned count;
+    struct view_moment moment[VIEW_MOMENTS - 1];
+};
+
 struct history {
     bool on, full; /* full: it was given up because it did not fit */
     unsigned run;  /* counts those that began, from 1 on */
@@ -84,6 +93,7 @@ struct history {
     uint64_t exits;           /* the travel leads to this exit; 0: to an instruction */
     bool to_point;            /* ... to a breakpoint there */
     bool in_front;            /* ... in front of the instruction there */
+    struct profile profile;
 };
 
 struct simulated {
@@ -172,6 +182,11 @@ int simulated_write_disk(void *self, char *why);
 int simulated_disk_part(const struct simulated *s);
 
 /* ---- simulated-time.c ----------------------------------------------------------------------- */
+
+/* The run begins here; it has come to here, perhaps for the first time; it is known up to here only. */
+void profile_begin(struct simulated *s);
+void profile_note(struct simulated *s);
+void profile_cut(struct simulated *s);
 
 void simulated_view_timeline(void *self, struct view_timeline *out);
 void simulated_view_layers(void *self, struct view_layers *out);

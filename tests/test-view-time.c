@@ -111,6 +111,33 @@ START_TEST(test_timeline)
 }
 END_TEST
 
+/* However long the run, the moments are spread all over it, and stay when the guest goes back. */
+START_TEST(test_profile)
+{
+    struct session *s = start(_i, 64u << 20);
+    for (int n = 0; n < 10; n++)
+        wait_for(s, session_step(s, 40000));
+    wait_for(s, session_goto(s, 1000));
+    session_view_timeline(s, &run);
+    check_moments(s);
+    ck_assert_uint_gt(run.moments, 20);
+    for (uint64_t tenth = 0; tenth < 10; tenth++) {
+        unsigned there = 0;
+        for (unsigned i = 0; i < run.moments; i++)
+            there += run.moment[i].instruction / 40000 == tenth;
+        ck_assert_uint_ge(there, 1);
+    }
+    wait_for(s, session_goto(s, 100000));
+    session_input(s, (const uint8_t *)"x", 1);
+    wait_for(s, session_step(s, 4000));
+    session_view_timeline(s, &run);
+    check_moments(s);
+    ck_assert_uint_gt(run.moments, 20);
+    ck_assert_uint_le(run.moment[run.moments - 1].instruction, 104000);
+    finish(s);
+}
+END_TEST
+
 /* What was typed is where it was delivered; that comes after where it was typed. */
 START_TEST(test_input)
 {
@@ -345,6 +372,7 @@ int main(void)
     TCase *c = tcase_create("view-time");
     tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, test_timeline, 0, 2);
+    tcase_add_loop_test(c, test_profile, 0, 2);
     tcase_add_loop_test(c, test_input, 0, 2);
     tcase_add_loop_test(c, test_snapshots_on_the_line, 0, 2);
     tcase_add_loop_test(c, test_nothing_to_tell, 0, 2);

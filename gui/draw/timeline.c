@@ -281,11 +281,11 @@ static void add_axis(struct ruler *r)
              at = (r->first + step - 1) / step * step;
     for (; at >= r->first && at - r->first <= r->span; at += step) {
         double x = r->x + part(r, at) * r->w, half = w / 2;
+        if (x + half > r->s->width)
+            break;
         int tick = scene_arrow(r->s, ROLE_DIM, 2, (double[]){x, x},
                                (double[]){r->y - .15 * em, r->y + .2 * em}, "");
         scene_at(r->s, tick)->plain = true;
-        if (x + half > r->s->width)
-            break;
         draw_number_text(at, text, sizeof text);
         snprintf(id, sizeof id, "axis.%" PRIu64, at);
         scene_label(r->s, SCENE_CANVAS, ROLE_DIM, FONT_TEXT, size, ALIGN_CENTRE, x - half,
