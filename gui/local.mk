@@ -76,6 +76,7 @@ endif
 EXTRA_DIST += \
 	docs/images/fault.png \
 	docs/images/kvm.png \
+	docs/images/time.png \
 	docs/images/window.png \
 	docs/vitrine-gui.1 \
 	%D%/data/menus.ui \
