@@ -149,6 +149,9 @@ struct backend_ops {
     int (*snapshot_delete)(void *self, int id);
     /* Whether the guest stands in the past, and what is known of it. */
     void (*view_history)(void *self, struct view_history *out);
+    void (*view_timeline)(void *self, struct view_timeline *out);
+    /* `out` has disk, address and page. */
+    void (*view_layers)(void *self, struct view_layers *out);
     int (*write_disk)(void *self, char *why);
     /* hv/recorder.h. `follow` takes the record over, also when it fails. */
     int (*record)(void *self, const char *path, char *why);

@@ -607,3 +607,21 @@ bool overlay_in_top(const struct overlay *o, unsigned part, uint32_t page)
     const struct part *p = &o->part[part];
     return p->is.track ? !p->is.track->clean[page] : has_changed(p, page);
 }
+
+bool overlay_top_has(const struct overlay *o, unsigned part, uint32_t page)
+{
+    return overlay_in_top(o, part, page) && has_changed(&o->part[part], page);
+}
+
+uint64_t overlay_top_pages(const struct overlay *o)
+{
+    uint64_t pages = 0;
+    for (unsigned i = 0; i < o->parts; i++) {
+        const struct part *p = &o->part[i];
+        const struct ram_track *t = p->is.track;
+        uint32_t count = t ? t->count : p->pages;
+        for (uint32_t n = 0; n < count; n++)
+            pages += has_changed(p, t ? t->dirty[n] : n);
+    }
+    return pages;
+}

@@ -282,6 +282,12 @@ int session_snapshot_delete(struct session *session, int id); /* -ENOENT */
  * runs. */
 int session_write_disk(struct session *session, char *why);
 void session_view_history(struct session *session, struct view_history *out);
+/* The same with what there is along the way: checkpoints, input, snapshots. */
+void session_view_timeline(struct session *session, struct view_timeline *out);
+/* The layers of memory (or of the disk's written blocks) under the guest, and which of them answers
+ * for the page at this guest-physical address (or byte of the disk). Nothing is changed. */
+void session_view_layers(struct session *session, bool disk, uint64_t address,
+                         struct view_layers *out);
 
 /* ---- records ------------------------------------------------------------------------------ */
 

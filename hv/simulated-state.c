@@ -161,6 +161,15 @@ static struct overlay *make_layers(struct simulated *s)
     return overlay_new(part, n);
 }
 
+/* The last of make_layers(). */
+int simulated_disk_part(const struct simulated *s)
+{
+    struct vm_array array[VM_ARRAYS];
+    unsigned arrays = s->vm ? vm_arrays(s->vm, array) : 1;
+    bool kept = s->overlay && s->guest->disk_image && disk_memory_of(s->guest->disk_image);
+    return kept ? (int)(1 + arrays) : -1;
+}
+
 int simulated_keep(struct simulated *s)
 {
     if (s->overlay)
@@ -286,6 +295,7 @@ int simulated_snapshot(void *self, const char *name, char *why)
         return refuse(why, error, "the host has no memory left for a snapshot");
     snprintf(new->name, sizeof new->name, "%s", name ? name : "");
     new->id = ++s->snapshot_ids;
+    new->run = s->history.run;
     s->snapshots++;
     return new->id;
 }
@@ -293,7 +303,7 @@ int simulated_snapshot(void *self, const char *name, char *why)
 int simulated_restore(void *self, int id, char *why)
 {
     struct simulated *s = self;
-    const struct snapshot *snapshot = find_snapshot(s, id);
+    struct snapshot *snapshot = find_snapshot(s, id);
     if (!snapshot)
         return refuse(why, -ENOENT, "there is no such snapshot");
     int error = simulated_return(s, &snapshot->moment);
@@ -302,6 +312,7 @@ int simulated_restore(void *self, int id, char *why)
     s->console.shown = s->console.printed;
     recorder_spoil(s, "the guest was taken back to a snapshot");
     simulated_restarted(s);
+    snapshot->run = s->history.run; /* which begins with it */
     return 0;
 }
 

@@ -358,6 +358,11 @@ uint64_t simulated_exits(const struct simulated *s)
     return s->vm ? s->vm->exits : s->traps.count;
 }
 
+const struct exit_record *simulated_exit_record(const struct simulated *s, uint64_t seq)
+{
+    return s->vm ? &s->vm->log[seq % EXIT_LOG] : &s->traps.record[seq % TRAP_LOG];
+}
+
 void simulated_restarted(struct simulated *s)
 {
     s->last_stop = (struct backend_stop){0};

@@ -41,6 +41,11 @@ enum {
     VIEW_DEVICE_REGS = 64,
     VIEW_REGISTERS = 256,
     VIEW_DIRTY_CELLS = 4096,
+    VIEW_CHECKPOINTS = 512,
+    VIEW_MOMENTS = 1024,
+    VIEW_INPUTS = 512,
+    VIEW_SNAPSHOTS = 64,
+    VIEW_LAYERS = 256,
 };
 
 /* ---- registers ---------------------------------------------------------------------------- */
@@ -340,6 +345,66 @@ struct view_history {
     uint64_t first, end; /* instruction counts */
     uint64_t bytes, limit; /* of host memory: taken, and allowed */
     unsigned checkpoints;
+};
+
+/* A moment of the run. */
+struct view_moment {
+    uint64_t instruction;
+    uint64_t exits; /* view_status.exits then */
+};
+
+struct view_kept {
+    uint64_t instruction; /* first, as in struct view_moment */
+    int id;               /* view_snapshot.id */
+    char name[64];
+};
+
+/* The run from the beginning of what is recorded to its newest instruction. Everything is in the
+ * order of the run; where there is more than fits, it is left out evenly. */
+struct view_timeline {
+    struct view_history history; /* not `present`: nothing else is filled in */
+    uint64_t here;               /* where the guest stands: an instruction, as all below */
+    unsigned checkpoints, inputs, moments, snapshots;
+    uint64_t checkpoint[VIEW_CHECKPOINTS];
+    uint64_t input[VIEW_INPUTS];             /* something that was typed was delivered there */
+    struct view_moment moment[VIEW_MOMENTS]; /* whose exits are known */
+    struct view_kept snapshot[VIEW_SNAPSHOTS]; /* those that are moments of this run */
+};
+
+/* ---- layers ------------------------------------------------------------------------------- */
+
+enum view_layer_kind {
+    LAYER_TOP,        /* what was written since the newest layer below */
+    LAYER_SNAPSHOT,   /* what a snapshot has kept */
+    LAYER_CHECKPOINT, /* what going back needs */
+    LAYER_MANY,       /* several of these together */
+    LAYER_BASE,       /* what was there before anything was written */
+};
+
+struct view_layer {
+    enum view_layer_kind kind;
+    uint64_t layers;      /* that it stands for: 1, but for LAYER_MANY */
+    uint64_t pages;       /* of memory, disk and monitor, that it has itself; base: 0 */
+    bool timed;           /* the next member is known */
+    uint64_t instruction; /* when it was frozen (LAYER_MANY: the newest) */
+    char name[64];        /* LAYER_SNAPSHOT */
+    char beside[96];      /* snapshots that stand on it, but are not in this stack; "" if none */
+    bool asked, answered; /* by the scan: it came here; the page is here */
+};
+
+/* The stack of layers under a running guest, and the scan for one page. */
+struct view_layers {
+    bool present;     /* false: nothing is kept in layers */
+    bool disk;        /* a page of the disk, else of memory */
+    uint64_t address; /* guest-physical, or byte of the disk */
+    uint64_t page;    /* its page's beginning */
+    bool there;       /* false: there is no such page, nobody was asked, and `why` says why */
+    char why[VIEW_TEXT];
+    char base[32];    /* what the base is, in words */
+    uint64_t layers;  /* in all, top and base included */
+    uint64_t asked;   /* of these, until one answered */
+    unsigned count;
+    struct view_layer layer[VIEW_LAYERS]; /* from the top down */
 };
 
 struct view_status {

@@ -85,6 +85,10 @@ if HAVE_CHECK
 %C%_test_replay_SOURCES = %D%/test-replay.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
 	$(%C%_random_programs)
 %C%_test_replay_LDADD = hv/libhv.a $(%C%_unit_libs)
+# What a session tells of time and layers.
+%C%_unit_tests += %D%/test-view-time
+%C%_test_view_time_SOURCES = %D%/test-view-time.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h
+%C%_test_view_time_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Sessions as files.
 %C%_unit_tests += %D%/test-record
 %C%_test_record_SOURCES = %D%/test-record.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \

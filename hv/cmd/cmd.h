@@ -47,7 +47,14 @@ enum {
 enum { TRACE_EXITS = 1, TRACE_MMU = 2, TRACE_INSNS = 4 };
 
 /* The kinds of drawing that `vitrine draw` makes. */
-enum draw_what { DRAW_TRANSLATION, DRAW_TABLES, DRAW_EXITS, DRAW_HEAT };
+enum draw_what {
+    DRAW_TRANSLATION,
+    DRAW_TABLES,
+    DRAW_EXITS,
+    DRAW_HEAT,
+    DRAW_TIMELINE,
+    DRAW_LAYERS
+};
 
 /* All options of all subcommands, as parsed. */
 struct options {

@@ -82,6 +82,7 @@ int kvm_backend_restore(void *self, int id, char *why);
 int kvm_backend_snapshots(void *self, struct view_snapshot *out, int max);
 int kvm_backend_snapshot_delete(void *self, int id);
 void kvm_backend_forget_snapshots(struct kvm_backend *backend);
+void kvm_backend_view_layers(void *self, struct view_layers *out);
 /* The whole state but memory: what KVM keeps and what the devices keep. */
 int kvm_backend_save(struct kvm_backend *backend, struct state_buffer *buffer);
 int kvm_backend_load(struct kvm_backend *backend, const struct state_buffer *buffer);

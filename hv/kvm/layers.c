@@ -379,6 +379,13 @@ int kvm_layers_find(struct kvm_layers *l, uint64_t offset)
     return 0;
 }
 
+uint64_t kvm_layers_top_pages(struct kvm_layers *l)
+{
+    if (!l->vm->memory.frozen || collect(l))
+        return 0;
+    return set_count(l, l->dirty);
+}
+
 /* ---- life ----------------------------------------------------------------------------------- */
 
 struct kvm_layers *kvm_layers_new(struct kvm_vm *vm)

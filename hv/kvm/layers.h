@@ -41,6 +41,8 @@ int kvm_layers_parent(const struct kvm_layers *layers, int id);
 uint64_t kvm_layers_pages(const struct kvm_layers *layers, int id);
 /* Which layer would answer for the page at this offset of memory: an id, 0 the base, -1 the top. */
 int kvm_layers_find(struct kvm_layers *layers, uint64_t offset);
+/* Pages that the top has: those that the next layer will hold. */
+uint64_t kvm_layers_top_pages(struct kvm_layers *layers);
 
 /* ---- how hot pages are -------------------------------------------------------------------- */
 
