@@ -358,7 +358,7 @@ static void view_change(const struct shadow_change *c, uint64_t seq, struct view
         .pte_new = c->pte_new,
         .exit_seq = seq,
     };
-    snprintf(out->reason, sizeof out->reason, "%s", c->reason ? c->reason : "");
+    snprintf(out->reason, sizeof out->reason, "%s", shadow_reason_text(c->reason));
 }
 
 /* The newest exit that changed a shadow entry. */
