@@ -35,8 +35,13 @@ noinst_LIBRARIES += %D%/libcpu.a
 	%D%/dev/plic.c %D%/dev/plic.h \
 	%D%/dev/rtc.c %D%/dev/rtc.h \
 	%D%/dev/uart.c %D%/dev/uart.h \
-	%D%/dev/virtio.c %D%/dev/virtio.h \
-	%D%/dev/virtio-blk.c %D%/dev/virtio-blk.h
+	%D%/dev/dma.h \
+	%D%/dev/virtio.c %D%/dev/virtio.h %D%/dev/virtio-queue.c %D%/dev/virtio_priv.h \
+	%D%/dev/virtio-balloon.c %D%/dev/virtio-balloon.h \
+	%D%/dev/virtio-blk.c %D%/dev/virtio-blk.h \
+	%D%/dev/virtio-console.c %D%/dev/virtio-console.h \
+	%D%/dev/virtio-net.c %D%/dev/virtio-net.h \
+	%D%/dev/virtio-rng.c %D%/dev/virtio-rng.h
 if HAVE_JIT
 AM_CPPFLAGS += -DHAVE_JIT
 %C%_libcpu_a_SOURCES += \

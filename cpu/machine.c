@@ -18,7 +18,10 @@
 #include "cpu/dev/plic.h"
 #include "cpu/dev/rtc.h"
 #include "cpu/dev/uart.h"
+#include "cpu/dev/virtio-balloon.h"
 #include "cpu/dev/virtio-blk.h"
+#include "cpu/dev/virtio-console.h"
+#include "cpu/dev/virtio-rng.h"
 #include "cpu/dev/virtio.h"
 #include "cpu/fdt.h"
 #include "cpu/image.h"
@@ -60,6 +63,9 @@ static const struct state_field machine_fields[] = {
     STATE_NOT(struct machine, rtc, "has a table of its own"),
     STATE_NOT(struct machine, disk, "has a table of its own"),
     STATE_NOT(struct machine, disk_image, "the host's file"),
+    STATE_NOT(struct machine, console, "has a table of its own"),
+    STATE_NOT(struct machine, rng, "has a table of its own"),
+    STATE_NOT(struct machine, balloon, "has a table of its own"),
     STATE_NOT(struct machine, slot, "empty slots have no state"),
     STATE_NOT(struct machine, entry, "of the image"),
     STATE_NOT(struct machine, dtb, "of the image"),
@@ -116,17 +122,47 @@ static int open_disk(struct machine *m, char *why)
     return m->disk_image ? 0 : -EINVAL;
 }
 
-/* The eight virtio-mmio slots; the disk is in the first, the others are empty. */
+/* Which device is in which of the virtio-mmio slots, here and on an x86 board (hv/kvm/virtio.h);
+ * those without are empty. */
+enum { SLOT_BLOCK = 0, SLOT_CONSOLE = 2, SLOT_RNG = 3, SLOT_BALLOON = 4 };
+
+static struct irq_line slot_line(const struct machine *m, int slot)
+{
+    return plic_input(m->plic, VIRT_VIRTIO_IRQ + slot);
+}
+
+/* Those that the configuration asks for. */
+static int make_virtio(struct machine *m)
+{
+    const struct machine_config *c = &m->config;
+    struct dma dma = ram_dma(&m->ram);
+    if (m->disk_image)
+        m->disk = virtio_blk_new(dma, slot_line(m, SLOT_BLOCK), m->disk_image);
+    if (c->virtio_console)
+        m->console = virtio_console_new(dma, slot_line(m, SLOT_CONSOLE), console_out, m);
+    if (c->rng)
+        m->rng = virtio_rng_new(dma, slot_line(m, SLOT_RNG), NULL, NULL, c->rng_seed);
+    if (c->balloon)
+        m->balloon = virtio_balloon_new(dma, slot_line(m, SLOT_BALLOON), c->balloon_pages);
+    bool made = !m->disk_image == !m->disk && c->virtio_console == !!m->console &&
+                c->rng == !!m->rng && c->balloon == !!m->balloon;
+    return made ? 0 : -ENOMEM;
+}
+
 static int plug_virtio(struct machine *m)
 {
-    if (m->disk_image) {
-        m->disk = virtio_blk_new(&m->ram, plic_input(m->plic, VIRT_VIRTIO_IRQ), m->disk_image);
-        if (!m->disk || plug(m, virtio_blk_device(m->disk), VIRT_VIRTIO, VIRT_VIRTIO_IRQ))
-            return -ENOMEM;
-    }
-    for (int n = m->disk_image ? 1 : 0; n < VIRT_VIRTIO_SLOTS; n++) {
+    if (make_virtio(m))
+        return -ENOMEM;
+    struct device *device[VIRT_VIRTIO_SLOTS] = {
+        [SLOT_BLOCK] = m->disk ? virtio_blk_device(m->disk) : NULL,
+        [SLOT_CONSOLE] = m->console ? virtio_console_device(m->console) : NULL,
+        [SLOT_RNG] = m->rng ? virtio_rng_device(m->rng) : NULL,
+        [SLOT_BALLOON] = m->balloon ? virtio_balloon_device(m->balloon) : NULL,
+    };
+    for (int n = 0; n < VIRT_VIRTIO_SLOTS; n++) {
         m->slot[n] = virtio_empty_slot();
-        if (plug(m, &m->slot[n], VIRT_VIRTIO + 0x1000u * (unsigned)n, VIRT_VIRTIO_IRQ + n))
+        if (plug(m, device[n] ? device[n] : &m->slot[n], VIRT_VIRTIO + 0x1000u * (unsigned)n,
+                 VIRT_VIRTIO_IRQ + n))
             return -ENOMEM;
     }
     return 0;
@@ -197,6 +233,9 @@ void machine_free(struct machine *m)
         if (m->bus.device[i]->ops->free)
             m->bus.device[i]->ops->free(m->bus.device[i]->self);
     virtio_blk_free(m->disk);
+    virtio_console_free(m->console);
+    virtio_rng_free(m->rng);
+    virtio_balloon_free(m->balloon);
     if (m->disk_image)
         disk_close(m->disk_image);
     symbols_free(m->symbols);
@@ -314,7 +353,17 @@ void machine_set_engine(struct machine *m, const struct engine *engine)
 
 size_t machine_input(struct machine *m, const uint8_t *bytes, size_t count)
 {
+    if (m->console)
+        return virtio_console_input(m->console, bytes, count);
     return m->uart ? uart_input(m->uart, bytes, count) : 0;
+}
+
+int machine_set_balloon(struct machine *m, uint32_t pages)
+{
+    if (!m->balloon)
+        return -ENOTSUP;
+    virtio_balloon_set(m->balloon, pages);
+    return 0;
 }
 
 /* ---- state -------------------------------------------------------------------------------- */
@@ -326,9 +375,12 @@ unsigned machine_objects(struct machine *m, struct state_object out[MACHINE_OBJE
     out[n++] = (struct state_object){&hart_state, &m->hart};
     out[n++] = (struct state_object){&clock_state, &m->hart.clock};
     for (unsigned i = 0; i < m->bus.count; i++) {
-        if (m->bus.device[i]->state.table) {
+        const struct state_object object[] = {m->bus.device[i]->state, m->bus.device[i]->more};
+        for (unsigned k = 0; k < 2; k++) {
+            if (!object[k].table)
+                continue;
             assert(n < MACHINE_OBJECTS);
-            out[n++] = m->bus.device[i]->state;
+            out[n++] = object[k];
         }
     }
     return n;

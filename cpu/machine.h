@@ -68,6 +68,11 @@ struct machine_config {
     const struct engine *engine;
     const char *disk;     /* raw image for virtio-blk, or NULL */
     bool disk_readonly;
+    bool rng;             /* virtio entropy device ... */
+    uint64_t rng_seed;    /* ... whose numbers follow from this */
+    bool virtio_console;  /* a console beside the UART, which is typed at in its place */
+    bool balloon;         /* virtio memory balloon ... */
+    uint32_t balloon_pages; /* ... and what it asks for at power-on */
     const char *kernel_args; /* device tree's bootargs, or NULL */
     bool no_devices;      /* only the hart and memory: the computer below a monitor */
     ram_allot_fn allot;   /* memory from elsewhere (ram_init_allotted), or NULL */
@@ -84,6 +89,9 @@ struct clint;
 struct finisher;
 struct rtc;
 struct virtio_blk;
+struct virtio_console;
+struct virtio_rng;
+struct virtio_balloon;
 struct disk;
 
 struct machine {
@@ -132,6 +140,9 @@ struct machine {
     struct rtc *rtc;
     struct virtio_blk *disk;
     struct disk *disk_image;
+    struct virtio_console *console; /* these three: NULL if not asked for */
+    struct virtio_rng *rng;
+    struct virtio_balloon *balloon;
     struct device slot[VIRT_VIRTIO_SLOTS]; /* the empty virtio-mmio slots */
 
     /* --- what was loaded, for reset --- */
@@ -169,8 +180,11 @@ void machine_set_engine(struct machine *machine, const struct engine *engine);
 /* From a callback during machine_run(): stop after the current instruction. */
 void machine_stop(struct machine *machine, enum stop_reason reason);
 
-/* Console input. Returns how many bytes the UART took. */
+/* Console input. Returns how many bytes the UART (or the virtio console) took. */
 size_t machine_input(struct machine *machine, const uint8_t *bytes, size_t count);
+
+/* Asks the guest to give back so many pages. -ENOTSUP: it has no balloon. */
+int machine_set_balloon(struct machine *machine, uint32_t pages);
 
 /* After `debug` or the observers were changed. */
 void machine_debug_changed(struct machine *machine);

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cpu/dev/dma.h"
 #include "cpu/rv.h"
 
 static uint8_t *allot_from_mapping(void *context, uint32_t index)
@@ -164,6 +165,47 @@ bool ram_write(struct ram *ram, uint32_t pa, const void *bytes, size_t count)
         from += part, pa += part, count -= part;
     }
     return true;
+}
+
+/* ---- for devices -------------------------------------------------------------------------- */
+
+static bool dma_read_ram(void *memory, uint64_t pa, void *bytes, size_t count)
+{
+    return pa <= UINT32_MAX && ram_read(memory, (uint32_t)pa, bytes, count);
+}
+
+static bool dma_write_ram(void *memory, uint64_t pa, const void *bytes, size_t count)
+{
+    return pa <= UINT32_MAX && ram_write(memory, (uint32_t)pa, bytes, count);
+}
+
+/* A page with its own file behind it goes back to the host; one that was allotted, and one that was
+ * never touched, has nothing to give. */
+static void discard_page(struct ram *ram, uint32_t pa)
+{
+    uint8_t *page = ram->page[(pa - ram->base) / PAGE_SIZE];
+    if (!page)
+        return;
+    if (ram->fd < 0 || fallocate(ram->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                 (off_t)(page - ram->mapping), PAGE_SIZE))
+        memset(page, 0, PAGE_SIZE);
+    ram_changed(ram, page, PAGE_SIZE);
+}
+
+static bool dma_discard_ram(void *memory, uint64_t pa, uint64_t count)
+{
+    struct ram *ram = memory;
+    if (pa > UINT32_MAX || pa % PAGE_SIZE || count % PAGE_SIZE || count > ram->size ||
+        !range_is_ram(ram, (uint32_t)pa, (size_t)count))
+        return false;
+    for (uint32_t done = 0; done < count; done += PAGE_SIZE)
+        discard_page(ram, (uint32_t)pa + done);
+    return true;
+}
+
+struct dma ram_dma(struct ram *ram)
+{
+    return (struct dma){dma_read_ram, dma_write_ram, dma_discard_ram, ram};
 }
 
 /* ---- what engines have derived from it ---------------------------------------------------- */

@@ -11,7 +11,16 @@
 #include "gui/lookup.h"
 #include "gui/rows.h"
 
-enum { MOST = 160, BEFORE = 5, GUTTER = 3 };
+enum {
+    MOST = 160,
+    BEFORE = 5,
+    GUTTER = 3,
+    LONGEST = 15,
+    FEW_BYTES = 3,
+    SOME_BYTES = 5,
+    MANY_BYTES = 8,
+    WIDE = 62
+};
 
 struct _VitrineCodeView {
     GtkBox parent;
@@ -23,7 +32,7 @@ struct _VitrineCodeView {
     int count;
     int insn_of_row[MOST]; /* -1: a heading */
     uint64_t top, pc, shown_end;
-    gboolean follow;
+    gboolean x86; /* instructions are of 1 to 15 bytes */
 };
 
 G_DEFINE_FINAL_TYPE(VitrineCodeView, vitrine_code_view, GTK_TYPE_BOX)
@@ -70,18 +79,41 @@ static gboolean is_sensitive(const struct view_insn *insn)
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
+/* Do addresses need all of their 16 digits? */
+static gboolean is_wide(VitrineCodeView *view)
+{
+    return view->count && view->insn[view->count - 1].va > UINT32_MAX;
+}
+
+/* As they stand in memory; those that there is no room for are a plus sign. */
+static void add_bytes(VitrineCodeView *view, const struct view_insn *insn, GString *row)
+{
+    char text[2 * LONGEST + 2] = "";
+    gboolean narrow = vitrine_rows_columns(view->rows) < WIDE;
+    guint room = !narrow ? MANY_BYTES : is_wide(view) ? FEW_BYTES : SOME_BYTES;
+    guint count = MIN(insn->length, LONGEST), shown = MIN(count, room);
+    for (guint i = 0; i < shown; i++)
+        g_snprintf(text + 2 * i, 3, "%02x", insn->bytes[i]);
+    if (count > room)
+        g_strlcat(text, "+", sizeof text);
+    vitrine_rows_span(view->rows, row, SPAN_DIM, "%-*s ", (int)(2 * room + 1), text);
+}
+
 static void add_insn(VitrineCodeView *view, const struct view_insn *insn, GString *row)
 {
     gboolean current = insn->va == view->pc;
     vitrine_rows_span(view->rows, row, SPAN_FAULT, "%s", insn->breakpoint ? "\u25cf" : " ");
     vitrine_rows_span(view->rows, row, SPAN_STRONG, "%s ", current ? "\u25b6" : " ");
-    vitrine_rows_span(view->rows, row, current ? SPAN_STRONG : SPAN_DIM, "%08" PRIx64 "  ",
-                      insn->va);
+    vitrine_rows_span(view->rows, row, current ? SPAN_STRONG : SPAN_DIM, "%0*" PRIx64 "  ",
+                      is_wide(view) ? 16 : 8, insn->va);
     if (!insn->readable) {
         vitrine_rows_span(view->rows, row, SPAN_DIM, "%s", insn->text);
         return;
     }
-    vitrine_rows_span(view->rows, row, SPAN_DIM, "%08x  ", insn->word);
+    if (view->x86)
+        add_bytes(view, insn, row);
+    else
+        vitrine_rows_span(view->rows, row, SPAN_DIM, "%08x  ", insn->word);
     vitrine_rows_span(view->rows, row,
                       is_sensitive(insn) ? SPAN_SENSITIVE
                       : current          ? SPAN_STRONG
@@ -122,7 +154,7 @@ static void fill(VitrineRows *rows, guint first, guint count, gpointer data)
         if (row < count) {
             add_insn(view, insn, markup);
             set_row(view, row++, i, markup, insn->va == view->pc ? ROW_CURRENT : ROW_PLAIN);
-            view->shown_end = insn->va + 4;
+            view->shown_end = insn->va + insn->length;
         }
     }
     for (; row < count; row++)
@@ -137,15 +169,78 @@ static char *tooltip(VitrineRows *rows, guint row, gpointer data)
     if (i < 0 || i >= view->count || !view->insn[i].readable)
         return NULL;
     const struct view_insn *insn = &view->insn[i];
-    return g_strdup_printf(
-        "%s\n%s%s", insn->text, insn->meaning,
-        is_sensitive(insn) ? "\nSensitive: in a virtual machine it traps to the monitor." : "");
+    GString *text = g_string_new(insn->text);
+    if (view->x86) {
+        g_string_append_c(text, '\n');
+        for (guint k = 0; k < insn->length && k < LONGEST; k++)
+            g_string_append_printf(text, "%s%02x", k ? " " : "", insn->bytes[k]);
+    }
+    if (*insn->meaning || !view->x86)
+        g_string_append_printf(text, "\n%s", insn->meaning);
+    if (is_sensitive(insn) && !view->x86)
+        g_string_append(text, "\nSensitive: in a virtual machine it traps to the monitor.");
+    return g_string_free(text, FALSE);
+}
+
+/* ---- going back --------------------------------------------------------------------------- */
+
+/* Decodes from `from` on. Returns the address `count` instructions before `va`, or, if there are
+ * not as many, `from`; 0 if no instruction begins at `va` in this reading. */
+static uint64_t count_back(VitrineCodeView *view, uint64_t from, uint64_t va, guint count)
+{
+    enum { LIST = 512 };
+    struct view_insn *list = g_new(struct view_insn, LIST);
+    int n = session_disassemble(view->session, from, list, LIST), at = 0;
+    while (at < n && list[at].va < va)
+        at++;
+    uint64_t found = 0;
+    if (at < n && list[at].va == va)
+        found = list[MAX(0, at - (int)count)].va;
+    g_free(list);
+    return found;
+}
+
+/* Where the symbol begins that `va` is in, if that is near. */
+static gboolean symbol_start(VitrineCodeView *view, uint64_t va, uint64_t *start)
+{
+    enum { NEAR = 1024 };
+    char text[VIEW_SYMBOL];
+    if (!session_symbol(view->session, va, text, sizeof text))
+        return FALSE;
+    const char *plus = strrchr(text, '+');
+    uint64_t offset = plus ? g_ascii_strtoull(plus + 1, NULL, 0) : 0;
+    *start = va - offset;
+    return offset > 0 && offset <= NEAR;
+}
+
+/* The address `count` instructions before `va`. Where they have no fixed length there is no sure
+ * way back: from the symbol's start if it is known; else from a place before it from which on the
+ * instructions fit together. */
+static uint64_t before(VitrineCodeView *view, uint64_t va, guint count)
+{
+    uint64_t start, found = 0;
+    if (!view->x86)
+        return va - 4 * count;
+    if (symbol_start(view, va, &start) && (found = count_back(view, start, va, count)) &&
+        (found > start || count == 1))
+        return found;
+    uint64_t far = MIN(va, (uint64_t)LONGEST * (count + 1));
+    for (uint64_t back = far; back > count && !found; back--)
+        found = count_back(view, va - back, va, count);
+    return found ? found : va;
 }
 
 static void scroll(VitrineRows *rows, int delta, gpointer data)
 {
     VitrineCodeView *view = data;
-    view->top += (uint32_t)delta * 4;
+    if (!view->session)
+        return;
+    if (!view->x86)
+        view->top += (uint32_t)delta * 4;
+    else if (delta < 0)
+        view->top = before(view, view->top, (guint)-delta);
+    else if (view->count)
+        view->top = view->insn[MIN(delta, view->count - 1)].va;
     vitrine_rows_refresh(rows);
 }
 
@@ -185,7 +280,9 @@ void vitrine_code_view_toggle_breakpoint(VitrineCodeView *view)
 
 void vitrine_code_view_show(VitrineCodeView *view, uint64_t va)
 {
-    view->top = (va & ~3ull) - 4 * BEFORE;
+    if (!view->session)
+        return;
+    view->top = before(view, view->x86 ? va : va & ~3ull, BEFORE);
     vitrine_rows_refresh(view->rows);
 }
 
@@ -198,22 +295,38 @@ static void on_entry(GtkEntry *entry, VitrineCodeView *view)
         vitrine_code_view_refresh(view, TRUE);
 }
 
+/* Is the current instruction, and the one behind it, among those that are shown? The bytes may be
+ * shown as other instructions: then it is not. */
+static gboolean is_in_sight(VitrineCodeView *view)
+{
+    gboolean inside =
+        view->pc - view->top < view->shown_end - view->top && view->pc + 8 < view->shown_end;
+    for (int i = 0; inside && i < view->count; i++)
+        if (view->insn[i].va == view->pc)
+            return TRUE;
+    return FALSE;
+}
+
 void vitrine_code_view_refresh(VitrineCodeView *view, gboolean follow)
 {
     struct view_insn current;
-    if (view->session && session_disassemble_pc(view->session, 0, &current, 1) == 1)
-        view->pc = current.va;
-    gboolean inside =
-        view->pc - view->top < view->shown_end - view->top && view->pc + 8 < view->shown_end;
-    if (follow && !inside)
-        view->top = view->pc - (current.symbol_start ? 0 : 4 * BEFORE);
+    if (!view->session || session_disassemble_pc(view->session, 0, &current, 1) != 1)
+        return;
+    view->pc = current.va;
+    if (follow && !is_in_sight(view))
+        view->top = current.symbol_start ? view->pc : before(view, view->pc, BEFORE);
     vitrine_rows_refresh(view->rows);
 }
 
 void vitrine_code_view_set_session(VitrineCodeView *view, struct session *session)
 {
+    struct view_status status = {0};
     view->session = session;
     view->top = view->shown_end = 0;
+    view->count = 0;
+    if (session)
+        session_status(session, &status);
+    view->x86 = status.isa == ISA_X86;
     g_hash_table_remove_all(view->sources);
     if (session)
         vitrine_code_view_refresh(view, TRUE);

@@ -21,20 +21,30 @@ struct _VitrineDrawingView {
     struct view_translation translation;
     struct view_table *table; /* three */
     struct view_exit_stats exits;
+    GtkWidget *strip, *by_time; /* DRAWING_EXITS: a choice, where exits have a time */
+    struct view_dirty *dirty;
+    gint64 dirty_taken;
+    uint64_t dirty_stop; /* view_status.stops at that time */
 };
 
 G_DEFINE_FINAL_TYPE(VitrineDrawingView, vitrine_drawing_view, GTK_TYPE_BOX)
 
 static const char letters[] = "rwx";
 
+enum { DIRTY_MICROSECONDS = 200000 }; /* the least that an interval of the heat map takes */
+
 static struct drawing drawing_of(VitrineDrawingView *view)
 {
+    gboolean by_time =
+        view->by_time && gtk_toggle_button_get_active(GTK_TOGGLE_BUTTON(view->by_time));
     return (struct drawing){
         .kind = view->kind,
         .translation = &view->translation,
         .tables = {&view->table[0], &view->table[1], &view->table[2]},
         .exits = &view->exits,
         .bare = view->bare,
+        .by_time = by_time,
+        .dirty = view->dirty,
     };
 }
 
@@ -63,7 +73,7 @@ static gboolean follows(VitrineDrawingView *view)
 /* Entry and buttons say what is drawn. */
 static void show_choice(VitrineDrawingView *view)
 {
-    char text[16];
+    char text[24];
     g_snprintf(text, sizeof text, "0x%08" PRIx64, view->va);
     view->updating = TRUE;
     if (!(gtk_widget_get_state_flags(view->entry) & GTK_STATE_FLAG_FOCUS_WITHIN))
@@ -81,6 +91,25 @@ static void take_translation(VitrineDrawingView *view)
         show_choice(view);
     }
     session_translate(view->session, view->va, view->letter, &view->translation);
+}
+
+/* Each look ends an interval and begins the next; while the guest stands nothing is written. */
+static void take_dirty(VitrineDrawingView *view, const struct view_status *status)
+{
+    gint64 now = g_get_monotonic_time();
+    gboolean due =
+        status->state == SESSION_RUNNING && now - view->dirty_taken >= DIRTY_MICROSECONDS;
+    if (view->dirty_taken && !due && status->stops == view->dirty_stop)
+        return;
+    session_view_dirty(view->session, view->dirty);
+    view->dirty_taken = g_get_monotonic_time(); /* a large memory takes its time */
+    view->dirty_stop = status->stops;
+}
+
+static void take_exits(VitrineDrawingView *view)
+{
+    session_exit_stats(view->session, &view->exits);
+    gtk_widget_set_visible(view->strip, view->exits.ns > 0);
 }
 
 static void describe(VitrineDrawingView *view)
@@ -101,7 +130,8 @@ void vitrine_drawing_view_refresh(VitrineDrawingView *view)
     view->bare = !status.under_monitor;
     switch (view->kind) {
     case DRAWING_TRANSLATION: take_translation(view); break;
-    case DRAWING_EXITS: session_exit_stats(view->session, &view->exits); break;
+    case DRAWING_EXITS: take_exits(view); break;
+    case DRAWING_HEAT: take_dirty(view, &status); break;
     case DRAWING_TABLES:
         for (int i = 0; i < 3; i++)
             session_view_table(view->session, (enum view_table_kind)i, &view->table[i]);
@@ -145,6 +175,7 @@ static void on_access(GtkToggleButton *button, VitrineDrawingView *view)
 void vitrine_drawing_view_set_session(VitrineDrawingView *view, struct session *session)
 {
     view->session = session;
+    view->dirty_taken = 0;
     if (session && view->follow)
         vitrine_drawing_view_follow(view);
     vitrine_drawing_view_refresh(view);
@@ -179,7 +210,7 @@ static void add_strip(VitrineDrawingView *view)
     gtk_box_append(GTK_BOX(strip), title);
     view->entry = gtk_entry_new();
     gtk_editable_set_width_chars(GTK_EDITABLE(view->entry), 12);
-    gtk_editable_set_max_width_chars(GTK_EDITABLE(view->entry), 16);
+    gtk_editable_set_max_width_chars(GTK_EDITABLE(view->entry), 18);
     gtk_widget_set_tooltip_text(view->entry, "Virtual address, symbol or file:line to translate");
     gtk_accessible_update_property(GTK_ACCESSIBLE(view->entry), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                    "Address to translate", -1);
@@ -195,9 +226,30 @@ static void add_strip(VitrineDrawingView *view)
     gtk_box_append(GTK_BOX(view), strip);
 }
 
+/* What the bars stand for. */
+static void add_exits_strip(VitrineDrawingView *view)
+{
+    view->strip = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 6);
+    gtk_widget_add_css_class(view->strip, "strip");
+    GtkWidget *box = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 0);
+    gtk_widget_add_css_class(box, "linked");
+    GtkWidget *by_count = gtk_toggle_button_new_with_label("By number");
+    view->by_time = gtk_toggle_button_new_with_label("By time");
+    gtk_toggle_button_set_group(GTK_TOGGLE_BUTTON(view->by_time), GTK_TOGGLE_BUTTON(by_count));
+    gtk_toggle_button_set_active(GTK_TOGGLE_BUTTON(by_count), TRUE);
+    gtk_box_append(GTK_BOX(box), by_count);
+    gtk_box_append(GTK_BOX(box), view->by_time);
+    gtk_box_append(GTK_BOX(view->strip), box);
+    gtk_box_append(GTK_BOX(view), view->strip);
+    g_signal_connect_swapped(view->by_time, "toggled", G_CALLBACK(vitrine_drawing_view_refresh),
+                             view);
+    gtk_widget_set_visible(view->strip, FALSE);
+}
+
 static void finalize(GObject *object)
 {
     g_free(VITRINE_DRAWING_VIEW(object)->table);
+    g_free(VITRINE_DRAWING_VIEW(object)->dirty);
     G_OBJECT_CLASS(vitrine_drawing_view_parent_class)->finalize(object);
 }
 
@@ -211,6 +263,7 @@ static void vitrine_drawing_view_init(VitrineDrawingView *view)
     gtk_orientable_set_orientation(GTK_ORIENTABLE(view), GTK_ORIENTATION_VERTICAL);
     view->letter = 'x';
     view->table = g_new0(struct view_table, 3);
+    view->dirty = g_new0(struct view_dirty, 1);
 }
 
 GtkWidget *vitrine_drawing_view_new(enum drawing_kind kind)
@@ -219,6 +272,8 @@ GtkWidget *vitrine_drawing_view_new(enum drawing_kind kind)
     view->kind = kind;
     if (kind == DRAWING_TRANSLATION)
         add_strip(view);
+    if (kind == DRAWING_EXITS)
+        add_exits_strip(view);
     view->area =
         g_object_new(GTK_TYPE_DRAWING_AREA, "accessible-role", GTK_ACCESSIBLE_ROLE_IMG, NULL);
     gtk_drawing_area_set_draw_func(GTK_DRAWING_AREA(view->area), draw, view, NULL);

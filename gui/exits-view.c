@@ -1,6 +1,9 @@
 /*
  * The exit log. The session keeps the last exits; this pane asks for those that are visible, so a
  * guest that exits a million times a second costs no more than one that does not.
+ *
+ * A simulated guest's exit has an instruction and a cost; an x86 guest's a port or an address, what
+ * went through it, the device behind it and the time that the monitor took.
  */
 #include "gui/exits-view.h"
 
@@ -15,7 +18,7 @@ struct _VitrineExitsView {
     GtkBox parent;
     VitrineRows *log, *details;
     struct session *session;
-    gboolean bare;
+    gboolean bare, x86, vcpus;
     uint64_t total, base;   /* base: seq of row 0, less one */
     struct view_exit *exit; /* MOST */
     int count;
@@ -63,6 +66,56 @@ static void add_exit(VitrineExitsView *view, const struct view_exit *e, GString 
     g_free(text);
 }
 
+/* Above 4 GiB an address needs all of its digits. */
+static int address_digits(VitrineExitsView *view)
+{
+    for (int i = 0; i < view->count; i++)
+        if (view->exit[i].pc > UINT32_MAX)
+            return 16;
+    return 8;
+}
+
+static const char *x86_access(const struct view_exit *e)
+{
+    gboolean port = e->cause == 2; /* KVM_EXIT_IO */
+    return !e->access ? "" : e->access == 'w' ? port ? "out" : "store" : port ? "in" : "load";
+}
+
+static void add_x86_exit(VitrineExitsView *view, const struct view_exit *e, GString *row)
+{
+    VitrineRows *rows = view->log;
+    char address[24] = "", data[24] = "";
+    if (e->access) {
+        g_snprintf(address, sizeof address, "0x%" PRIx64, e->tval);
+        g_snprintf(data, sizeof data, "%0*" PRIx64, 2 * MIN(e->size, 8), e->data);
+    }
+    vitrine_rows_span(rows, row, SPAN_DIM, "%7" G_GUINT64_FORMAT " ", e->seq);
+    if (view->vcpus)
+        vitrine_rows_span(rows, row, SPAN_DIM, "%4u ", e->vcpu);
+    vitrine_rows_span(rows, row, SPAN_PLAIN, "%0*" PRIx64 " ", address_digits(view), e->pc);
+    vitrine_rows_span(rows, row, SPAN_ACCENT, "%-14.14s ", e->reason_name);
+    vitrine_rows_span(rows, row, SPAN_PLAIN, "%-5s %-10s %-8s ", x86_access(e), address, data);
+    vitrine_rows_span(rows, row, SPAN_DIM, "%8.1f ", (double)e->ns / 1e3);
+    vitrine_rows_span(rows, row, SPAN_PLAIN, "%s", e->action);
+}
+
+/* Fits the rows that are there now: as wide as their addresses. */
+static void set_header(VitrineExitsView *view)
+{
+    char x86[160];
+    const char *text =
+        "  seq pc       reason           instruction              cost what the monitor did";
+    if (view->bare)
+        text = "  seq pc       kind             instruction              trap";
+    if (view->x86) {
+        g_snprintf(x86, sizeof x86,
+                   "    seq %s%-*s reason         what  address    data           \u00b5s device",
+                   view->vcpus ? "vCPU " : "", address_digits(view), "rip");
+        text = x86;
+    }
+    vitrine_rows_set_header(view->log, text);
+}
+
 static void fill_log(VitrineRows *rows, guint first, guint count, gpointer data)
 {
     VitrineExitsView *view = data;
@@ -71,6 +124,7 @@ static void fill_log(VitrineRows *rows, guint first, guint count, gpointer data)
     if (view->session && view->total)
         view->count =
             session_exits(view->session, view->base + first, view->exit, (int)MIN(count, MOST));
+    set_header(view);
     if (!view->total) {
         vitrine_rows_span(rows, row, SPAN_DIM, "%s",
                           view->bare ? "No traps yet: run, or press F10 to step to the next one."
@@ -79,7 +133,10 @@ static void fill_log(VitrineRows *rows, guint first, guint count, gpointer data)
     }
     for (int i = 0; i < view->count; i++) {
         g_string_truncate(row, 0);
-        add_exit(view, &view->exit[i], row);
+        if (view->x86)
+            add_x86_exit(view, &view->exit[i], row);
+        else
+            add_exit(view, &view->exit[i], row);
         vitrine_rows_set(rows, (guint)i, row->str,
                          view->exit[i].seq == view->chosen.seq ? ROW_SELECTED
                          : view->exit[i].seq == view->total    ? ROW_CURRENT
@@ -148,22 +205,59 @@ static void detail_row(VitrineExitsView *view, guint i, GString *row)
     }
 }
 
+/* What the reason means comes with the counts. */
+static void add_meaning(VitrineExitsView *view, GString *row)
+{
+    struct view_exit_stats *stats = g_new(struct view_exit_stats, 1);
+    session_exit_stats(view->session, stats);
+    for (unsigned i = 0; i < stats->count; i++)
+        if (strcmp(stats->by_reason[i].name, view->chosen.reason_name) == 0)
+            vitrine_rows_span(view->details, row, SPAN_PLAIN, "%s", stats->by_reason[i].meaning);
+    g_free(stats);
+}
+
+static void x86_detail_row(VitrineExitsView *view, guint i, GString *row)
+{
+    const struct view_exit *e = &view->chosen;
+    VitrineRows *rows = view->details;
+    static const char *const names[] = {"", "guest  ", "access ", "action ", "means  "};
+    vitrine_rows_span(rows, row, SPAN_DIM, "%s", names[i]);
+    switch (i) {
+    case 0:
+        vitrine_rows_span(rows, row, SPAN_STRONG, "Exit %" G_GUINT64_FORMAT ": %s", e->seq,
+                          e->reason_name);
+        vitrine_rows_span(rows, row, SPAN_DIM, "  the monitor took %.1f \u00b5s",
+                          (double)e->ns / 1e3);
+        break;
+    case 1:
+        vitrine_rows_span(rows, row, SPAN_PLAIN, "vCPU %u at rip %08" PRIx64, e->vcpu, e->pc);
+        break;
+    case 2: vitrine_rows_span(rows, row, SPAN_PLAIN, "%s", *e->text ? e->text : "-"); break;
+    case 3: vitrine_rows_span(rows, row, SPAN_PLAIN, "%s", e->action); break;
+    case 4: add_meaning(view, row); break;
+    }
+}
+
 static void fill_details(VitrineRows *rows, guint first, guint count, gpointer data)
 {
     VitrineExitsView *view = data;
     GString *row = g_string_new(NULL);
     for (guint i = 0; i < count && view->chosen.seq; i++) {
         g_string_truncate(row, 0);
-        detail_row(view, first + i, row);
+        if (view->x86)
+            x86_detail_row(view, first + i, row);
+        else
+            detail_row(view, first + i, row);
         vitrine_rows_set(rows, i, row->str, ROW_PLAIN);
     }
     g_string_free(row, TRUE);
 }
 
-/* The address that an exit is about: of a page or access fault mtval, else the instruction. */
-static uint64_t subject(const struct view_exit *e, char *access)
+/* The virtual address that an exit is about: of a page or access fault mtval, else the instruction
+ * (of x86 always, where the other address is a port or physical). */
+static uint64_t subject(VitrineExitsView *view, const struct view_exit *e, char *access)
 {
-    switch (e->cause) {
+    switch (view->x86 ? 0 : e->cause) {
     case 5:
     case 13: *access = 'r'; return e->tval;
     case 7:
@@ -182,7 +276,7 @@ static void choose(VitrineExitsView *view, const struct view_exit *e)
     view->chosen = again ? (struct view_exit){0} : *e;
     gtk_widget_set_visible(GTK_WIDGET(view->details), view->chosen.seq != 0);
     if (view->chosen.seq)
-        va = subject(&view->chosen, &access);
+        va = subject(view, &view->chosen, &access);
     vitrine_rows_refresh(view->log);
     vitrine_rows_refresh(view->details);
     g_signal_emit(view, chosen_signal, 0, va, (int)access);
@@ -210,10 +304,8 @@ void vitrine_exits_view_refresh(VitrineExitsView *view)
     view->total = status.exits;
     view->bare = !status.under_monitor;
     view->base = view->total > KEPT ? view->total - KEPT : 0;
-    vitrine_rows_set_header(
-        view->log, view->bare ? "  seq pc       kind             instruction              trap"
-                              : "  seq pc       reason           instruction              cost "
-                                "what the monitor did");
+    view->x86 = status.isa == ISA_X86;
+    view->vcpus = status.vcpus > 1;
     vitrine_rows_set_total(view->log, (guint)(view->total - view->base), TRUE);
     vitrine_rows_refresh(view->log);
 }
@@ -245,6 +337,7 @@ static void vitrine_exits_view_init(VitrineExitsView *view)
     gtk_orientable_set_orientation(GTK_ORIENTABLE(view), GTK_ORIENTATION_VERTICAL);
     view->exit = g_new0(struct view_exit, MOST);
     view->log = VITRINE_ROWS(vitrine_rows_new("Exit log"));
+    vitrine_rows_set_header(view->log, "");
     vitrine_rows_set_least(view->log, 60, 4);
     vitrine_rows_set_functions(view->log, fill_log, log_tooltip, NULL, view);
     g_signal_connect(view->log, "clicked", G_CALLBACK(on_clicked), view);

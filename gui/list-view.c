@@ -46,8 +46,12 @@ static void add_device(VitrineListView *view, const struct view_device *d)
 {
     GString *row = g_string_new(NULL);
     vitrine_rows_span(view->rows, row, SPAN_STRONG, "%s", d->name);
-    vitrine_rows_span(view->rows, row, SPAN_DIM, "  0x%08" PRIx64 "..0x%08" PRIx64, d->base,
-                      d->base + d->size - 1);
+    if (d->ports)
+        vitrine_rows_span(view->rows, row, SPAN_DIM, "  ports 0x%03" PRIx64 "..0x%03" PRIx64,
+                          d->base, d->base + d->size - 1);
+    else
+        vitrine_rows_span(view->rows, row, SPAN_DIM, "  0x%08" PRIx64 "..0x%08" PRIx64, d->base,
+                          d->base + d->size - 1);
     if (d->irq)
         vitrine_rows_span(view->rows, row, SPAN_DIM, "  interrupt %d", d->irq);
     vitrine_rows_span(view->rows, row, SPAN_ACCENT, "  %s", d->about);

@@ -8,10 +8,12 @@ noinst_LIBRARIES += %D%/libdraw.a
 	%D%/draw/draw.h \
 	%D%/draw/exits.c \
 	%D%/draw/file.c \
+	%D%/draw/heat.c \
 	%D%/draw/paint.c \
 	%D%/draw/scene.c %D%/draw/scene.h %D%/draw/scene_priv.h \
 	%D%/draw/tables.c \
-	%D%/draw/translation.c
+	%D%/draw/translation.c \
+	%D%/draw/walk-x86.c
 
 EXTRA_DIST += %D%/README.md
 
@@ -33,7 +35,10 @@ vitrine_gui_SOURCES = \
 	%D%/main.c \
 	%D%/memory-view.c %D%/memory-view.h \
 	%D%/registers-view.c %D%/registers-view.h \
+	%D%/registers-x86.c %D%/registers-x86.h \
 	%D%/rows.c %D%/rows.h \
+	%D%/samples-button.c %D%/samples-button.h \
+	%D%/snapshots-view.c %D%/snapshots-view.h \
 	%D%/window.c %D%/window.h %D%/window_priv.h \
 	%D%/window-actions.c \
 	%D%/window-build.c
@@ -65,6 +70,7 @@ endif
 # Outside of the conditional: a tarball made without the window has its sources all the same.
 EXTRA_DIST += \
 	docs/images/fault.png \
+	docs/images/kvm.png \
 	docs/images/window.png \
 	docs/vitrine-gui.1 \
 	%D%/data/menus.ui \
@@ -77,13 +83,17 @@ EXTRA_DIST += \
 
 # Tests.
 if HAVE_CHECK
-check_PROGRAMS += tests/gui/test-draw
-TESTS += tests/gui/test-draw
-tests_gui_test_draw_SOURCES = \
+check_PROGRAMS += tests/gui/test-draw tests/gui/test-draw-x86
+TESTS += tests/gui/test-draw tests/gui/test-draw-x86
+gui_draw_checks = \
 	tests/gui/fake-views.c tests/gui/fake-views.h \
-	tests/gui/test-draw.c
+	tests/gui/scene-checks.c tests/gui/scene-checks.h
+tests_gui_test_draw_SOURCES = $(gui_draw_checks) tests/gui/test-draw.c
 tests_gui_test_draw_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(CAIRO_CFLAGS)
 tests_gui_test_draw_LDADD = %D%/libdraw.a $(CAIRO_LIBS) $(CHECK_LIBS) -lm
+tests_gui_test_draw_x86_SOURCES = $(gui_draw_checks) tests/gui/test-draw-x86.c
+tests_gui_test_draw_x86_CFLAGS = $(tests_gui_test_draw_CFLAGS)
+tests_gui_test_draw_x86_LDADD = $(tests_gui_test_draw_LDADD)
 endif
 if GUI
 TESTS += tests/gui/window.py

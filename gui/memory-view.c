@@ -48,7 +48,8 @@ static void add_row(VitrineMemoryView *view, uint32_t offset, GString *row)
 {
     const struct view_memory *m = &view->now;
     char text[PER_ROW + 1] = {0};
-    vitrine_rows_span(view->rows, row, SPAN_DIM, "%08" PRIx64 " ", m->address + offset);
+    int digits = m->address + m->length > UINT32_MAX ? 16 : 8;
+    vitrine_rows_span(view->rows, row, SPAN_DIM, "%0*" PRIx64 " ", digits, m->address + offset);
     for (uint32_t i = 0; i < PER_ROW; i++) {
         uint8_t byte = m->data[offset + i];
         gboolean here = there(m, offset + i);
@@ -97,17 +98,34 @@ static void show(VitrineMemoryView *view, uint64_t address)
     gtk_editable_set_text(GTK_EDITABLE(view->entry), text);
 }
 
-void vitrine_memory_view_refresh(VitrineMemoryView *view)
+/* The stack, once there is one; else the code. */
+static uint64_t first_address(VitrineMemoryView *view)
 {
     struct view_hart hart;
+    struct view_insn insn;
+    struct view_registers *list = g_new(struct view_registers, 1);
+    uint64_t stack = 0;
+    session_view_hart(view->session, VIEW_VIRTUAL, &hart);
+    if (!hart.present)
+        session_view_hart(view->session, VIEW_REAL, &hart);
+    session_view_registers(view->session, list);
+    for (unsigned i = 0; i < list->count && !hart.present; i++)
+        if (strcmp(list->reg[i].name, "rsp") == 0)
+            stack = list->reg[i].value;
+    g_free(list);
+    if (hart.present)
+        return hart.x[2] ? hart.x[2] : hart.pc;
+    if (!stack && session_disassemble_pc(view->session, 0, &insn, 1) == 1)
+        return insn.va;
+    return stack;
+}
+
+void vitrine_memory_view_refresh(VitrineMemoryView *view)
+{
     if (!view->session || !gtk_widget_get_mapped(GTK_WIDGET(view)))
         return;
-    if (!view->chosen) { /* the stack, once there is one; else the code */
-        session_view_hart(view->session, VIEW_VIRTUAL, &hart);
-        if (!hart.present)
-            session_view_hart(view->session, VIEW_REAL, &hart);
-        show(view, hart.x[2] ? hart.x[2] : hart.pc);
-    }
+    if (!view->chosen)
+        show(view, first_address(view));
     view->before = view->now;
     view->before_physical = is_physical(view);
     vitrine_rows_refresh(view->rows);

@@ -70,12 +70,37 @@ static void do_reset(VitrineWindow *w)
     window_refresh(w);
 }
 
+static void do_snapshot(VitrineWindow *w)
+{
+    gtk_stack_set_visible_child(GTK_STACK(w->tabs), GTK_WIDGET(w->snapshots));
+    vitrine_snapshots_view_take(w->snapshots);
+}
+
 static void do_breakpoint(VitrineWindow *w)
 {
     vitrine_code_view_toggle_breakpoint(w->code);
 }
 
 /* ---- files -------------------------------------------------------------------------------- */
+
+/* What was said of the guest before goes on to hold for one of the same kind. */
+static void open_file(VitrineWindow *w, const char *path, const char *processor)
+{
+    struct guest guest;
+    gboolean x86 = g_strcmp0(processor, "x86") == 0 ||
+                   (g_strcmp0(processor, "rv32") != 0 && session_is_x86(path));
+    guest_init(&guest);
+    guest.image = g_strdup(path);
+    guest.kvm_fd = w->guest.kvm_fd;
+    guest.under = x86 ? SESSION_KVM : w->guest.under == SESSION_BARE ? SESSION_BARE : SESSION_HV;
+    if (x86 == (w->guest.under == SESSION_KVM)) {
+        guest.memory = w->guest.memory;
+        guest.cpus = w->guest.cpus;
+        guest.net = g_strdup(w->guest.net);
+    }
+    window_start(w, &guest);
+    guest_clear(&guest);
+}
 
 static void on_open_response(GtkNativeDialog *dialog, int response, VitrineWindow *w)
 {
@@ -84,7 +109,7 @@ static void on_open_response(GtkNativeDialog *dialog, int response, VitrineWindo
                       : NULL;
     char *path = file ? g_file_get_path(file) : NULL;
     if (path)
-        window_start(w, path, NULL, w->bare);
+        open_file(w, path, gtk_file_chooser_get_choice(GTK_FILE_CHOOSER(dialog), "processor"));
     g_free(path);
     g_clear_object(&file);
     g_object_unref(dialog);
@@ -94,6 +119,11 @@ static void do_open(VitrineWindow *w)
 {
     GtkFileChooserNative *dialog = gtk_file_chooser_native_new(
         "Open a guest", GTK_WINDOW(w), GTK_FILE_CHOOSER_ACTION_OPEN, "Open", "Cancel");
+    static const char *ids[] = {"auto", "rv32", "x86", NULL};
+    static const char *labels[] = {"As the file says", "RISC-V, simulated", "x86, through KVM",
+                                   NULL};
+    gtk_file_chooser_add_choice(GTK_FILE_CHOOSER(dialog), "processor", "Processor", ids, labels);
+    gtk_file_chooser_set_choice(GTK_FILE_CHOOSER(dialog), "processor", "auto");
     g_signal_connect(dialog, "response", G_CALLBACK(on_open_response), w);
     gtk_native_dialog_show(GTK_NATIVE_DIALOG(dialog));
 }
@@ -180,6 +210,7 @@ static const struct {
     {"pause", do_pause, {"F6"}},
     {"reset", do_reset, {"<Control><Shift>r"}},
     {"breakpoint", do_breakpoint, {"F9"}},
+    {"snapshot", do_snapshot, {"<Control><Shift>s"}},
     {"open", do_open, {"<Control><Shift>o"}},
     {"export", do_export, {"<Control><Shift>e"}},
     {"zoom-in", do_zoom_in, {"<Control>plus"}},
@@ -200,12 +231,30 @@ static void on_action(GSimpleAction *action, GVariant *parameter, gpointer data)
 static void on_monitor(GSimpleAction *action, GVariant *wanted, gpointer data)
 {
     VitrineWindow *w = data;
-    gboolean monitor = g_variant_get_boolean(wanted);
-    char *guest = g_strdup(w->guest), *disk = g_strdup(w->disk);
-    if (guest && window_start(w, guest, disk, !monitor))
+    struct guest guest;
+    if (!w->session)
+        return;
+    guest_copy(&guest, &w->guest);
+    guest.under = g_variant_get_boolean(wanted) ? SESSION_HV : SESSION_BARE;
+    if (window_start(w, &guest))
         g_simple_action_set_state(action, wanted);
-    g_free(disk);
-    g_free(guest);
+    guest_clear(&guest);
+}
+
+/* A sample, by its number in guests.h's list. */
+static void on_sample(GSimpleAction *action, GVariant *number, gpointer data)
+{
+    VitrineWindow *w = data;
+    struct guest guest;
+    const struct sample *sample = sample_nth((unsigned)g_variant_get_int32(number));
+    guest_init(&guest);
+    guest.kvm_fd = w->guest.kvm_fd;
+    if (sample && sample_find(sample, &guest)) {
+        if (!sample->x86 && w->guest.under == SESSION_BARE)
+            guest.under = SESSION_BARE;
+        window_start(w, &guest);
+    }
+    guest_clear(&guest);
 }
 
 static void on_dark(GSimpleAction *action, GVariant *wanted, gpointer data)
@@ -259,7 +308,7 @@ void window_enable(VitrineWindow *w, const char *name, gboolean enabled)
         g_simple_action_set_enabled(G_SIMPLE_ACTION(action), enabled);
 }
 
-void window_add_actions(VitrineWindow *w, gboolean bare)
+void window_add_actions(VitrineWindow *w)
 {
     gboolean dark;
     GtkApplication *app = gtk_window_get_application(GTK_WINDOW(w));
@@ -276,6 +325,10 @@ void window_add_actions(VitrineWindow *w, gboolean bare)
     }
     take_function_keys(w);
     g_object_get(gtk_settings_get_default(), "gtk-application-prefer-dark-theme", &dark, NULL);
-    add_toggle(w, "monitor", !bare, G_CALLBACK(on_monitor));
+    add_toggle(w, "monitor", w->guest.under != SESSION_BARE, G_CALLBACK(on_monitor));
     add_toggle(w, "dark", dark, G_CALLBACK(on_dark));
+    GSimpleAction *sample = g_simple_action_new("sample", G_VARIANT_TYPE_INT32);
+    g_signal_connect(sample, "activate", G_CALLBACK(on_sample), w);
+    g_action_map_add_action(G_ACTION_MAP(w), G_ACTION(sample));
+    g_object_unref(sample);
 }

@@ -1,4 +1,7 @@
 /* The window's widgets: header, panes, status line. */
+#include <string.h>
+
+#include "gui/samples-button.h"
 #include "gui/window_priv.h"
 
 static GtkWidget *labelled_button(const char *icon, const char *label, const char *action,
@@ -67,9 +70,10 @@ static GtkWidget *build_header(VitrineWindow *w)
     gtk_accessible_update_property(GTK_ACCESSIBLE(menu), GTK_ACCESSIBLE_PROPERTY_LABEL, "Main menu",
                                    -1);
     gtk_header_bar_pack_end(GTK_HEADER_BAR(header), menu);
-    gtk_header_bar_pack_end(GTK_HEADER_BAR(header),
-                            labelled_button("document-open-symbolic", "Open", "win.open",
-                                            "Open a guest (Ctrl+Shift+O)"));
+    GtkWidget *open[] = {labelled_button("document-open-symbolic", "Open", "win.open",
+                                         "Open a guest (Ctrl+Shift+O)"),
+                         samples_button_new(), NULL};
+    gtk_header_bar_pack_end(GTK_HEADER_BAR(header), linked(open));
     return header;
 }
 
@@ -96,6 +100,39 @@ static void add_tab(VitrineWindow *w, GtkWidget *child, const char *label)
     gtk_stack_add_titled(GTK_STACK(w->tabs), child, label, label);
 }
 
+static void on_restored(VitrineWindow *w, const char *name)
+{
+    char *text = g_strdup_printf("\r\n\033[7m back to snapshot \u201c%s\u201d \033[0m\r\n", name);
+    vitrine_console_view_write(w->console, (const uint8_t *)text, strlen(text));
+    g_free(text);
+    window_restored(w, name);
+}
+
+static void on_failed(VitrineWindow *w, const char *why)
+{
+    window_say(w, GTK_MESSAGE_ERROR, why);
+}
+
+/* What KVM and its explanation say, to be read and copied. */
+static GtkWidget *build_reason(VitrineWindow *w)
+{
+    w->reason_text = gtk_label_new("");
+    gtk_label_set_wrap(GTK_LABEL(w->reason_text), TRUE);
+    gtk_label_set_wrap_mode(GTK_LABEL(w->reason_text), PANGO_WRAP_WORD_CHAR);
+    gtk_label_set_xalign(GTK_LABEL(w->reason_text), 0);
+    gtk_label_set_yalign(GTK_LABEL(w->reason_text), 0);
+    gtk_label_set_selectable(GTK_LABEL(w->reason_text), TRUE);
+    gtk_widget_add_css_class(w->reason_text, "reason");
+    w->reason = gtk_scrolled_window_new();
+    gtk_accessible_update_property(GTK_ACCESSIBLE(w->reason), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                   "Reasons", -1);
+    gtk_widget_add_css_class(w->reason, "view");
+    gtk_scrolled_window_set_policy(GTK_SCROLLED_WINDOW(w->reason), GTK_POLICY_NEVER,
+                                   GTK_POLICY_AUTOMATIC);
+    gtk_scrolled_window_set_child(GTK_SCROLLED_WINDOW(w->reason), w->reason_text);
+    return w->reason;
+}
+
 static GtkWidget *build_tabs(VitrineWindow *w)
 {
     GtkWidget *box = gtk_box_new(GTK_ORIENTATION_VERTICAL, 0);
@@ -104,6 +141,7 @@ static GtkWidget *build_tabs(VitrineWindow *w)
     w->tabs = gtk_stack_new();
     gtk_widget_add_css_class(strip, "strip");
     gtk_stack_switcher_set_stack(GTK_STACK_SWITCHER(switcher), GTK_STACK(w->tabs));
+    w->switcher = switcher;
     gtk_box_append(GTK_BOX(strip), switcher);
     gtk_box_append(GTK_BOX(box), strip);
     gtk_box_append(GTK_BOX(box), w->tabs);
@@ -113,12 +151,21 @@ static GtkWidget *build_tabs(VitrineWindow *w)
     w->tlb = VITRINE_LIST_VIEW(vitrine_list_view_new(LIST_TLB));
     w->memory = VITRINE_MEMORY_VIEW(vitrine_memory_view_new());
     w->devices = VITRINE_LIST_VIEW(vitrine_list_view_new(LIST_DEVICES));
+    w->heat = VITRINE_DRAWING_VIEW(vitrine_drawing_view_new(DRAWING_HEAT));
+    w->snapshots = VITRINE_SNAPSHOTS_VIEW(vitrine_snapshots_view_new());
+    g_signal_connect_swapped(w->snapshots, "restored", G_CALLBACK(on_restored), w);
+    g_signal_connect_swapped(w->snapshots, "failed", G_CALLBACK(on_failed), w);
+    add_tab(w, build_reason(w), "Why");
+    gtk_stack_page_set_visible(gtk_stack_get_page(GTK_STACK(w->tabs), w->reason), FALSE);
     add_tab(w, GTK_WIDGET(w->exits), "Exits");
     add_tab(w, GTK_WIDGET(w->chart), "Counts");
     add_tab(w, GTK_WIDGET(w->tables), "Page tables");
     add_tab(w, GTK_WIDGET(w->tlb), "TLB");
     add_tab(w, GTK_WIDGET(w->memory), "Memory");
     add_tab(w, GTK_WIDGET(w->devices), "Devices");
+    add_tab(w, GTK_WIDGET(w->heat), "Dirty pages");
+    add_tab(w, GTK_WIDGET(w->snapshots), "Snapshots");
+    gtk_stack_set_visible_child(GTK_STACK(w->tabs), GTK_WIDGET(w->exits));
     return box;
 }
 
@@ -135,6 +182,12 @@ static GtkWidget *build_console(VitrineWindow *w)
     return box;
 }
 
+static void on_vcpu_chosen(VitrineWindow *w)
+{
+    vitrine_drawing_view_follow(w->translation);
+    window_refresh(w);
+}
+
 static GtkWidget *build_guest(VitrineWindow *w)
 {
     int width = w->geometry.width, height = w->geometry.height;
@@ -143,8 +196,13 @@ static GtkWidget *build_guest(VitrineWindow *w)
     w->translation = VITRINE_DRAWING_VIEW(vitrine_drawing_view_new(DRAWING_TRANSLATION));
     int code = width < 1500 ? 372 : 540, registers = width < 1500 ? 350 : 400;
     int console = width < 1500 ? 510 : 680;
+    w->registers_x86 = VITRINE_REGISTERS_X86(vitrine_registers_x86_new());
+    w->registers_stack = gtk_stack_new();
+    gtk_stack_add_child(GTK_STACK(w->registers_stack), GTK_WIDGET(w->registers));
+    gtk_stack_add_child(GTK_STACK(w->registers_stack), GTK_WIDGET(w->registers_x86));
+    g_signal_connect_swapped(w->registers_x86, "vcpu-chosen", G_CALLBACK(on_vcpu_chosen), w);
     GtkWidget *inner = paned(w, 1, GTK_ORIENTATION_HORIZONTAL, GTK_WIDGET(w->translation), TRUE,
-                             GTK_WIDGET(w->registers), FALSE, width - code - registers);
+                             w->registers_stack, FALSE, width - code - registers);
     GtkWidget *top =
         paned(w, 0, GTK_ORIENTATION_HORIZONTAL, GTK_WIDGET(w->code), FALSE, inner, TRUE, code);
     GtkWidget *bottom = paned(w, 2, GTK_ORIENTATION_HORIZONTAL, build_tabs(w), TRUE,
@@ -157,9 +215,10 @@ static GtkWidget *build_empty(void)
     GtkWidget *box = gtk_box_new(GTK_ORIENTATION_VERTICAL, 12);
     GtkWidget *icon = gtk_image_new_from_icon_name("org.vitrine.Vitrine");
     GtkWidget *title = gtk_label_new("No guest yet");
-    GtkWidget *text = gtk_label_new("Open a 32-bit RISC-V program or kernel.\nThe demo guest, "
-                                    "minios, is built with the project "
-                                    "when a RISC-V compiler is installed.");
+    GtkWidget *text =
+        gtk_label_new("Open a 32-bit RISC-V program or kernel, or an x86 one through KVM.\n"
+                      "The demo guest, minios, is built with the project "
+                      "when a RISC-V compiler is installed.");
     GtkWidget *open = gtk_button_new_with_label("Open a guest");
     gtk_image_set_pixel_size(GTK_IMAGE(icon), 96);
     gtk_widget_add_css_class(title, "title-1");
@@ -240,4 +299,24 @@ void window_build(VitrineWindow *w)
     gtk_box_append(GTK_BOX(box), build_status(w));
     gtk_window_set_child(GTK_WINDOW(w), box);
     g_signal_connect(w->exits, "chosen", G_CALLBACK(on_chosen), w);
+}
+
+static void show_tab(VitrineWindow *w, GtkWidget *tab, gboolean shown)
+{
+    GtkStack *tabs = GTK_STACK(w->tabs);
+    if (!shown && gtk_stack_get_visible_child(tabs) == tab)
+        gtk_stack_set_visible_child(tabs, GTK_WIDGET(w->exits));
+    gtk_stack_page_set_visible(gtk_stack_get_page(tabs, tab), shown);
+}
+
+void window_show_kind(VitrineWindow *w)
+{
+    gboolean kvm = w->guest.under == SESSION_KVM;
+    gtk_stack_set_visible_child(GTK_STACK(w->registers_stack),
+                                kvm ? GTK_WIDGET(w->registers_x86) : GTK_WIDGET(w->registers));
+    (kvm ? gtk_widget_add_css_class : gtk_widget_remove_css_class)(w->switcher, "many");
+    show_tab(w, GTK_WIDGET(w->tlb), !kvm); /* KVM shows nobody the processor's */
+    show_tab(w, GTK_WIDGET(w->heat), kvm);
+    show_tab(w, GTK_WIDGET(w->snapshots), kvm);
+    show_tab(w, w->reason, FALSE);
 }

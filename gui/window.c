@@ -29,7 +29,13 @@ static gboolean is_stuck(const struct view_status *s)
             s->stop == STOPPED_INTERNAL || s->stop == STOPPED_FAIL_ENTRY);
 }
 
-static const char *state_name(const struct view_status *s)
+/* Does the guest stand where a snapshot was taken? */
+static gboolean is_restored(VitrineWindow *w, const struct view_status *s)
+{
+    return w->restored && s->state == SESSION_STOPPED && s->stops == w->restored_stop;
+}
+
+static const char *state_name(VitrineWindow *w, const struct view_status *s)
 {
     if (s->state == SESSION_RUNNING)
         return "Running";
@@ -37,13 +43,13 @@ static const char *state_name(const struct view_status *s)
         return "Stuck";
     if (s->state == SESSION_ENDED)
         return "Ended";
-    return s->stop == STOPPED_RESET ? "Ready" : "Stopped";
+    return s->stop == STOPPED_RESET && !is_restored(w, s) ? "Ready" : "Stopped";
 }
 
 static gboolean guest_sleeps(VitrineWindow *w)
 {
     struct view_hart hart;
-    session_view_hart(w->session, w->bare ? VIEW_REAL : VIEW_VIRTUAL, &hart);
+    session_view_hart(w->session, w->guest.under == SESSION_BARE ? VIEW_REAL : VIEW_VIRTUAL, &hart);
     return hart.waiting;
 }
 
@@ -54,6 +60,8 @@ static void state_text(VitrineWindow *w, const struct view_status *s, char *text
         g_snprintf(text, size, "%s",
                    guest_sleeps(w) ? "the guest sleeps until a timer or input wakes it"
                                    : "type into the console, or pause to look around");
+    else if (is_restored(w, s))
+        g_snprintf(text, size, "back at snapshot \u201c%s\u201d", w->restored);
     else if (s->stop == STOPPED_RESET)
         g_snprintf(text, size, "before the first instruction: run, or step to the first %s", what);
     else if (s->stop == STOPPED_POWEROFF)
@@ -63,6 +71,8 @@ static void state_text(VitrineWindow *w, const struct view_status *s, char *text
                    s->under_monitor ? "after VM exit %" G_GUINT64_FORMAT
                                     : "after trap %" G_GUINT64_FORMAT,
                    s->exits);
+    else if (is_stuck(s) && *s->detail) /* of which `text` is the beginning */
+        g_snprintf(text, size, "%.*s", (int)strcspn(s->detail, "\n"), s->detail);
     else
         g_snprintf(text, size, "%s", s->text);
 }
@@ -80,24 +90,77 @@ static void grouped(uint64_t n, char *text, size_t size)
     text[at] = 0;
 }
 
+/* Instructions where they are counted; else the time that went into exits. */
+static char *counts_text(const struct view_status *s)
+{
+    char instructions[40], exits[40], more[48] = "";
+    grouped(s->instructions, instructions, sizeof instructions);
+    grouped(s->exits, exits, sizeof exits);
+    if (s->isa == ISA_X86) {
+        double us = (double)s->exit_ns / 1e3;
+        if (us > 0)
+            g_snprintf(more, sizeof more,
+                       us < 1e3 ? "   %.0f \u00b5s in them" : "   %.1f ms in them",
+                       us < 1e3 ? us : us / 1e3);
+        return g_strdup_printf("%s exit%s%s", exits, s->exits == 1 ? "" : "s", more);
+    }
+    if (s->mips >= .05)
+        g_snprintf(more, sizeof more, "   %.*f MIPS", s->mips < 10 ? 1 : 0, s->mips);
+    return g_strdup_printf("%s guest instruction%s   %s %s%s%s", instructions,
+                           s->instructions == 1 ? "" : "s", exits,
+                           s->under_monitor ? "exit" : "trap", s->exits == 1 ? "" : "s", more);
+}
+
 static void show_status(VitrineWindow *w, const struct view_status *s)
 {
     static const char *const classes[] = {"stopped", "running", "ended", NULL};
-    char text[192], instructions[40], exits[40], mips[32] = "";
     const char *class = is_stuck(s) ? "stuck" : classes[s->state];
+    char text[192];
     state_text(w, s, text, sizeof text);
-    grouped(s->instructions, instructions, sizeof instructions);
-    grouped(s->exits, exits, sizeof exits);
-    if (s->mips >= .05)
-        g_snprintf(mips, sizeof mips, "   %.*f MIPS", s->mips < 10 ? 1 : 0, s->mips);
-    gtk_label_set_text(GTK_LABEL(w->state), state_name(s));
+    gtk_label_set_text(GTK_LABEL(w->state), state_name(w, s));
     gtk_widget_set_css_classes(w->state, (const char *[]){"state", class, NULL});
     gtk_label_set_text(GTK_LABEL(w->state_text), text);
-    char *counts = g_strdup_printf(
-        "%s guest instruction%s   %s %s%s%s", instructions, s->instructions == 1 ? "" : "s", exits,
-        s->under_monitor ? "exit" : "trap", s->exits == 1 ? "" : "s", mips);
+    gtk_widget_set_tooltip_text(w->state_text, text);
+    char *counts = counts_text(s);
     gtk_label_set_text(GTK_LABEL(w->counts), counts);
     g_free(counts);
+}
+
+/* The first line is the summary of the others. */
+static void show_detail(VitrineWindow *w, const char *detail)
+{
+    char **lines = g_strsplit(detail, "\n", -1);
+    GString *markup = g_string_new(NULL);
+    for (guint i = 0; lines[i]; i++) {
+        char *escaped = g_markup_escape_text(lines[i], -1);
+        if (i == 0)
+            g_string_append_printf(markup, "<b>%s</b>\n", escaped);
+        else if (*escaped)
+            g_string_append_printf(markup, "\n\u2022 %s", escaped);
+        g_free(escaped);
+    }
+    gtk_label_set_markup(GTK_LABEL(w->reason_text), markup->str);
+    g_string_free(markup, TRUE);
+    g_strfreev(lines);
+}
+
+/* Why KVM has given the vCPU up: a page among the tabs that is there only then, and comes up by
+ * itself. */
+static void show_reason(VitrineWindow *w, const struct view_status *s)
+{
+    GtkStack *tabs = GTK_STACK(w->tabs);
+    GtkStackPage *page = gtk_stack_get_page(tabs, w->reason);
+    gboolean wanted = is_stuck(s) && *s->detail, shown = gtk_stack_page_get_visible(page);
+    if (wanted && !shown) {
+        show_detail(w, s->detail);
+        w->tab_before = gtk_stack_get_visible_child(tabs);
+        gtk_stack_page_set_visible(page, TRUE);
+        gtk_stack_set_visible_child(tabs, w->reason);
+    } else if (!wanted && shown) {
+        if (gtk_stack_get_visible_child(tabs) == w->reason)
+            gtk_stack_set_visible_child(tabs, w->tab_before);
+        gtk_stack_page_set_visible(page, FALSE);
+    }
 }
 
 static void enable_actions(VitrineWindow *w, const struct view_status *s)
@@ -109,7 +172,10 @@ static void enable_actions(VitrineWindow *w, const struct view_status *s)
     window_enable(w, "pause", w->session && s->state == SESSION_RUNNING);
     window_enable(w, "reset", w->session != NULL);
     window_enable(w, "breakpoint", w->session != NULL);
-    window_enable(w, "monitor", w->session != NULL);
+    window_enable(w, "monitor", w->session && s->isa == ISA_RV32);
+    window_enable(w, "snapshot",
+                  w->session && s->state != SESSION_RUNNING &&
+                      session_snapshots(w->session, NULL, 0) >= 0);
     window_enable(w, "export", w->session != NULL);
 }
 
@@ -119,6 +185,7 @@ static void refresh_panes(VitrineWindow *w)
 {
     vitrine_code_view_refresh(w->code, TRUE);
     vitrine_registers_view_refresh(w->registers);
+    vitrine_registers_x86_refresh(w->registers_x86);
     vitrine_drawing_view_refresh(w->translation);
     vitrine_exits_view_refresh(w->exits);
     vitrine_drawing_view_refresh(w->chart);
@@ -126,6 +193,8 @@ static void refresh_panes(VitrineWindow *w)
     vitrine_list_view_refresh(w->tlb);
     vitrine_memory_view_refresh(w->memory);
     vitrine_list_view_refresh(w->devices);
+    vitrine_drawing_view_refresh(w->heat);
+    vitrine_snapshots_view_refresh(w->snapshots);
 }
 
 void window_refresh(VitrineWindow *w)
@@ -137,6 +206,7 @@ void window_refresh(VitrineWindow *w)
     if (!w->session)
         return;
     show_status(w, &status);
+    show_reason(w, &status);
     refresh_panes(w);
     w->refreshed = g_get_monotonic_time();
 }
@@ -202,11 +272,13 @@ static void set_session(VitrineWindow *w, struct session *session)
     struct session *old = w->session;
     w->session = session;
     w->running = FALSE;
+    g_clear_pointer(&w->restored, g_free);
     vitrine_console_view_set_session(w->console, session);
     session_free(old);
     vitrine_console_view_clear(w->console);
     vitrine_code_view_set_session(w->code, session);
     vitrine_registers_view_set_session(w->registers, session);
+    vitrine_registers_x86_set_session(w->registers_x86, session);
     vitrine_drawing_view_set_session(w->translation, session);
     vitrine_exits_view_set_session(w->exits, session);
     vitrine_drawing_view_set_session(w->chart, session);
@@ -214,48 +286,60 @@ static void set_session(VitrineWindow *w, struct session *session)
     vitrine_list_view_set_session(w->tlb, session);
     vitrine_memory_view_set_session(w->memory, session);
     vitrine_list_view_set_session(w->devices, session);
+    vitrine_drawing_view_set_session(w->heat, session);
+    vitrine_snapshots_view_set_session(w->snapshots, session);
 }
 
 static void show_guest(VitrineWindow *w)
 {
-    char *name = g_path_get_basename(w->guest);
+    static const char *const places[] = {[SESSION_BARE] = "on the bare machine",
+                                         [SESSION_HV] = "under the monitor",
+                                         [SESSION_KVM] = "on the host\u2019s processor (KVM)"};
+    char *name = g_path_get_basename(guest_path(&w->guest));
     char *title = g_strdup_printf("%s \u2013 Vitrine", name);
     gtk_window_set_title(GTK_WINDOW(w), title);
     gtk_label_set_text(GTK_LABEL(w->title), name);
-    gtk_label_set_text(GTK_LABEL(w->subtitle),
-                       w->bare ? "on the bare machine" : "under the monitor");
+    gtk_label_set_text(GTK_LABEL(w->subtitle), places[w->guest.under]);
     gtk_stack_set_visible_child_name(GTK_STACK(w->body), "guest");
     g_free(title);
     g_free(name);
 }
 
-gboolean window_start(VitrineWindow *w, const char *guest, const char *disk, gboolean bare)
+/* Most who lack /dev/kvm lack a right to it, which another command explains. */
+static void say_refusal(VitrineWindow *w, const struct guest *guest, const char *why)
+{
+    gboolean kvm = guest->under == SESSION_KVM && strstr(why, "/dev/kvm");
+    char *text = g_strconcat(why,
+                             kvm ? "\n\u201cvitrine kvm-info\u201d says what this host lacks and "
+                                   "what to do about it."
+                                 : "",
+                             NULL);
+    window_say(w, GTK_MESSAGE_ERROR, text);
+    g_printerr("vitrine-gui: %s\n", why);
+    g_free(text);
+}
+
+gboolean window_start(VitrineWindow *w, const struct guest *guest)
 {
     struct session_config config;
+    struct guest copy;
     char why[SESSION_ERROR];
     session_config_init(&config);
-    config.image = guest;
-    config.disk = disk;
-    config.disk_readonly = w->disk_readonly;
-    config.under = bare ? SESSION_BARE : SESSION_HV;
-    config.memory = w->memory_size ? w->memory_size : config.memory;
+    guest_configure(guest, &config);
     config.paced = true;
     config.output = on_output;
     config.stopped = on_stopped;
     config.context = w;
     struct session *session = session_new(&config, why);
     if (!session) {
-        window_say(w, GTK_MESSAGE_ERROR, why);
-        g_printerr("vitrine-gui: %s\n", why);
+        say_refusal(w, guest, why);
         return FALSE;
     }
-    char *new_guest = g_strdup(guest), *new_disk = g_strdup(disk);
-    g_free(w->guest);
-    g_free(w->disk);
-    w->guest = new_guest;
-    w->disk = new_disk;
-    w->bare = bare;
+    guest_copy(&copy, guest); /* `guest` may be the old one */
+    guest_clear(&w->guest);
+    w->guest = copy;
     gtk_info_bar_set_revealed(GTK_INFO_BAR(w->bar), FALSE);
+    window_show_kind(w);
     show_guest(w);
     set_session(w, session);
     vitrine_code_view_focus(w->code);
@@ -263,23 +347,42 @@ gboolean window_start(VitrineWindow *w, const char *guest, const char *disk, gbo
     return TRUE;
 }
 
-static void start_first(VitrineWindow *w, const struct window_options *options)
+void window_restored(VitrineWindow *w, const char *name)
 {
-    char *guest = g_strdup(options->guest), *disk = g_strdup(options->disk), *demo_disk = NULL;
-    if (!guest) {
-        guest = guests_find_demo(&demo_disk);
-        if (!disk && demo_disk) {
-            disk = demo_disk;
-            demo_disk = NULL;
-            w->disk_readonly = TRUE;
+    struct view_status status;
+    session_status(w->session, &status);
+    g_free(w->restored);
+    w->restored = g_strdup(name);
+    w->restored_stop = status.stops;
+    vitrine_drawing_view_follow(w->translation);
+    window_refresh(w);
+    window_watch(w);
+}
+
+/* The demo guest, in the way and with the disk that the command line asks for. */
+static void find_demo(struct guest *guest)
+{
+    struct guest demo;
+    guest_init(&demo);
+    if (sample_find(sample_nth(0), &demo)) {
+        guest->image = g_strdup(demo.image);
+        if (!guest->disk && demo.disk) {
+            guest->disk = g_strdup(demo.disk);
+            guest->disk_readonly = TRUE;
         }
     }
-    if (guest)
-        window_start(w, guest, disk, options->bare);
-    w->disk_readonly = FALSE;
-    g_free(demo_disk);
-    g_free(disk);
-    g_free(guest);
+    guest_clear(&demo);
+}
+
+static void start_first(VitrineWindow *w, const struct window_options *options)
+{
+    struct guest guest;
+    guest_copy(&guest, &options->guest);
+    if (guest.under != SESSION_KVM && !guest.image)
+        find_demo(&guest);
+    if (guest.image || guest.firmware)
+        window_start(w, &guest);
+    guest_clear(&guest);
 }
 
 /* ---- the object --------------------------------------------------------------------------- */
@@ -321,8 +424,8 @@ static void dispose(GObject *object)
         gtk_style_context_remove_provider_for_display(gdk_display_get_default(),
                                                       GTK_STYLE_PROVIDER(w->zoom_css));
     g_clear_object(&w->zoom_css);
-    g_clear_pointer(&w->guest, g_free);
-    g_clear_pointer(&w->disk, g_free);
+    g_clear_pointer(&w->restored, g_free);
+    guest_clear(&w->guest);
     G_OBJECT_CLASS(vitrine_window_parent_class)->dispose(object);
 }
 
@@ -334,6 +437,7 @@ static void vitrine_window_class_init(VitrineWindowClass *class)
 
 static void vitrine_window_init(VitrineWindow *w)
 {
+    guest_init(&w->guest);
     w->zoom_css = gtk_css_provider_new();
     gtk_style_context_add_provider_for_display(gdk_display_get_default(),
                                                GTK_STYLE_PROVIDER(w->zoom_css),
@@ -348,14 +452,14 @@ GtkWidget *vitrine_window_new(GtkApplication *app, const struct window_options *
         return NULL;
     VitrineWindow *w = g_object_new(VITRINE_TYPE_WINDOW, "application", app, NULL);
     w->console = VITRINE_CONSOLE_VIEW(console);
-    w->memory_size = options->memory;
     geometry_load(&w->geometry);
     w->remember = options->width == 0;
     if (options->width) {
         w->geometry = (struct geometry){.width = options->width, .height = options->height};
     }
     window_build(w);
-    window_add_actions(w, options->bare);
+    w->guest.under = options->guest.under;
+    window_add_actions(w);
     window_set_zoom(w, w->geometry.width < WIDE ? 1 : 1.15);
     if (options->console_log) {
         int error = vitrine_console_view_log(w->console, options->console_log);

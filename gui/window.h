@@ -4,17 +4,15 @@
 
 #include <gtk/gtk.h>
 
-#include "hv/session.h"
+#include "gui/guests.h"
 
 #define VITRINE_TYPE_WINDOW (vitrine_window_get_type())
 G_DECLARE_FINAL_TYPE(VitrineWindow, vitrine_window, VITRINE, WINDOW, GtkApplicationWindow)
 
 /* What the command line asked for. Strings are copied. */
 struct window_options {
-    const char *guest; /* NULL: the demo guest, if it is found */
-    const char *disk;
-    uint64_t memory; /* bytes; 0: the default */
-    gboolean bare, dark;
+    struct guest guest; /* without an image: the demo guest, if it is found, or the firmware's */
+    gboolean dark;
     int width, height;       /* 0: as it was last time */
     const char *console_log; /* a copy of the console's text goes there; NULL: nowhere */
 };

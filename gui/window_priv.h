@@ -10,18 +10,20 @@
 #include "gui/list-view.h"
 #include "gui/memory-view.h"
 #include "gui/registers-view.h"
+#include "gui/registers-x86.h"
+#include "gui/snapshots-view.h"
 #include "gui/window.h"
 
 struct _VitrineWindow {
     GtkApplicationWindow parent;
     struct session *session; /* NULL: no guest */
-    char *guest, *disk;
-    gboolean bare, disk_readonly;
-    uint64_t memory_size;
+    struct guest guest;      /* what the session runs */
     gboolean running; /* as far as the window knows */
     int stop_queued;  /* atomic: a stop is on its way to the main loop */
     guint tick;
     gint64 refreshed;
+    char *restored;         /* name of the snapshot that the guest went back to */
+    uint64_t restored_stop; /* view_status.stops then */
     struct geometry geometry;
     gboolean remember;
     double zoom;
@@ -29,30 +31,37 @@ struct _VitrineWindow {
 
     VitrineCodeView *code;
     VitrineRegistersView *registers;
-    VitrineDrawingView *translation, *chart, *tables;
+    VitrineRegistersX86 *registers_x86;
+    VitrineSnapshotsView *snapshots;
+    VitrineDrawingView *translation, *chart, *tables, *heat;
     VitrineExitsView *exits;
     VitrineConsoleView *console;
     VitrineMemoryView *memory;
     VitrineListView *tlb, *devices;
 
     GtkWidget *title, *subtitle, *state, *state_text, *counts;
-    GtkWidget *bar, *bar_text, *body, *tabs;
+    GtkWidget *bar, *bar_text, *body, *tabs, *switcher, *registers_stack;
+    GtkWidget *reason, *reason_text; /* why KVM has given the vCPU up */
+    GtkWidget *tab_before;           /* that was in sight until then */
     GtkWidget *pane[GEOMETRY_PANES];
 };
 
 /* window-build.c */
 void window_build(VitrineWindow *w);
+void window_show_kind(VitrineWindow *w); /* the panes that this kind of guest has */
 
 /* window-actions.c */
-void window_add_actions(VitrineWindow *w, gboolean bare);
+void window_add_actions(VitrineWindow *w);
 void window_enable(VitrineWindow *w, const char *action, gboolean enabled);
 
 /* window.c */
 void window_refresh(VitrineWindow *w);
 void window_watch(VitrineWindow *w); /* starts the tick callback */
 void window_say(VitrineWindow *w, GtkMessageType type, const char *text);
-/* Replaces the guest, if the new one can be loaded. */
-gboolean window_start(VitrineWindow *w, const char *guest, const char *disk, gboolean bare);
+/* Replaces the guest, if the new one can be loaded. It is copied. */
+gboolean window_start(VitrineWindow *w, const struct guest *guest);
+/* The guest went back to the snapshot of this name. */
+void window_restored(VitrineWindow *w, const char *name);
 void window_set_zoom(VitrineWindow *w, double zoom);
 
 #endif

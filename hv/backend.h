@@ -102,6 +102,7 @@ struct backend_ops {
     void (*events_mask)(void *self, uint32_t mask);
     int (*set_vcpu)(void *self, unsigned index);
     int (*set_engine)(void *self, const char *name);
+    int (*set_balloon)(void *self, uint32_t pages);
 
     /* ---- questions: each is the function of hv/session.h of the same name ------------------ */
 

@@ -17,7 +17,8 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/record.c %D%/record.h %D%/recorder.c %D%/recorder.h \
 	%D%/replay.c %D%/replay.h \
 	%D%/sched.c \
-	%D%/session.c %D%/session-record.c %D%/session-state.c %D%/session-ask.c %D%/session-io.c %D%/session.h %D%/session_priv.h \
+	%D%/session.c %D%/session-ask.c %D%/session-guess.c %D%/session-io.c %D%/session.h \
+	%D%/session-record.c %D%/session-state.c %D%/session-state.h %D%/session_priv.h \
 	%D%/shadow.c %D%/shadow.h \
 	%D%/simulated.c %D%/simulated-state.c %D%/simulated-view.c %D%/simulated_priv.h \
 	%D%/trap-log.c %D%/trap-log.h \

@@ -119,6 +119,12 @@ static void serialise(const struct record *r, struct state_buffer *b)
     put(b, r->misaligned_trap, 1);
     put(b, r->ad_trap, 1);
     put(b, r->disk_readonly, 1);
+    put(b, r->no_reboot, 1);
+    put(b, r->virtio_console, 1);
+    put(b, r->rng, 1);
+    put(b, r->balloon, 1);
+    put(b, r->rng_seed, 8);
+    put(b, r->balloon_pages, 4);
     put(b, r->memory, 8);
     put(b, r->max_instructions, 8);
     put_text(b, r->kernel_args);
@@ -250,6 +256,12 @@ static void take_configuration(struct reader *r, struct record *out)
     out->misaligned_trap = take(r, 1) & 1;
     out->ad_trap = take(r, 1) & 1;
     out->disk_readonly = take(r, 1) & 1;
+    out->no_reboot = take(r, 1) & 1;
+    out->virtio_console = take(r, 1) & 1;
+    out->rng = take(r, 1) & 1;
+    out->balloon = take(r, 1) & 1;
+    out->rng_seed = take(r, 8);
+    out->balloon_pages = (uint32_t)take(r, 4);
     out->memory = take(r, 8);
     out->max_instructions = take(r, 8);
     take_text(r, out->kernel_args);

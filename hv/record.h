@@ -8,8 +8,10 @@
  * be there as they were, which the digests tell.
  *
  *      magic          8 bytes "VITRREC" and 0, then u32 version, 1
- *      configuration  u8 under | u8 misaligned_trap | u8 ad_trap | u8 disk_readonly | u64 memory |
- *                     u64 max_instructions | string kernel arguments | file image | file disk
+ *      configuration  u8 under | u8 misaligned_trap | u8 ad_trap | u8 disk_readonly | u8 no_reboot |
+ *                     u8 virtio_console | u8 rng | u8 balloon | u64 rng_seed | u32 balloon_pages |
+ *                     u64 memory | u64 max_instructions |
+ *                     string kernel arguments | file image | file disk
  *      entries        u32 count, then each: u8 kind | u64 instruction | u64 a | u64 b
  *      checksum       u64 digest of all before it
  *
@@ -51,7 +53,9 @@ struct record_file {
 
 struct record {
     uint8_t under; /* enum session_under: bare or hv */
-    bool misaligned_trap, ad_trap, disk_readonly;
+    bool misaligned_trap, ad_trap, disk_readonly, no_reboot, virtio_console, rng, balloon;
+    uint64_t rng_seed;
+    uint32_t balloon_pages;
     uint64_t memory, max_instructions;
     char kernel_args[RECORD_TEXT]; /* "": none */
     struct record_file image, disk;

@@ -29,6 +29,12 @@ static int describe(struct simulated *s, struct record *r, char *why)
     r->misaligned_trap = c->misaligned_trap;
     r->ad_trap = c->ad_trap;
     r->disk_readonly = c->disk_readonly;
+    r->no_reboot = c->no_reboot;
+    r->virtio_console = c->virtio_console;
+    r->rng = c->rng;
+    r->rng_seed = c->rng_seed;
+    r->balloon = c->balloon;
+    r->balloon_pages = c->balloon_pages;
     r->memory = c->memory;
     r->max_instructions = c->max_instructions;
     if (c->kernel_args && strlen(c->kernel_args) >= sizeof r->kernel_args)

@@ -25,7 +25,7 @@ void session_status(struct session *s, struct view_status *out)
         .vcpus = 1,
         .mips = s->mips,
     };
-    const char *guest = s->config.image ? s->config.image : s->config.firmware;
+    const char *guest = session_guest_name(&s->config);
     snprintf(out->text, sizeof out->text, "%s", s->text);
     snprintf(out->guest, sizeof out->guest, "%.*s", VIEW_FILE - 1, guest);
     s->ops->status(s->backend, out);
@@ -189,6 +189,8 @@ void session_view_table(struct session *s, enum view_table_kind kind, struct vie
     out->truncated = false;
     out->count = 0;
     out->root_pa = 0;
+    out->isa = ISA_RV32;
+    out->levels = 0;
     session_enter(s);
     if (s->ops->view_table)
         s->ops->view_table(s->backend, kind, out);

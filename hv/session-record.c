@@ -43,6 +43,12 @@ static struct session_config config_of(const struct record *r, const struct sess
     c.image = c.image ? c.image : r->image.path;
     c.disk = c.disk || !*r->disk.path ? c.disk : r->disk.path;
     c.disk_readonly = r->disk_readonly;
+    c.no_reboot = r->no_reboot;
+    c.virtio_console = r->virtio_console;
+    c.rng = r->rng;
+    c.rng_seed = r->rng_seed;
+    c.balloon = r->balloon;
+    c.balloon_pages = r->balloon_pages;
     c.disk_discard = true;
     c.host_clock = c.paced = false;
     return c;

@@ -7,7 +7,8 @@
  * stands why that is right, for each of them, and a test (tests/test-state.c) sees to it that none
  * is forgotten.
  */
-#include "cpu/state.h"
+#include "hv/session-state.h"
+
 #include "hv/session_priv.h"
 
 static const struct state_field session_fields[] = {

@@ -180,18 +180,28 @@ static void *work(void *argument)
 
 void session_config_init(struct session_config *config)
 {
-    *config =
-        (struct session_config){.under = SESSION_HV, .memory = 64u << 20, .cpus = 1, .kvm_fd = -1};
+    *config = (struct session_config){
+        .under = SESSION_HV, .memory = 64u << 20, .cpus = 1, .kvm_fd = -1, .output_fd = -1};
 }
+
+const char *session_guest_name(const struct session_config *c)
+{
+    return c->image ? c->image : c->firmware ? c->firmware : c->disk;
+}
+
+enum { BALLOON_PAGE = 4096 };
 
 static int check_config(const struct session_config *c, char *why)
 {
-    bool named = (c->image && *c->image) || (c->under == SESSION_KVM && c->firmware);
+    bool named = (c->image && *c->image) || (c->under == SESSION_KVM && (c->firmware || c->disk));
     if (!named)
         snprintf(why, SESSION_ERROR, "no guest is named");
     else if (c->under >= sizeof BACKENDS / sizeof *BACKENDS || !BACKENDS[c->under])
         snprintf(why, SESSION_ERROR, "%s: this build has no KVM, which x86 guests need",
-                 c->image ? c->image : c->firmware);
+                 session_guest_name(c));
+    else if (c->balloon_pages > c->memory / BALLOON_PAGE)
+        snprintf(why, SESSION_ERROR, "a balloon of %u pages: the guest has only %llu",
+                 c->balloon_pages, (unsigned long long)(c->memory / BALLOON_PAGE));
     else
         return 0;
     return -EINVAL;
@@ -201,7 +211,7 @@ static int check_config(const struct session_config *c, char *why)
 static const char **strings_of(struct session_config *c, unsigned i)
 {
     const char **const strings[] = {&c->image,  &c->disk,     &c->kernel_args, &c->engine,
-                                    &c->initrd, &c->firmware, &c->boot_format};
+                                    &c->initrd, &c->firmware, &c->boot_format, &c->net};
     return i < sizeof strings / sizeof *strings ? strings[i] : NULL;
 }
 
@@ -426,6 +436,18 @@ int session_set_vcpu(struct session *s, unsigned index)
 {
     session_enter(s);
     int error = s->ops->set_vcpu ? s->ops->set_vcpu(s->backend, index) : index ? -EINVAL : 0;
+    session_leave(s);
+    return error;
+}
+
+int session_set_balloon(struct session *s, uint64_t pages)
+{
+    int error = -EINVAL;
+    session_enter(s);
+    if (!s->ops->set_balloon)
+        error = -ENOTSUP;
+    else if (pages <= s->config.memory / BALLOON_PAGE && pages <= UINT32_MAX)
+        error = s->ops->set_balloon(s->backend, (uint32_t)pages);
     session_leave(s);
     return error;
 }

@@ -51,8 +51,8 @@ enum session_under {
 };
 
 struct session_config {
-    const char *image;  /* ELF, or flat binary (loaded at 0x80400000, S mode); must be set, but see
-                         * `firmware`. KVM: see boot_format */
+    const char *image;  /* ELF, or flat binary (loaded at 0x80400000, S mode); must be set, but for
+                         * KVM with `firmware` or `disk`. KVM: see boot_format */
     const char *disk;   /* raw image for virtio-blk, NULL: none */
     bool disk_readonly;
     const char *kernel_args; /* command line of the kernel (RV32: /chosen/bootargs), NULL: none */
@@ -63,18 +63,29 @@ struct session_config {
     uint64_t memory;
     uint64_t max_instructions; /* stop there; 0: no limit */
     bool host_clock;      /* mtime follows the host's clock instead of counting instructions */
+    bool no_reboot;       /* a guest that resets its machine has switched it off, with code 0 */
     bool misaligned_trap; /* misaligned loads and stores trap instead of being done */
     bool ad_trap;         /* clear A/D bits page-fault instead of being set by hardware */
     /* For people who type: an idle guest's time passes as fast as the host's, and the program
      * sleeps meanwhile. Changes nothing of what the guest sees. */
     bool paced;
 
+    /* Virtio devices of RV32 guests. KVM guests always have all of them. */
+    bool rng;                /* entropy device; its numbers follow from the seed */
+    uint64_t rng_seed;       /* KVM: ignored, the numbers are the host's */
+    bool balloon;            /* memory balloon, see session_set_balloon() */
+    uint32_t balloon_pages;  /* asked for at the start; also KVM */
+    /* A console beside the UART. What is typed goes to it, as soon as the guest's driver has
+     * buffers for it, and not to the UART (also KVM). What it prints is console output as well. */
+    bool virtio_console;
+
     /* For SESSION_KVM; the others ignore them. */
     const char *initrd;      /* initial RAM disk, NULL: none */
-    const char *firmware;    /* BIOS image that boots from `disk`; then `image` may be NULL */
+    const char *firmware;    /* BIOS image, which boots from `disk`; `image` is ignored */
     const char *boot_format; /* what `image` is ("bzimage", "pvh" ...); NULL: found by looking */
     unsigned cpus;           /* vCPUs, at least 1 */
-    bool net;                /* virtio-net on a user-mode network */
+    /* A network card: "user", and options behind commas as vitrine(1) has them. NULL: none. */
+    const char *net;
     int kvm_fd;              /* an open /dev/kvm, which stays the caller's; -1: open it */
     bool no_seccomp;         /* leave the vCPU threads unconfined, for a debugger of the monitor */
 
@@ -86,6 +97,9 @@ struct session_config {
      * call at a time, and none after the stop); may be NULL (then output is kept for
      * session_output()). It must not call back into the session. */
     void (*output)(void *context, const uint8_t *bytes, size_t count);
+    /* KVM: the one descriptor beside standard output and error that output() needs, -1: none. The
+     * threads that run the guest hold no others. */
+    int output_fd;
     /* Called on the worker thread each time the session stops; may be NULL. Must not call back into
      * the session: wake your own loop instead. */
     void (*stopped)(void *context);
@@ -94,6 +108,10 @@ struct session_config {
 
 /* Fills in the defaults: hv, 64 MiB, interp, instruction clock; one vCPU. Never fails. */
 void session_config_init(struct session_config *config);
+
+/* Can this file only be an x86 guest (ELF for x86, Linux bzImage, boot sector)? Then `under` should
+ * be SESSION_KVM. False also if it cannot be read; flat binaries cannot be told from each other. */
+bool session_is_x86(const char *image);
 
 /* Loads the image and stops before its first instruction. NULL on failure, and `why` (at least
  * SESSION_ERROR bytes) is one line that names the file and the reason. The strings are copied. */
@@ -153,6 +171,11 @@ enum session_back {
 int session_run_back(struct session *session, enum session_back kind, bool physical,
                      uint64_t address, uint32_t length);
 
+/* Asks the guest to give back so many pages of 4 KiB in all, by its virtio balloon; it does so when
+ * and as far as it wants (the device's register `actual` tells). Also while the guest runs. -EINVAL:
+ * more than it has; -ENOTSUP: the guest has no balloon. */
+int session_set_balloon(struct session *session, uint64_t pages);
+
 /* Waits until the session is not running. `timeout_ms` < 0: for ever. 0, or -ETIMEDOUT. */
 int session_wait(struct session *session, int timeout_ms);
 
@@ -207,7 +230,8 @@ void session_view_tlb(struct session *session, struct view_tlb *out);
 /* Memory by guest virtual address (physical: false) or guest-physical address. */
 void session_view_memory(struct session *session, bool physical, uint64_t address, uint32_t length,
                          struct view_memory *out);
-/* Which pages the guest writes to. Each call ends an interval and begins the next. */
+/* Which pages the guest writes to. Each call ends an interval and begins the next; the log begins
+ * with the first call, because it costs the guest something. */
 void session_view_dirty(struct session *session, struct view_dirty *out);
 /* Writes guest memory / registers, for a debugger. -EFAULT where there is no RAM. */
 int session_write_memory(struct session *session, bool physical, uint64_t address,

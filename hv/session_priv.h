@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "cpu/state.h"
 #include "hv/backend.h"
 
 enum { INPUT_QUEUE = 65536, OUTPUT_RING = 1u << 20, EVENT_RING = 65536 };
@@ -64,11 +63,12 @@ struct session {
     double mips;
 };
 
-extern const struct state_table session_state; /* session-state.c */
-
 /* Every question begins and ends with these: the worker stands between two slices meanwhile. */
 void session_enter(struct session *session);
 void session_leave(struct session *session);
+
+/* The file by which people know the guest: image, firmware or disk. */
+const char *session_guest_name(const struct session_config *config);
 
 /* Drops what was printed and not taken, and what was typed and not delivered. With the lock held.
  */

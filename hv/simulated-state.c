@@ -17,6 +17,7 @@
 
 #include "cpu/dev/disk-memory.h"
 #include "cpu/dev/disk.h"
+#include "hv/session-state.h"
 #include "hv/simulated_priv.h"
 
 enum { OBJECTS = 2 * MACHINE_OBJECTS + VM_OBJECTS + 4 };
@@ -264,14 +265,15 @@ static struct snapshot *find_snapshot(struct simulated *s, int id)
 
 /* The snapshot that layer `layer` is of or stands on, by way of layers that are no snapshots; 0:
  * none. `pages`: what those and the layer itself have. */
-static int snapshot_at(const struct simulated *s, int layer, uint64_t *pages)
+static int snapshot_at(const struct simulated *s, int layer, uint64_t *pages, uint64_t *bytes)
 {
-    *pages = 0;
+    *pages = *bytes = 0;
     for (; layer; layer = overlay_parent(s->overlay, layer)) {
         for (int i = 0; i < s->snapshots; i++)
             if (s->snapshot[i].moment.layer == layer)
                 return s->snapshot[i].id;
         *pages += overlay_pages(s->overlay, layer);
+        *bytes += overlay_layer_bytes(s->overlay, layer);
     }
     return 0;
 }
@@ -310,19 +312,19 @@ int simulated_restore(void *self, int id, char *why)
 int simulated_snapshots(void *self, struct view_snapshot *out, int max)
 {
     struct simulated *s = self;
-    uint64_t pages;
-    int current = s->overlay ? snapshot_at(s, overlay_current(s->overlay), &pages) : 0;
+    uint64_t pages, bytes;
+    int current = s->overlay ? snapshot_at(s, overlay_current(s->overlay), &pages, &bytes) : 0;
     for (int i = 0; i < s->snapshots && i < max; i++) {
         const struct snapshot *from = &s->snapshot[i];
         int layer = from->moment.layer, below = overlay_parent(s->overlay, layer);
         out[i] = (struct view_snapshot){
             .id = from->id,
-            .parent = snapshot_at(s, below, &pages),
-            .bytes = from->moment.size + overlay_layer_bytes(s->overlay, layer),
+            .parent = snapshot_at(s, below, &pages, &bytes),
             .exits = from->moment.exits,
             .current = from->id == current,
         };
         out[i].pages = pages + overlay_pages(s->overlay, layer);
+        out[i].bytes = bytes + overlay_layer_bytes(s->overlay, layer) + from->moment.size;
         snprintf(out[i].name, sizeof out[i].name, "%s", from->name);
     }
     return s->snapshots;

@@ -400,6 +400,7 @@ static void translate(void *self, uint64_t address, char access, struct view_tra
     out->va = va;
     look(s, va, access_of(access), &w);
     view_walk_of(&w, va, access, &out->guest);
+    out->levels = out->guest.bare ? 0 : 2;
     if (s->vm) {
         if (out->guest.ok)
             view_map(s, w.pa, access, &out->map);
@@ -496,6 +497,7 @@ static void view_table(void *self, enum view_table_kind kind, struct view_table 
         struct tlb_context context = mmu_context(s->guest, ACCESS_READ);
         out->present = context.satp != 0;
         out->root_pa = SATP_PPN(context.satp) << PAGE_SHIFT;
+        out->levels = out->present ? 2 : 0;
         if (out->present)
             add_table(s->guest, (uint32_t)out->root_pa, out);
     } else if (s->vm && kind == VIEW_MAP) {
@@ -737,6 +739,7 @@ const struct backend_ops backend_simulated = {
     .instructions = simulated_instructions,
     .events_mask = simulated_events_mask,
     .set_engine = simulated_set_engine,
+    .set_balloon = simulated_set_balloon,
     .status = view_status,
     .view_hart = view_hart,
     .view_registers = view_registers,

@@ -222,6 +222,11 @@ static bool guest_reset(struct simulated *s, struct backend_stop *stop)
 {
     char why[MACHINE_ERROR];
     uint64_t target = s->goal.target;
+    if (s->config->no_reboot) {
+        simulated_say(stop, SESSION_ENDED, STOPPED_POWEROFF,
+                      "the guest has reset its machine, which ends the run");
+        return true;
+    }
     if (!recorder_reset(s, stop))
         return true;
     if (load_guest(s, why)) {
@@ -416,6 +421,15 @@ int simulated_set_engine(void *self, const char *name)
     return 0;
 }
 
+int simulated_set_balloon(void *self, uint32_t pages)
+{
+    struct simulated *s = self;
+    int error = machine_set_balloon(s->guest, pages);
+    if (!error)
+        replay_written(s);
+    return error;
+}
+
 /* ---- creating ----------------------------------------------------------------------------- */
 
 static int check_config(const struct session_config *c, char *why)
@@ -444,6 +458,11 @@ static struct machine_config guest_config(struct simulated *s)
     config.disk = c->disk;
     config.disk_readonly = c->disk_readonly;
     config.kernel_args = c->kernel_args;
+    config.rng = c->rng;
+    config.rng_seed = c->rng_seed;
+    config.virtio_console = c->virtio_console;
+    config.balloon = c->balloon;
+    config.balloon_pages = c->balloon_pages;
     config.console = console_out;
     config.console_context = s;
     return config;

@@ -115,8 +115,6 @@ struct simulated {
     struct backend_stop last_stop; /* of the newest run; zeros if it was paused */
 };
 
-extern const struct state_table console_state, simulated_state;
-
 /* ---- simulated.c: the functions of struct backend_ops --------------------------------------- */
 
 void *simulated_create(const struct session_config *config, struct session *session, char *why);
@@ -128,6 +126,7 @@ int simulated_points(void *self, const struct session_break *points, int count);
 uint64_t simulated_instructions(void *self);
 void simulated_events_mask(void *self, uint32_t mask);
 int simulated_set_engine(void *self, const char *name);
+int simulated_set_balloon(void *self, uint32_t pages);
 
 /* ---- simulated.c: for replay.c -------------------------------------------------------------- */
 

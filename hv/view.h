@@ -82,6 +82,8 @@ struct view_register {
 };
 
 struct view_registers {
+    /* Of the processor, in words: "long mode, 64 bit, CPL 3". RV32: "", see struct view_hart. */
+    char mode[64];
     unsigned count;
     struct view_register reg[VIEW_REGISTERS];
 };
@@ -151,8 +153,12 @@ struct view_shadow_change {
     char reason[VIEW_TEXT]; /* "first access", "guest wrote for the first time", "sfence.vma" ... */
 };
 
-/* The three translations of one guest virtual address, side by side. */
+/* The three translations of one guest virtual address, side by side. Under KVM the third is not
+ * there: the hardware walks the guest's table itself, and from gPA on a second one of KVM's, which
+ * the kernel keeps to itself. */
 struct view_translation {
+    enum view_isa isa;
+    uint8_t levels; /* of tables, as the guest has set up its processor; 0: translation is off */
     uint64_t va;
     char access;
     struct view_walk guest;  /* gVA -> gPA by the guest's table (on a bare machine: the only one) */
@@ -174,8 +180,10 @@ struct view_region {
 };
 
 struct view_table {
+    enum view_isa isa;
     enum view_table_kind kind;
     bool present;
+    uint8_t levels; /* VIEW_GUEST_TABLE: as in struct view_translation */
     uint64_t root_pa;
     unsigned count;
     bool truncated;
@@ -245,6 +253,10 @@ struct view_exit {
     uint32_t cost;        /* monitor's work in nominal instructions (docs: the cost model), or 0 */
     uint64_t ns;          /* host time the monitor took; 0 where time is counted in instructions */
     uint8_t vcpu;         /* which one has left the guest */
+    char access;          /* x86: 'r' or 'w' of the port or address `tval`; 0: neither, or RV32 */
+    uint8_t size;         /* ... bytes of it */
+    uint64_t data;        /* ... what was written, or what the guest got */
+    char device[24];      /* ... which device has answered; "": none */
     char reason_name[24]; /* "CSR write", "shadow fault", "MMIO" ... */
     char text[VIEW_TEXT]; /* the guest's instruction, disassembled */
     char action[VIEW_TEXT]; /* what the monitor did, in one line */

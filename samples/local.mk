@@ -26,14 +26,16 @@ SAMPLES_USER_COMMON = %D%/minios/user/user.ld %D%/minios/user/start.S %D%/minios
 SAMPLES_FILES = %D%/minios/files/README %D%/minios/files/glass
 
 # Named one by one where automake has to see them.
-SAMPLES_MAIN = %D%/hello.elf %D%/primes.elf %D%/traps.elf %D%/paging.elf \
+SAMPLES_MAIN = %D%/hello.elf %D%/primes.elf %D%/traps.elf %D%/paging.elf %D%/virtio/virtio.elf \
 	%D%/firmware/firmware.elf %D%/minios/minios.elf %D%/minios/minios-fw.elf %D%/minios/fs.img
 SAMPLES_OTHER = %D%/primes-short.elf $(SAMPLES_WILD_ELF)
 SAMPLES_BETWEEN = $(SAMPLES_USER:%=%D%/minios/user/%.elf) $(SAMPLES_USER_BIN) \
 	%D%/minios/rom.img %D%/firmware/firmware.o
 
 EXTRA_DIST += %D%/README.md $(SAMPLES_SUPPORT) \
-	%D%/hello.S %D%/primes.c %D%/traps.c %D%/paging.c $(SAMPLES_WILD:%=%D%/wild/%.S) \
+	%D%/hello.S %D%/primes.c %D%/traps.c %D%/paging.c \
+	%D%/virtio/virtio.c %D%/virtio/queue.h %D%/virtio/board-riscv.h %D%/virtio/board-x86.h \
+	$(SAMPLES_WILD:%=%D%/wild/%.S) \
 	$(SAMPLES_FIRMWARE) $(SAMPLES_KERNEL) $(SAMPLES_KERNEL_H) $(SAMPLES_FILES) \
 	$(SAMPLES_USER_COMMON) $(SAMPLES_USER:%=%D%/minios/user/%.c) %D%/minios/user/user.h \
 	%D%/minios/README.md %D%/minios/minios.ld %D%/minios/mkfs.c \
@@ -59,6 +61,8 @@ noinst_PROGRAMS += %D%/minios/mkfs
 %D%/traps.elf: %D%/traps.c $(SAMPLES_SUPPORT)
 	$(AM_V_GEN)$(SAMPLES_COMPILE) -O1 $(SAMPLES_LINK)
 %D%/paging.elf: %D%/paging.c $(SAMPLES_SUPPORT)
+	$(AM_V_GEN)$(SAMPLES_COMPILE) -O1 $(SAMPLES_LINK)
+%D%/virtio/virtio.elf: %D%/virtio/virtio.c %D%/virtio/queue.h %D%/virtio/board-riscv.h $(SAMPLES_SUPPORT)
 	$(AM_V_GEN)$(SAMPLES_COMPILE) -O1 $(SAMPLES_LINK)
 
 $(SAMPLES_WILD:%=%D%/wild/%.elf): %D%/wild/%.elf: %D%/wild/%.S $(SAMPLES_SUPPORT)

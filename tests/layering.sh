@@ -26,7 +26,7 @@ report "$(includes gui '"(hv|cpu)/' '"hv/(session|view)\.h"')" \
     "gui/ sees sessions and views, never insides"
 report "$(includes hv/kvm '"(cpu|hv)/' '"(hv/(backend|session|view)\.h|hv/kvm/|cpu/(bus|state|event|rv|image|symbols)\.h|cpu/dev/)')" \
     "hv/kvm knows devices and sessions, not the simulated processor"
-report "$(includes . '_priv\.h"' '(/hv/[^/]*:.*"hv/[a-z]*_|/hv/kvm/[^/]*:.*"hv/kvm/|/gui/draw/[^/]*:.*"gui/draw/|/gui/[^/]*:.*"gui/)')" \
+report "$(includes . '_priv\.h"' '(/hv/[^/]*:.*"hv/[a-z]*_|/hv/kvm/[^/]*:.*"hv/kvm/|/cpu/dev/[^/]*:.*"cpu/dev/|/gui/draw/[^/]*:.*"gui/draw/|/gui/[^/]*:.*"gui/)')" \
     "private headers stay in their folder"
 
 scratch=$(mktemp -d) || exit 1

@@ -20,6 +20,14 @@ if HAVE_CHECK
 %C%_unit_tests += %D%/test-sbi
 %C%_unit_tests += %D%/test-uart
 %C%_unit_tests += %D%/test-virtio
+%C%_unit_tests += %D%/test-virtio-net
+%C%_test_virtio_net_SOURCES = %D%/test-virtio-net.c %D%/tap.h %D%/device.c %D%/device.h \
+	%D%/virtio-driver.c %D%/virtio-driver.h
+%C%_test_virtio_net_LDADD = $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-virtio-devices
+%C%_test_virtio_devices_SOURCES = %D%/test-virtio-devices.c %D%/tap.h %D%/device.c %D%/device.h \
+	%D%/virtio-driver.c %D%/virtio-driver.h
+%C%_test_virtio_devices_LDADD = hv/libhv.a $(%C%_unit_libs)
 %C%_test_clint_SOURCES = %D%/test-clint.c %D%/tap.h %D%/device.c %D%/device.h
 %C%_test_clint_LDADD = $(%C%_unit_libs)
 %C%_test_fdt_SOURCES = %D%/test-fdt.c %D%/tap.h
@@ -29,6 +37,9 @@ if HAVE_CHECK
 %C%_test_image_SOURCES = %D%/test-image.c %D%/tap.h %D%/device.c %D%/device.h \
 	%D%/elf-sample.c %D%/elf-sample.h
 %C%_test_image_LDADD = $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-json
+%C%_test_json_SOURCES = %D%/test-json.c %D%/tap.h hv/cmd/json.c hv/cmd/json.h
+%C%_test_json_LDADD = $(CHECK_LIBS)
 %C%_test_plic_SOURCES = %D%/test-plic.c %D%/tap.h %D%/device.c %D%/device.h
 %C%_test_plic_LDADD = $(%C%_unit_libs)
 %C%_test_rtc_SOURCES = %D%/test-rtc.c %D%/tap.h %D%/device.c %D%/device.h
@@ -85,6 +96,22 @@ if KVM
 %C%_unit_tests += %D%/test-kvm-vm
 %C%_test_kvm_vm_SOURCES = %D%/test-kvm-vm.c %D%/tap.h %D%/kvm-guest.h
 %C%_test_kvm_vm_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Their network, with and without a guest.
+%C%_unit_tests += %D%/test-net-filter
+%C%_test_net_filter_SOURCES = %D%/test-net-filter.c %D%/tap.h %D%/frames.c %D%/frames.h \
+	%D%/device.c %D%/device.h
+%C%_test_net_filter_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-net
+%C%_test_net_SOURCES = %D%/test-net.c %D%/tap.h %D%/frames.c %D%/frames.h
+%C%_test_net_LDADD = hv/libhv.a $(%C%_unit_libs)
+# What their threads may not do.
+%C%_unit_tests += %D%/test-kvm-confine
+%C%_test_kvm_confine_SOURCES = %D%/test-kvm-confine.c %D%/tap.h %D%/kvm-guest.h
+%C%_test_kvm_confine_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Kicks, pauses and questions while they run.
+%C%_unit_tests += %D%/test-kvm-race
+%C%_test_kvm_race_SOURCES = %D%/test-kvm-race.c %D%/tap.h %D%/kvm-guest.h %D%/device.c %D%/device.h
+%C%_test_kvm_race_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Their state as bytes, their memory in layers.
 %C%_unit_tests += %D%/test-kvm-state
 %C%_test_kvm_state_SOURCES = %D%/test-kvm-state.c %D%/tap.h %D%/kvm-guest.h
@@ -93,6 +120,11 @@ if KVM
 %C%_unit_tests += %D%/test-kvm-session
 %C%_test_kvm_session_SOURCES = %D%/test-kvm-session.c %D%/tap.h %D%/kvm-guest.h
 %C%_test_kvm_session_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Their virtio devices, and a guest that drives them.
+%C%_unit_tests += %D%/test-kvm-virtio
+%C%_test_kvm_virtio_SOURCES = %D%/test-kvm-virtio.c %D%/tap.h %D%/kvm-guest.h %D%/device.c \
+	%D%/device.h %D%/virtio-driver.c %D%/virtio-driver.h
+%C%_test_kvm_virtio_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Looking into x86 guests.
 %C%_unit_tests += %D%/test-kvm-walk
 %C%_test_kvm_walk_SOURCES = %D%/test-kvm-walk.c %D%/kvm-probe.c %D%/kvm-probe.h %D%/tap.h \
@@ -141,26 +173,66 @@ check_PROGRAMS += %D%/oracle/programs
 EXTRA_DIST += %D%/oracle/guest.S %D%/oracle/guest.c %D%/oracle/guest.ld
 
 # make fuzz FUZZ_SECONDS=600: every fuzz target with clang, this long each.
+# make fuzz FUZZ_TARGETS=fuzz-walk: that one.
 FUZZ_SECONDS = 60
+FUZZ_TARGETS =
 fuzz:
-	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS)
+	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 .PHONY: fuzz
-EXTRA_DIST += %D%/fuzz/fuzz-boot.c
 EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c \
 	%D%/fuzz/fuzz-record.c
+EXTRA_DIST += %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-net-filter.c %D%/fuzz/fuzz-virtio-net.c
+EXTRA_DIST += %D%/fuzz/guarded.h %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-explain.c \
+	%D%/fuzz/fuzz-legacy.c %D%/fuzz/fuzz-state.c %D%/fuzz/fuzz-walk.c
 
-# make bench: figures beside a peer's, in one run.
-bench: all %D%/bench/time$(EXEEXT)
-	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
+# The same targets in every make check, with inputs that follow from a seed.
+%C%_seeded = %D%/fuzz/seeded-decode %D%/fuzz/seeded-image %D%/fuzz/seeded-record \
+	%D%/fuzz/seeded-virtio-net
+%C%_seeded_libs = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS)
+%C%_fuzz_seeded_decode_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-decode.c
+%C%_fuzz_seeded_decode_LDADD = $(%C%_seeded_libs)
+%C%_fuzz_seeded_image_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-image.c %D%/elf-sample.c
+%C%_fuzz_seeded_image_LDADD = $(%C%_seeded_libs)
+%C%_fuzz_seeded_record_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-record.c
+%C%_fuzz_seeded_record_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS)
+%C%_fuzz_seeded_virtio_net_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-virtio-net.c
+%C%_fuzz_seeded_virtio_net_LDADD = $(%C%_seeded_libs)
+if KVM
+%C%_seeded += %D%/fuzz/seeded-boot %D%/fuzz/seeded-explain %D%/fuzz/seeded-legacy \
+	%D%/fuzz/seeded-net-filter %D%/fuzz/seeded-state %D%/fuzz/seeded-walk
+%C%_seeded_kvm_libs = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS)
+%C%_fuzz_seeded_boot_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-boot.c %D%/x86-sample.c
+%C%_fuzz_seeded_boot_LDADD = $(%C%_seeded_kvm_libs)
+%C%_fuzz_seeded_explain_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-explain.c
+%C%_fuzz_seeded_explain_LDADD = $(%C%_seeded_kvm_libs)
+%C%_fuzz_seeded_legacy_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-legacy.c
+%C%_fuzz_seeded_legacy_LDADD = $(%C%_seeded_kvm_libs)
+%C%_fuzz_seeded_net_filter_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-net-filter.c
+%C%_fuzz_seeded_net_filter_LDADD = $(%C%_seeded_kvm_libs)
+%C%_fuzz_seeded_state_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-state.c
+%C%_fuzz_seeded_state_LDADD = $(%C%_seeded_kvm_libs)
+%C%_fuzz_seeded_walk_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-walk.c
+%C%_fuzz_seeded_walk_LDADD = $(%C%_seeded_kvm_libs)
+endif
+check_PROGRAMS += $(%C%_seeded)
+TESTS += $(%C%_seeded)
+
 EXTRA_PROGRAMS += %D%/bench/time
 %C%_bench_time_SOURCES = %D%/bench/time.c
 %C%_bench_time_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS)
+# make bench: figures beside a peer's, in one run.
+bench: all $(%C%_bench_kvm_program) %D%/bench/time$(EXEEXT)
+	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
+# make bench-kvm: its part about x86 guests.
+bench-kvm: all $(%C%_bench_kvm_program)
+	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/kvm.py
 if KVM
+%C%_bench_kvm_program = %D%/bench/kvm
 EXTRA_PROGRAMS += %D%/bench/kvm
 %C%_bench_kvm_SOURCES = %D%/bench/kvm.c
 %C%_bench_kvm_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS)
 endif
-EXTRA_DIST += %D%/bench/bench.py %D%/bench/floors.json %D%/bench/README.md
+EXTRA_DIST += %D%/bench/bench.py %D%/bench/kvm.py %D%/bench/floors.json %D%/bench/README.md
 
 # make torture TORTURE_SECONDS=3600: random programs, in pairs of ways to run them, without end.
 if HAVE_CHECK
@@ -171,4 +243,4 @@ EXTRA_PROGRAMS += %D%/torture
 torture: %D%/torture
 	%D%/torture $(TORTURE_SECONDS)
 endif
-.PHONY: bench torture
+.PHONY: bench bench-kvm torture

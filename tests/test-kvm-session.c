@@ -164,6 +164,36 @@ START_TEST(exits_are_events)
 }
 END_TEST
 
+/* What a viewer needs beside the texts: an access as numbers, the mode, the levels of tables. */
+START_TEST(tells_viewers_of_an_exit_and_of_the_mode)
+{
+    static struct view_registers all;
+    static struct view_table table;
+    struct view_exit exit[3];
+    struct view_translation t;
+    open_guest("flat16", hello, sizeof hello);
+    session_view_registers(s, &all);
+    ck_assert_str_eq(all.mode, "real mode");
+    session_translate(s, 0x7c00, 'x', &t);
+    ck_assert_int_eq(t.isa, ISA_X86);
+    ck_assert_uint_eq(t.levels, 0);
+    run_to_stop(STOPPED_POWEROFF);
+    ck_assert_int_eq(session_exits(s, 0, exit, 3), 3);
+    ck_assert_int_eq(exit[0].access, 'w');
+    ck_assert_uint_eq(exit[0].tval, 0x3f8);
+    ck_assert_uint_eq(exit[0].size, 1);
+    ck_assert_uint_eq(exit[0].data, 'H');
+    ck_assert_str_eq(exit[0].device, "uart");
+    session_free(s);
+    open_guest("flat64", hello, sizeof hello);
+    session_translate(s, 0x100000, 'x', &t);
+    ck_assert_uint_eq(t.levels, 4);
+    session_view_table(s, VIEW_GUEST_TABLE, &table);
+    ck_assert_int_eq(table.isa, ISA_X86);
+    ck_assert_uint_eq(table.levels, 4);
+}
+END_TEST
+
 START_TEST(steps_instruction_by_instruction)
 {
     static const uint64_t places[] = {0x7c03, 0x7c05, 0x7c06, 0x7c08, 0x7c09, 0x7c0c, 0x7c0e};
@@ -399,6 +429,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, runs_to_its_end);
     tcase_add_test(tests, exits_are_events);
+    tcase_add_test(tests, tells_viewers_of_an_exit_and_of_the_mode);
     tcase_add_test(tests, steps_instruction_by_instruction);
     tcase_add_test(tests, disassembles_around_the_pc);
     tcase_add_test(tests, meets_breakpoints);

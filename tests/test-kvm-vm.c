@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -260,6 +261,61 @@ START_TEST(vcpu_threads_are_confined)
 }
 END_TEST
 
+/* A device's thread, which does nothing but come and go. */
+static struct {
+    atomic_bool between, over; /* two runs; all of them */
+    atomic_uint inside, outside, begun;
+    bool wrong; /* under `io` */
+} visits;
+
+static void *visit(void *unused)
+{
+    while (!atomic_load(&visits.over)) {
+        if (!kvm_vm_enter(&vm)) {
+            atomic_fetch_add(&visits.outside, 1);
+            continue;
+        }
+        visits.wrong |= atomic_load(&visits.between);
+        atomic_fetch_add(&visits.inside, 1);
+        kvm_vm_leave(&vm);
+    }
+    return NULL;
+}
+
+static void count_begun(void *context)
+{
+    atomic_fetch_add((atomic_uint *)context, 1);
+}
+
+START_TEST(threads_of_devices_come_in_during_runs_only)
+{
+    static const uint8_t code[] = {0xe6, PORT, 0xeb, 0xfc}; /* 1: out PORT, al; jmp 1b */
+    enum { RUNS = 50, RUN_MS = 2 };
+    pthread_t thread;
+    guest_real_mode(&vm, code, sizeof code);
+    ck_assert(!kvm_vm_enter(&vm));
+    vm.begun = count_begun;
+    vm.begun_context = &visits.begun;
+    atomic_store(&visits.between, true);
+    ck_assert_int_eq(pthread_create(&thread, NULL, visit, NULL), 0);
+    for (unsigned i = 1; i <= RUNS; i++) {
+        unsigned inside = atomic_load(&visits.inside), outside = atomic_load(&visits.outside);
+        atomic_store(&visits.between, false);
+        do {
+            kvm_vm_arm(&vm);
+            kvm_vm_run(&vm, 1, RUN_MS);
+        } while (atomic_load(&visits.inside) == inside);
+        atomic_store(&visits.between, true);
+        while (atomic_load(&visits.outside) == outside)
+            sched_yield();
+        ck_assert_uint_ge(atomic_load(&visits.begun), i);
+    }
+    atomic_store(&visits.over, true);
+    pthread_join(thread, NULL);
+    ck_assert(!visits.wrong);
+}
+END_TEST
+
 START_TEST(what_cannot_be_made)
 {
     char why[256] = "";
@@ -293,6 +349,7 @@ int main(void)
     tcase_add_test(tests, single_steps);
     tcase_add_test(tests, int3_reaches_the_guest);
     tcase_add_test(tests, vcpu_threads_are_confined);
+    tcase_add_test(tests, threads_of_devices_come_in_during_runs_only);
     tcase_add_test(tests, what_cannot_be_made);
     suite_add_tcase(suite, tests);
     return tap_run(suite);

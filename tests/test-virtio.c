@@ -9,6 +9,7 @@
 
 #include "cpu/dev/virtio-blk.h"
 #include "cpu/dev/virtio.h"
+#include "cpu/ram.h"
 #include "tests/device.h"
 #include "tests/tap.h"
 
@@ -21,7 +22,7 @@ enum {
 };
 enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8, NEEDS_RESET = 64 };
 enum { NEXT = 1, WRITE = 2 };
-enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8 };
+enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_ZEROES = 13 };
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2, S_UNTOUCHED = 0xff };
 
 enum { SECTORS = 8, QUEUE = 8 };
@@ -47,7 +48,7 @@ static void open_device(bool readonly)
     char why[DISK_ERROR];
     disk = disk_open(path, readonly, why);
     ck_assert_msg(disk, "%s", disk ? "" : why);
-    blk = virtio_blk_new(&ram, wire_line(&wire), disk);
+    blk = virtio_blk_new(ram_dma(&ram), wire_line(&wire), disk);
     ck_assert_ptr_nonnull(blk);
     device = virtio_blk_device(blk);
 }
@@ -208,12 +209,16 @@ START_TEST(says_what_it_is)
     ck_assert_uint_eq(get(QUEUE_NUM_MAX), 0);
     ck_assert_uint_eq(get(CONFIG), SECTORS);
     ck_assert_uint_eq(get(CONFIG + 4), 0);
+    ck_assert_uint_eq(get(CONFIG + 12), VIRTIO_QUEUE_MAX - 2); /* seg_max */
+    ck_assert_uint_eq(get(CONFIG + 40), 1);                    /* max_discard_seg */
+    ck_assert_uint_eq(get(CONFIG + 52), 1);                    /* max_write_zeroes_seg */
+    ck_assert_uint_eq(device_get(device, CONFIG + 56, 1), 1);  /* write_zeroes_may_unmap */
     ck_assert_uint_eq(device_get(device, CONFIG, 1), SECTORS);
     ck_assert_uint_eq(device_get(device, 0xffc, 4), 0);
     put(DEVICE_FEATURES_SEL, 1);
     ck_assert_uint_eq(get(DEVICE_FEATURES), 1);
     put(DEVICE_FEATURES_SEL, 0);
-    ck_assert_uint_eq(get(DEVICE_FEATURES), 1u << 9);
+    ck_assert_uint_eq(get(DEVICE_FEATURES), 1u << 2 | 1u << 9 | 1u << 13 | 1u << 14);
     put(DEVICE_FEATURES_SEL, 2);
     ck_assert_uint_eq(get(DEVICE_FEATURES), 0);
     device_check_table(device);
@@ -303,6 +308,79 @@ START_TEST(tells_its_name)
 }
 END_TEST
 
+/* Discard and write zeroes: a header and one range. */
+static uint8_t range_request(uint32_t type, uint64_t sector, uint32_t sectors, uint32_t flags)
+{
+    struct {
+        uint64_t sector;
+        uint32_t sectors, flags;
+    } range = {sector, sectors, flags};
+    put_header(type, 0);
+    ck_assert(ram_write(&ram, DATA, &range, sizeof range));
+    describe(0, HEADER, 16, NEXT, 1);
+    describe(1, DATA, sizeof range, NEXT, 2);
+    describe(2, STATUS_BYTE, 1, WRITE, 0);
+    make_available(0);
+    put(QUEUE_NOTIFY, 0);
+    return status_byte();
+}
+
+static int sector_begins_with(int sector)
+{
+    char bytes[DISK_SECTOR];
+    ck_assert_int_eq(disk_read(disk, (uint64_t)sector, bytes, sizeof bytes), 0);
+    return bytes[0];
+}
+
+START_TEST(ranges_become_zeroes)
+{
+    start();
+    ck_assert_uint_eq(range_request(T_ZEROES, 2, 3, _i), S_OK); /* also with "may unmap" */
+    for (int n = 0; n < SECTORS; n++)
+        ck_assert_int_eq(sector_begins_with(n), n >= 2 && n < 5 ? 0 : 'A' + n);
+    ck_assert_uint_eq(range_request(T_DISCARD, 6, 1, 0), S_OK);
+    ck_assert(sector_begins_with(6) == 0 || sector_begins_with(6) == 'G');
+    ck_assert_int_eq(sector_begins_with(5), 'F');
+    ck_assert_int_eq(sector_begins_with(7), 'H');
+    ck_assert_uint_eq(range_request(T_ZEROES, SECTORS, 0, 0), S_OK); /* nothing at all */
+}
+END_TEST
+
+static const struct {
+    uint64_t sector;
+    uint32_t sectors, flags;
+    uint8_t status;
+} range_cases[] = {
+    {SECTORS, 1, 0, S_IOERR},       {SECTORS - 1, 2, 0, S_IOERR},  {UINT64_MAX, 1, 0, S_IOERR},
+    {1ull << 55, 8, 0, S_IOERR},    {0, UINT32_MAX, 0, S_IOERR},   {0, 1u << 23, 0, S_IOERR},
+    {UINT64_MAX - 3, 8, 0, S_IOERR}, {0, 1, 2, S_UNSUPP},           {0, 1, UINT32_MAX, S_UNSUPP},
+};
+
+START_TEST(ranges_that_are_refused)
+{
+    start();
+    for (int t = 0; t < 2; t++)
+        ck_assert_uint_eq(range_request(t ? T_ZEROES : T_DISCARD, range_cases[_i].sector,
+                                        range_cases[_i].sectors, range_cases[_i].flags),
+                          range_cases[_i].status);
+    for (int n = 0; n < SECTORS; n++)
+        ck_assert_int_eq(sector_begins_with(n), 'A' + n);
+    ck_assert_uint_eq(range_request(T_DISCARD, 0, 1, 1), S_UNSUPP);
+    /* No range, half a range, two ranges. */
+    for (uint32_t length = 0; length <= 32; length += 8) {
+        if (length == 16)
+            continue;
+        put_header(T_ZEROES, 0);
+        describe(0, HEADER, 16, NEXT, 1);
+        describe(1, DATA, length, NEXT, 2);
+        describe(2, STATUS_BYTE, 1, WRITE, 0);
+        make_available(0);
+        put(QUEUE_NOTIFY, 0);
+        ck_assert_uint_eq(status_byte(), S_IOERR);
+    }
+}
+END_TEST
+
 /* What is refused, and that the answer says so. */
 static const struct {
     uint32_t type;
@@ -357,9 +435,11 @@ START_TEST(readonly_disk)
     close_device();
     ck_assert_int_eq(chmod(path, 0444), 0);
     open_device(true);
-    ck_assert_uint_eq(get(DEVICE_FEATURES), 1u << 5 | 1u << 9);
+    ck_assert_uint_eq(get(DEVICE_FEATURES), 1u << 2 | 1u << 5 | 1u << 9);
     start();
     ck_assert_uint_eq(request(T_OUT, 0, DATA, 512), S_IOERR);
+    ck_assert_uint_eq(range_request(T_ZEROES, 0, 1, 0), S_IOERR);
+    ck_assert_uint_eq(range_request(T_DISCARD, 0, 1, 0), S_IOERR);
     ck_assert_uint_eq(request(T_IN, 0, DATA, 512), S_OK);
     ck_assert_int_eq(byte_at(DATA), 'A');
     ck_assert_uint_eq(request(T_FLUSH, 0, 0, 0), S_OK);
@@ -661,6 +741,8 @@ static Suite *make_suite(void)
     tcase_add_test(tests, reads);
     tcase_add_test(tests, writes);
     tcase_add_test(tests, tells_its_name);
+    tcase_add_loop_test(tests, ranges_become_zeroes, 0, 2);
+    tcase_add_loop_test(tests, ranges_that_are_refused, 0, ROWS(range_cases));
     tcase_add_loop_test(tests, refuses, 0, ROWS(refused_cases));
     tcase_add_test(tests, a_bad_buffer_to_read_into_hurts_nobody);
     tcase_add_test(tests, readonly_disk);

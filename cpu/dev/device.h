@@ -60,6 +60,7 @@ struct device {
     const struct device_register *registers;
     unsigned register_count;
     struct state_object state; /* table NULL: no state of its own */
+    struct state_object more;  /* of what is behind a transport (virtio); table NULL: none */
 };
 
 #endif

@@ -1,4 +1,7 @@
 /* A raw disk image in a file of the host. See disk.h. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* fallocate */
+#endif
 #include "cpu/dev/disk.h"
 
 #include <errno.h>
@@ -59,6 +62,11 @@ void disk_close(struct disk *disk)
     free(disk);
 }
 
+int disk_descriptor(const struct disk *disk)
+{
+    return disk->fd;
+}
+
 uint64_t disk_sectors(const struct disk *disk)
 {
     return disk->sectors;
@@ -113,15 +121,57 @@ int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count)
                         : read_file(disk, at, bytes, count);
 }
 
-int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count)
+/* May the guest write there? */
+static int check_write(const struct disk *disk, uint64_t sector, size_t count)
 {
     if (disk->readonly)
         return -EROFS;
-    if (!disk_holds(disk, sector, count))
-        return -EINVAL;
+    return disk_holds(disk, sector, count) ? 0 : -EINVAL;
+}
+
+int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count)
+{
+    int error = check_write(disk, sector, count);
     uint64_t at = sector * DISK_SECTOR;
+    if (error)
+        return error;
     return disk->memory ? disk_memory_write(disk->memory, at, bytes, count, read_file, disk)
                         : write_file(disk, at, bytes, count);
+}
+
+/* A hole in the file reads as zeros. -EOPNOTSUPP: the host's file system has none, or the file is not
+ * to be written. */
+static int punch_hole(struct disk *disk, uint64_t sector, size_t count)
+{
+    int error = check_write(disk, sector, count);
+    if (error)
+        return error;
+    if (disk->memory)
+        return -EOPNOTSUPP;
+    if (count && fallocate(disk->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                           (off_t)(sector * DISK_SECTOR), (off_t)count))
+        return -errno;
+    return 0;
+}
+
+int disk_zero(struct disk *disk, uint64_t sector, size_t count)
+{
+    static const uint8_t zeros[8 * DISK_SECTOR];
+    int error = punch_hole(disk, sector, count);
+    if (error != -EOPNOTSUPP)
+        return error;
+    for (error = 0; count && !error;) {
+        size_t part = count < sizeof zeros ? count : sizeof zeros;
+        error = disk_write(disk, sector, zeros, part);
+        sector += part / DISK_SECTOR, count -= part;
+    }
+    return error;
+}
+
+int disk_discard(struct disk *disk, uint64_t sector, size_t count)
+{
+    int error = punch_hole(disk, sector, count);
+    return error == -EOPNOTSUPP ? 0 : error;
 }
 
 int disk_keep(struct disk *disk)

@@ -16,6 +16,8 @@ struct disk;
 struct disk *disk_open(const char *path, bool readonly, char *why);
 void disk_close(struct disk *disk);
 
+/* The descriptor of the image, which stays the disk's: for threads that are confined to a few. */
+int disk_descriptor(const struct disk *disk);
 uint64_t disk_sectors(const struct disk *disk);
 bool disk_is_readonly(const struct disk *disk);
 
@@ -26,6 +28,11 @@ bool disk_holds(const struct disk *disk, uint64_t sector, size_t count);
 int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count);
 int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count);
 int disk_flush(struct disk *disk);
+/* Whole sectors become zeros; the host's file gives their space back where it can, and they are
+ * written where it cannot. Errors as disk_write(). */
+int disk_zero(struct disk *disk, uint64_t sector, size_t count);
+/* Nobody needs these sectors any longer: they are zeros or what they were. Errors as disk_write(). */
+int disk_discard(struct disk *disk, uint64_t sector, size_t count);
 
 /* From now on written blocks stay in memory (disk-memory.h) and the file is as it was, until they
  * are written through; what is not written through by disk_close() is dropped. 0 or -ENOMEM. */

@@ -1,5 +1,5 @@
 /*
- * virtio block device (VIRTIO 1.1, section 5.2): read, write, flush, get ID.
+ * virtio block device (VIRTIO 1.1, section 5.2): read, write, flush, get ID, discard, write zeroes.
  *
  * A request is a header {type, reserved, sector}, the data, and one status byte to be written. The
  * disk's content is the host's file and no state of the machine.
@@ -17,11 +17,31 @@ struct virtio_blk {
     struct virtio_kind kind;
 };
 
-enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8 };
+enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 
-#define F_RO    (1ull << 5)
-#define F_FLUSH (1ull << 9)
+#define F_SEG_MAX      (1ull << 2)
+#define F_RO           (1ull << 5)
+#define F_FLUSH        (1ull << 9)
+#define F_DISCARD      (1ull << 13)
+#define F_WRITE_ZEROES (1ull << 14)
+
+/* Parts of a request's data: the queue's entries but for header and status. */
+enum { PARTS_MAX = VIRTIO_QUEUE_MAX - 2 };
+/* Sectors that one request may discard, and set to zero: the latter may have to be written. */
+enum { DISCARD_MAX = 1 << 22, ZEROES_MAX = VIRTIO_REQUEST_MAX / DISK_SECTOR };
+
+/* Section 5.2.4 */
+struct config {
+    uint64_t capacity;
+    uint32_t size_max, seg_max;
+    uint8_t geometry[4], blk_size[4], topology[8], writeback[4]; /* not offered */
+    uint32_t max_discard_sectors, max_discard_seg, discard_sector_alignment;
+    uint32_t max_write_zeroes_sectors, max_write_zeroes_seg;
+    uint8_t write_zeroes_may_unmap, unused[3];
+};
+
+_Static_assert(sizeof(struct config) <= VIRTIO_CONFIG, "the configuration fits");
 
 /* Data moves in pieces, so that a request of any size needs little memory. */
 enum { PIECE = 8 * DISK_SECTOR };
@@ -58,6 +78,26 @@ static uint8_t serve_write(struct virtio_blk *b, struct virtio_request *r, uint6
     return S_OK;
 }
 
+/* Discard and write zeroes, section 5.2.6: one range of sectors. `flags` bit 0 lets zeroes be a
+ * hole, which they are anyway; no other bit is known. */
+static uint8_t serve_range(struct virtio_blk *b, struct virtio_request *r, uint32_t type)
+{
+    struct {
+        uint64_t sector;
+        uint32_t sectors, flags;
+    } range;
+    bool zeroes = type == T_WRITE_ZEROES;
+    if (virtio_take(r, &range, sizeof range) != sizeof range || virtio_left(r) ||
+        range.sectors > (zeroes ? ZEROES_MAX : DISCARD_MAX))
+        return S_IOERR;
+    if (range.flags & ~(zeroes ? 1u : 0u))
+        return S_UNSUPP;
+    size_t count = (size_t)range.sectors * DISK_SECTOR;
+    int error = zeroes ? disk_zero(b->disk, range.sector, count)
+                       : disk_discard(b->disk, range.sector, count);
+    return error ? S_IOERR : S_OK;
+}
+
 static uint8_t serve_id(struct virtio_request *r)
 {
     static const char id[20] = "vitrine";
@@ -65,7 +105,7 @@ static uint8_t serve_id(struct virtio_request *r)
                                                                                     : S_IOERR;
 }
 
-static void serve(void *self, struct virtio_request *r)
+static void serve(void *self, unsigned queue, struct virtio_request *r)
 {
     struct virtio_blk *b = self;
     struct {
@@ -79,6 +119,8 @@ static void serve(void *self, struct virtio_request *r)
         case T_OUT: status = serve_write(b, r, header.sector); break;
         case T_FLUSH: status = disk_flush(b->disk) ? S_IOERR : S_OK; break;
         case T_GET_ID: status = serve_id(r); break;
+        case T_DISCARD:
+        case T_WRITE_ZEROES: status = serve_range(b, r, header.type); break;
         default: status = S_UNSUPP;
         }
     }
@@ -92,14 +134,31 @@ static void serve(void *self, struct virtio_request *r)
     virtio_give(r, &status, 1);
 }
 
+static const struct device_register CONFIG[] = {
+    {"capacity", 0, 4, "r", "size in sectors of 512 bytes, low half"},
+    {"capacityHigh", 4, 4, "r", "high half"},
+    {"seg_max", 12, 4, "r", "parts that a request's data may have"},
+    {"max_discard_sectors", 36, 4, "r", "of one discard"},
+    {"max_write_zeroes_sectors", 48, 4, "r", "of one write of zeroes"},
+};
+
 static void configure(const void *self, uint8_t config[VIRTIO_CONFIG])
 {
     const struct virtio_blk *b = self;
-    uint64_t capacity = disk_sectors(b->disk);
-    memcpy(config, &capacity, sizeof capacity);
+    const struct config c = {
+        .capacity = disk_sectors(b->disk),
+        .seg_max = PARTS_MAX,
+        .max_discard_sectors = DISCARD_MAX,
+        .max_discard_seg = 1,
+        .discard_sector_alignment = 1,
+        .max_write_zeroes_sectors = ZEROES_MAX,
+        .max_write_zeroes_seg = 1,
+        .write_zeroes_may_unmap = 1,
+    };
+    memcpy(config, &c, sizeof c);
 }
 
-struct virtio_blk *virtio_blk_new(struct ram *ram, struct irq_line irq, struct disk *disk)
+struct virtio_blk *virtio_blk_new(struct dma dma, struct irq_line irq, struct disk *disk)
 {
     struct virtio_blk *b = calloc(1, sizeof *b);
     if (!b)
@@ -109,12 +168,15 @@ struct virtio_blk *virtio_blk_new(struct ram *ram, struct irq_line irq, struct d
         .name = "virtio-blk",
         .about = "virtio block device: the disk",
         .device_id = 2,
-        .features = F_FLUSH | (disk_is_readonly(disk) ? F_RO : 0),
+        .features =
+            F_SEG_MAX | F_FLUSH | (disk_is_readonly(disk) ? F_RO : F_DISCARD | F_WRITE_ZEROES),
         .queues = 1,
         .serve = serve,
         .configure = configure,
+        .config = CONFIG,
+        .config_count = sizeof CONFIG / sizeof CONFIG[0],
     };
-    b->virtio = virtio_new(&b->kind, b, ram, irq);
+    b->virtio = virtio_new(&b->kind, b, dma, irq);
     if (!b->virtio) {
         free(b);
         return NULL;

@@ -4,12 +4,12 @@
 
 #include "cpu/dev/device.h"
 #include "cpu/dev/disk.h"
-#include "cpu/ram.h"
+#include "cpu/dev/dma.h"
 
 struct virtio_blk;
 
-/* The disk and the RAM stay the caller's. NULL: no memory. */
-struct virtio_blk *virtio_blk_new(struct ram *ram, struct irq_line irq, struct disk *disk);
+/* The disk and the memory stay the caller's. NULL: no memory. */
+struct virtio_blk *virtio_blk_new(struct dma dma, struct irq_line irq, struct disk *disk);
 void virtio_blk_free(struct virtio_blk *blk);
 struct device *virtio_blk_device(struct virtio_blk *blk);
 

@@ -165,6 +165,11 @@ static void add_grid(struct panel *p)
         }
 }
 
+static enum scene_role role_of(const struct chart_series *s)
+{
+    return s->alone ? ROLE_ALONE : ROLE_SERIES + s->family % 3 * 3 + s->shade % 3;
+}
+
 /* Behind the end of a bar, on lines of the grid perhaps. */
 static void add_figure(struct panel *p, double size, double end, double y, double h, const char *id,
                        const char *text)
@@ -179,11 +184,10 @@ static void add_bar(struct panel *p, const struct chart_group *g, unsigned numbe
 {
     const struct chart_series *s = &p->chart->series[series];
     double value = g->value[series], end = place_of(p, value), em = p->em;
-    enum scene_role role = ROLE_SERIES + s->family % 3 * 3 + s->shade % 3;
     char id[SCENE_ID], text[16];
     snprintf(id, sizeof id, "%s.%u.bar.%u", p->id, number, series);
-    scene_at(p->s,
-             scene_box(p->s, SCENE_CANVAS, role, p->from, y, fmax(2, end - p->from), p->bar, id))
+    scene_at(p->s, scene_box(p->s, SCENE_CANVAS, role_of(s), p->from, y, fmax(2, end - p->from),
+                             p->bar, id))
         ->radius = 0;
     if (p->thin)
         return;
@@ -203,7 +207,7 @@ static void add_family_value(struct panel *p, const struct chart_group *g, unsig
         if (s->family != family)
             continue;
         most = fmax(most, g->value[p->at[i]]);
-        if (s->shade == 1)
+        if (s->shade == 1 || s->alone)
             shown = g->value[p->at[i]];
     }
     if (!p->thin || shown <= 0 || h < .7 * em)
@@ -282,22 +286,25 @@ static bool is_used(const struct speed_chart *chart, unsigned series)
     return has_values(&chart->ratios, series) || has_values(&chart->rates, series);
 }
 
-/* A column for each family, a line for each shade. */
+/* A column for each family, a line for each shade; one that stands alone is below the last. */
 static void add_legend(struct scene *s, const struct speed_chart *chart)
 {
     double em = s->em, w = 16.6 * em, right = s->width - MARGIN * em;
     unsigned families = 0;
     for (unsigned i = 0; i < chart->series_count; i++)
-        families = chart->series[i].family + 1 > families ? chart->series[i].family + 1 : families;
+        if (!chart->series[i].alone && chart->series[i].family + 1 > families)
+            families = chart->series[i].family + 1;
+    families = families ? families : 1;
     for (unsigned i = 0; i < chart->series_count; i++) {
         const struct chart_series *series = &chart->series[i];
-        double x = right - (families - series->family) * w, y = (1.4 + 1.6 * series->shade) * em;
+        unsigned column = series->alone ? families - 1 : series->family;
+        double x = right - (families - column) * w;
+        double y = (1.2 + 1.5 * (series->alone ? 3 : series->shade)) * em;
         char id[SCENE_ID];
         if (!is_used(chart, i))
             continue;
         snprintf(id, sizeof id, "legend.%u", i);
-        scene_box(s, SCENE_CANVAS, ROLE_SERIES + series->family % 3 * 3 + series->shade % 3, x,
-                  y + .25 * em, 1.6 * em, .8 * em, id);
+        scene_box(s, SCENE_CANVAS, role_of(series), x, y + .25 * em, 1.6 * em, .8 * em, id);
         scene_label(s, SCENE_CANVAS, ROLE_PLAIN, FONT_TEXT, .95 * em, ALIGN_LEFT, x + 2.1 * em, y,
                     w - 2.4 * em, 1.3 * em, scene_name(s, id, "text"), "%s", series->name);
     }

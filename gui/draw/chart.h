@@ -16,6 +16,7 @@ struct chart_series {
     char name[CHART_NAME]; /* "jit, Sv32" */
     unsigned family;       /* 0..: the engine, a hue */
     unsigned shade;        /* 0..2: the mode, from light to dark */
+    bool alone;            /* its family has no other, and a hue of its own: last in the legend */
 };
 
 struct chart_group {

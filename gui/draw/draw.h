@@ -18,6 +18,8 @@
 
 #include <cairo.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "gui/draw/chart.h"
 #include "hv/view.h"
@@ -35,6 +37,7 @@ enum drawing_kind {
     DRAWING_TABLES,      /* what the three kinds of page table map, as address maps */
     DRAWING_EXITS,       /* how many exits of each reason, and their cost */
     DRAWING_CHART,       /* how fast programs ran */
+    DRAWING_HEAT,        /* which pages the guest writes */
 };
 
 /* What to draw: the member that belongs to `kind` must be set. All is only read. */
@@ -45,15 +48,17 @@ struct drawing {
      * are left out, and with them all gone the drawing says so. */
     const struct view_table *tables[3];
     const struct view_exit_stats *exits;
-    bool bare; /* DRAWING_EXITS: on a bare machine, where exits are traps and cost nothing */
+    bool bare;    /* DRAWING_EXITS: on a bare machine, where exits are traps and cost nothing */
+    bool by_time; /* DRAWING_EXITS: by the time that they took, where they have one */
     const struct speed_chart *chart;
+    const struct view_dirty *dirty;
 };
 
 /* Paints the whole rectangle (0, 0, width, height), background included. Never fails: an error of
  * cairo stays in the context's status. */
 void draw_paint(cairo_t *cr, const struct drawing *drawing, double width, double height, bool dark);
 
-/* The same as single functions. */
+/* The same as single functions; exits by their number. */
 void draw_translation(cairo_t *cr, const struct view_translation *view, double width, double height,
                       bool dark);
 void draw_table_map(cairo_t *cr, const struct view_table *const tables[3], double width,
@@ -71,5 +76,8 @@ int draw_to_file(const char *path, const struct drawing *drawing, double width, 
 /* A title and a sentence that say what the drawing shows, for SVG and for screen readers. */
 void draw_describe(const struct drawing *drawing, char *title, unsigned title_size, char *text,
                    unsigned text_size);
+
+/* A number of bytes as drawings say it: "12 KiB", "14.6 MiB", "1 GiB". */
+void draw_size_text(uint64_t bytes, char *text, size_t size);
 
 #endif

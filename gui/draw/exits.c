@@ -1,6 +1,8 @@
 /*
  * How many exits there were of each reason, and what they cost: two bars a reason, the most
- * frequent first. On a bare machine the same for its traps, which cost nothing extra.
+ * frequent first. On a bare machine the same for its traps, which cost nothing extra. Where exits
+ * have a time instead of a cost there is one bar a reason, for their number or their time, and the
+ * figures say both and what one exit takes.
  */
 #include <math.h>
 #include <stdio.h>
@@ -12,6 +14,7 @@
 static const double COLUMNS = 44, ROWS = 20;
 static const double MARGIN = 1, HEAD_HEIGHT = 5.2, ROW_LEAST = 1.5, ROW_MOST = 3.2;
 static const double NAME_WIDTH = 11.5, VALUE_WIDTH = 13;
+static const double TIMED_WIDTH = 17.4; /* three values */
 
 enum {
     REASONS = sizeof((struct view_exit_stats){0}).by_reason /
@@ -24,7 +27,7 @@ struct chart {
     unsigned count;
     struct view_exit_count others; /* what has no room */
     uint64_t most, dearest, total, cost;
-    bool bare;
+    bool bare, timed, by_time;
     double em, row;
 };
 
@@ -37,6 +40,19 @@ static int by_count(const void *a, const void *b)
     return x->cost < y->cost ? 1 : x->cost > y->cost ? -1 : 0;
 }
 
+static int by_time(const void *a, const void *b)
+{
+    const struct view_exit_count *x = *(const struct view_exit_count *const *)a;
+    const struct view_exit_count *y = *(const struct view_exit_count *const *)b;
+    return x->ns < y->ns ? 1 : x->ns > y->ns ? -1 : by_count(a, b);
+}
+
+/* What a bar's length says. */
+static uint64_t measure(const struct chart *c, const struct view_exit_count *r)
+{
+    return c->by_time ? r->ns : r->count;
+}
+
 /* The rows in order; what does not fit becomes one row. */
 static void choose_rows(struct chart *c, const struct view_exit_stats *v)
 {
@@ -45,18 +61,19 @@ static void choose_rows(struct chart *c, const struct view_exit_stats *v)
     for (unsigned i = 0; i < v->count && i < REASONS; i++)
         if (v->by_reason[i].count)
             c->rows[c->count++] = &v->by_reason[i];
-    qsort(c->rows, c->count, sizeof c->rows[0], by_count);
+    qsort(c->rows, c->count, sizeof c->rows[0], c->by_time ? by_time : by_count);
     if (c->count > fits) {
         snprintf(c->others.name, sizeof c->others.name, "%u others", c->count - fits + 1);
         for (unsigned i = fits - 1; i < c->count; i++) {
             c->others.count += c->rows[i]->count;
             c->others.cost += c->rows[i]->cost;
+            c->others.ns += c->rows[i]->ns;
         }
         c->count = fits;
         c->rows[fits - 1] = &c->others;
     }
     for (unsigned i = 0; i < c->count; i++) {
-        c->most = c->rows[i]->count > c->most ? c->rows[i]->count : c->most;
+        c->most = measure(c, c->rows[i]) > c->most ? measure(c, c->rows[i]) : c->most;
         c->dearest = c->rows[i]->cost > c->dearest ? c->rows[i]->cost : c->dearest;
         c->total += c->rows[i]->count;
         c->cost += c->rows[i]->cost;
@@ -76,6 +93,31 @@ static void count_text(uint64_t n, char *text, unsigned size)
         snprintf(text, size, "%.1f G", (double)n / 1e9);
 }
 
+static void time_text(double ns, char *text, unsigned size)
+{
+    if (ns < 1e6)
+        snprintf(text, size, "%.1f \u00b5s", ns / 1e3);
+    else if (ns < 1e9)
+        snprintf(text, size, "%.*f ms", ns < 1e8 ? 2 : 0, ns / 1e6);
+    else
+        snprintf(text, size, "%.2f s", ns / 1e9);
+}
+
+static void add_timed_head(struct chart *c, const struct view_exit_stats *v)
+{
+    char total[24], time[24], each[24];
+    double em = c->em, w = c->s->width - 2 * MARGIN * em, x = MARGIN * em;
+    count_text(v->total, total, sizeof total);
+    time_text((double)v->ns, time, sizeof time);
+    time_text(v->total ? (double)v->ns / (double)v->total : 0, each, sizeof each);
+    scene_label(c->s, SCENE_CANVAS, ROLE_PLAIN, FONT_BOLD, 1.15 * em, ALIGN_LEFT, x, .6 * em, w,
+                1.7 * em, "title", "%s exits, handled in %s", total, time);
+    scene_label(c->s, SCENE_CANVAS, ROLE_DIM, FONT_TEXT, .9 * em, ALIGN_LEFT, x, 2.2 * em, w,
+                1.3 * em, "cost",
+                "The monitor took %s for each. What KVM handles in the kernel is not counted.",
+                each);
+}
+
 static void add_head(struct chart *c, const struct view_exit_stats *v)
 {
     char total[24], instructions[24], cost[24];
@@ -92,6 +134,18 @@ static void add_head(struct chart *c, const struct view_exit_stats *v)
                 1.3 * em, "cost",
                 "They cost the monitor %s nominal instructions, %.2f for each of the guest's.",
                 cost, v->instructions ? (double)c->cost / (double)v->instructions : 0.);
+}
+
+static const char *const timed_columns[] = {"count", "time", "each"};
+
+static void add_timed_legend(struct chart *c, double values)
+{
+    double em = c->em, y = 3.6 * em, w = TIMED_WIDTH * em / 3;
+    for (int i = 0; i < 3; i++) {
+        enum scene_role role = i == c->by_time ? i ? ROLE_COST : ROLE_COUNT : ROLE_DIM;
+        scene_label(c->s, SCENE_CANVAS, role, FONT_BOLD, .9 * em, ALIGN_RIGHT, values + i * w, y, w,
+                    1.3 * em, scene_name(c->s, "legend", timed_columns[i]), "%s", timed_columns[i]);
+    }
 }
 
 /* "count" over its numbers and "cost" over its own, with their colours. */
@@ -139,16 +193,54 @@ static void add_row(struct chart *c, unsigned i, double values, double bars)
                 c->row, id, "%s", text);
 }
 
-void scene_exits(struct scene *s, const struct view_exit_stats *view, bool bare, double width,
-                 double height)
+static void add_timed_row(struct chart *c, unsigned i, double values, double bars)
+{
+    const struct view_exit_count *r = c->rows[i];
+    double em = c->em, y = HEAD_HEIGHT * em + i * c->row, x = MARGIN * em;
+    double bar = fmin(c->row - .3 * em, 1.6 * em), w = TIMED_WIDTH * em / 3;
+    char id[SCENE_ID], row[SCENE_ID], text[3][24];
+    snprintf(row, sizeof row, "row.%u", i);
+    scene_label(c->s, SCENE_CANVAS, ROLE_PLAIN, FONT_TEXT, em, ALIGN_LEFT, x, y, NAME_WIDTH * em,
+                c->row, scene_name(c->s, row, "name"), "%s", r->name);
+    snprintf(id, sizeof id, "row.%u.%s", i, timed_columns[c->by_time]);
+    add_bar(c, c->by_time ? ROLE_COST : ROLE_COUNT, x + (NAME_WIDTH + .6) * em,
+            y + (c->row - bar) / 2, bars, bar, measure(c, r), c->most, id);
+    count_text(r->count, text[0], sizeof text[0]);
+    time_text((double)r->ns, text[1], sizeof text[1]);
+    time_text((double)r->ns / (double)r->count, text[2], sizeof text[2]);
+    for (int k = 0; k < 3; k++) {
+        enum scene_role role = k == c->by_time ? k ? ROLE_COST : ROLE_COUNT : ROLE_DIM;
+        snprintf(id, sizeof id, "row.%u.%s.text", i, timed_columns[k]);
+        scene_label(c->s, SCENE_CANVAS, role, FONT_MONO, .92 * em, ALIGN_RIGHT,
+                    values + k * w + .3 * em, y, w - .3 * em, c->row, id, "%s", text[k]);
+    }
+}
+
+static void add_timed(struct chart *c, const struct view_exit_stats *v)
+{
+    double values = c->s->width - (MARGIN + TIMED_WIDTH) * c->em;
+    double bars = values - (MARGIN + NAME_WIDTH + 1.2) * c->em;
+    add_timed_head(c, v);
+    add_timed_legend(c, values);
+    for (unsigned i = 0; i < c->count; i++)
+        add_timed_row(c, i, values, bars);
+}
+
+void scene_exits(struct scene *s, const struct view_exit_stats *view, bool bare, bool time,
+                 double width, double height)
 {
     scene_init(s, width, height, COLUMNS, ROWS);
-    struct chart c = {.s = s, .bare = bare, .em = s->em};
+    struct chart c = {.s = s, .bare = bare, .em = s->em, .timed = view->ns > 0};
+    c.by_time = c.timed && time;
     choose_rows(&c, view);
     if (!c.count) {
         scene_label(s, SCENE_CANVAS, ROLE_DIM, FONT_TEXT, s->em, ALIGN_CENTRE, s->em, 0,
                     s->width - 2 * s->em, s->height, "none", "No %s yet.",
                     bare ? "traps" : "exits");
+        return;
+    }
+    if (c.timed) {
+        add_timed(&c, view);
         return;
     }
     double values = s->width - (MARGIN + VALUE_WIDTH) * s->em;

@@ -32,8 +32,11 @@ void draw_paint(cairo_t *cr, const struct drawing *drawing, double width, double
     case DRAWING_TRANSLATION: scene_translation(&scene, drawing->translation, width, height); break;
     case DRAWING_TABLES: scene_tables(&scene, drawing->tables, width, height); break;
     case DRAWING_CHART: scene_chart(&scene, drawing->chart, width, height); break;
+    case DRAWING_HEAT: scene_heat(&scene, drawing->dirty, width, height); break;
     case DRAWING_EXITS:
-    default: scene_exits(&scene, drawing->exits, drawing->bare, width, height); break;
+    default:
+        scene_exits(&scene, drawing->exits, drawing->bare, drawing->by_time, width, height);
+        break;
     }
     scene_paint(&scene, cr, dark);
     scene_free(&scene);
@@ -70,11 +73,17 @@ static const char *access_word(char access)
 static void describe_translation(const struct view_translation *v, char *title, unsigned title_size,
                                  char *text, unsigned size)
 {
-    const char *name = v->shadow.present ? "guest-virtual" : "virtual";
+    bool virtual = v->shadow.present || v->isa == ISA_X86;
+    const char *name = virtual ? "guest-virtual" : "virtual";
     snprintf(title, title_size, "Translation of %s address 0x%08" PRIx64 " for a %s", name, v->va,
              access_word(v->access));
     if (!v->guest.ok)
         snprintf(text, size, "The page table refuses: %s (%s).", v->guest.fault, v->guest.why);
+    else if (v->isa == ISA_X86)
+        snprintf(text, size, "The guest's %u tables translate it to gPA 0x%08" PRIx64 "; %s%s.",
+                 v->guest.step_count, v->guest.pa,
+                 v->map.ok ? "there is memory behind it" : "no memory is behind it: ",
+                 v->map.ok ? "" : v->map.why);
     else if (!v->shadow.present)
         snprintf(text, size, "The page table translates it to physical address 0x%08" PRIx64 ".",
                  v->guest.pa);
@@ -105,9 +114,19 @@ void draw_describe(const struct drawing *d, char *title, unsigned title_size, ch
     case DRAWING_EXITS:
         snprintf(title, title_size, "%s by %s", d->bare ? "Traps" : "VM exits",
                  d->bare ? "cause" : "reason");
-        snprintf(text, size, "%llu %s in %llu guest instructions.",
-                 (unsigned long long)d->exits->total, d->bare ? "traps" : "VM exits",
-                 (unsigned long long)d->exits->instructions);
+        if (d->exits->ns)
+            snprintf(text, size, "%llu VM exits, in which the monitor worked for %.3f ms.",
+                     (unsigned long long)d->exits->total, (double)d->exits->ns / 1e6);
+        else
+            snprintf(text, size, "%llu %s in %llu guest instructions.",
+                     (unsigned long long)d->exits->total, d->bare ? "traps" : "VM exits",
+                     (unsigned long long)d->exits->instructions);
+        break;
+    case DRAWING_HEAT:
+        snprintf(title, title_size, "Pages that the guest writes");
+        snprintf(text, size, "%llu pages written lately, %llu in all.",
+                 (unsigned long long)d->dirty->dirty_now,
+                 (unsigned long long)d->dirty->dirty_total);
         break;
     case DRAWING_CHART:
         snprintf(title, title_size, "%s", d->chart->title);

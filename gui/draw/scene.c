@@ -247,3 +247,14 @@ int scene_arrow(struct scene *s, enum scene_role role, int points, const double 
     item->h = bottom - item->y;
     return index;
 }
+
+/* In the largest unit that says it exactly; what is large and odd gets a digit behind the point. */
+void draw_size_text(uint64_t bytes, char *text, size_t size)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB"};
+    unsigned unit = 0;
+    double n = (double)bytes / 1024;
+    for (; unit < 4 && n >= 1024 && (fmod(n, 1024) == 0 || n >= 10 * 1024); unit++)
+        n /= 1024;
+    snprintf(text, size, n == floor(n) || n >= 100 ? "%.0f %s" : "%.1f %s", n, units[unit]);
+}

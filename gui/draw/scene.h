@@ -17,6 +17,8 @@
 
 enum { SCENE_CANVAS = -1, SCENE_NOWHERE = -2, SCENE_TEXT = 128, SCENE_ID = 40, SCENE_POINTS = 4 };
 
+enum { SCENE_HEAT_STEPS = 9 };
+
 enum scene_kind { SCENE_BOX, SCENE_LABEL, SCENE_ARROW };
 
 /* What a thing means; the palette says which colours that is. */
@@ -27,6 +29,9 @@ enum scene_role {
     ROLE_GHOST,  /* a place that is not reached */
     ROLE_VPN1,   /* belongs to the first index */
     ROLE_VPN0,   /* belongs to the second index */
+    ROLE_VPN2,   /* x86: the third, fourth and fifth, counted from the pages up */
+    ROLE_VPN3,
+    ROLE_VPN4,
     ROLE_OFFSET, /* belongs to the offset */
     ROLE_SET,    /* a permission bit that is set */
     ROLE_CLEAR,  /* one that is not */
@@ -37,10 +42,13 @@ enum scene_role {
     ROLE_READ,
     ROLE_WRITE,
     ROLE_EXEC, /* regions, by the most that they allow */
+    ROLE_ALONE, /* the bars of a series with a hue of its own */
     ROLE_COUNT,
-    ROLE_COST, /* bars */
+    ROLE_COST,   /* bars */
     ROLE_SERIES, /* nine: three hues with three shades each */
     ROLE_SERIES_LAST = ROLE_SERIES + 8,
+    ROLE_HEAT, /* nine, from cold to hot */
+    ROLE_HEAT_LAST = ROLE_HEAT + SCENE_HEAT_STEPS - 1,
     ROLE_NUMBER,
 };
 
@@ -111,13 +119,15 @@ double scene_text_width(struct scene *scene, enum scene_font font, double size, 
 
 void scene_paint(const struct scene *scene, cairo_t *cr, bool dark);
 
-/* The layouts. */
+/* The layouts. A translation of an x86 guest is laid out by walk-x86.c. */
 void scene_translation(struct scene *scene, const struct view_translation *view, double width,
                        double height);
 void scene_tables(struct scene *scene, const struct view_table *const tables[3], double width,
                   double height);
-void scene_exits(struct scene *scene, const struct view_exit_stats *view, bool bare, double width,
-                 double height);
+/* `by_time`: where exits have a time, sort and draw by it instead of by their number. */
+void scene_exits(struct scene *scene, const struct view_exit_stats *view, bool bare, bool by_time,
+                 double width, double height);
+void scene_heat(struct scene *scene, const struct view_dirty *view, double width, double height);
 /* Needs more room than the others: below CHART_MIN_WIDTH x CHART_MIN_HEIGHT it is scaled down. */
 enum { CHART_MIN_WIDTH = 960, CHART_MIN_HEIGHT = 540 };
 void scene_chart(struct scene *scene, const struct speed_chart *chart, double width, double height);

@@ -9,6 +9,8 @@
  *     [leaf    1 pte]    [page -> frame]      [leaf    1 pte]
  *     gPA 0x80413234 --> hPA 0x80c07234  ===  hPA 0x80c07234
  *
+ * A guest with another ISA has a drawing of its own, see walk-x86.c.
+ *
  * Sv32 is section 4.3 of the privileged specification. Colours tie an index to the field of the
  * address that it comes from. A walk that fails is drawn as far as it came, and the reason stands
  * in the place of the result.
@@ -18,7 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gui/draw/scene.h"
+#include "gui/draw/scene_priv.h"
 
 /* All lengths are in em. */
 static const double COLUMNS = 46, ROWS = 31.6; /* the least that the layout needs */
@@ -455,6 +457,10 @@ static void add_change(struct layout *l)
 void scene_translation(struct scene *s, const struct view_translation *view, double width,
                        double height)
 {
+    if (view->isa == ISA_X86) {
+        scene_walk_x86(s, view, width, height);
+        return;
+    }
     scene_init(s, width, height, COLUMNS, ROWS);
     struct layout l = {.s = s, .v = view, .em = s->em, .bare = !view->shadow.present};
     lay_out(&l);

@@ -19,7 +19,7 @@ enum {
     EXIT_SCRIPT = 1,  /* a command of a `vitrine debug` script failed */
     EXIT_DIFFERS = 1, /* a run of `vitrine compare` failed, or had another result; a replay differs */
     EXIT_USAGE = 2,   /* bad options, bad input files, outputs that cannot be written */
-    EXIT_LIMIT = 124, /* --max-instructions was reached */
+    EXIT_LIMIT = 124, /* --max-instructions or --max-seconds was reached */
     EXIT_STUCK = 125, /* the guest sleeps for ever, or cannot go on */
 };
 
@@ -35,20 +35,26 @@ enum {
     CMD_COMPARE = 1 << 7,
     CMD_KVM_INFO = 1 << 8,
     CMD_REPLAY = 1 << 9,
+    /* Of options only: guests of the other kind do not take it. */
+    CMD_ONLY_SIMULATED = 1 << 16,
+    CMD_ONLY_KVM = 1 << 17,
     CMD_GUEST = CMD_RUN | CMD_DEBUG | CMD_WALK | CMD_DEVICES | CMD_DRAW, /* those that run one */
 };
 
 enum { TRACE_EXITS = 1, TRACE_MMU = 2, TRACE_INSNS = 4 };
 
 /* The kinds of drawing that `vitrine draw` makes. */
-enum draw_what { DRAW_TRANSLATION, DRAW_TABLES, DRAW_EXITS };
+enum draw_what { DRAW_TRANSLATION, DRAW_TABLES, DRAW_EXITS, DRAW_HEAT };
 
 /* All options of all subcommands, as parsed. */
 struct options {
     struct session_config config;
-    bool history_given; /* else each subcommand has its own default */
-    const char *input; /* file that is typed to the guest in the place of stdin */
-    unsigned trace;    /* TRACE_* */
+    bool history_given;   /* else each subcommand has its own default */
+    uint64_t given;       /* bit n: row n of the options' table was given */
+    unsigned chosen;      /* bit n: enum session_under n was asked for */
+    unsigned max_seconds; /* of the host; 0: no limit */
+    const char *input;    /* file that is typed to the guest in the place of stdin */
+    unsigned trace;       /* TRACE_* */
     bool json;
     const char *json_file; /* NULL: stdout */
     bool digest;
@@ -77,8 +83,11 @@ struct command {
     int min, max;          /* how many */
     const char *about;
     const char *example;
-    int (*run)(const struct options *options, int argc, char **argv); /* returns the exit status */
+    /* Returns the exit status. Of those that run a guest its file is config.image, which is NULL
+     * where the guest is booted from a disk; argv has what comes behind it. */
+    int (*run)(const struct options *options, int argc, char **argv);
     void (*help)(FILE *out); /* what --help says besides; NULL: nothing */
+    int guest_at;            /* which argument is the guest, from 0 on */
 };
 
 int cmd_run(const struct options *options, int argc, char **argv);
@@ -100,15 +109,21 @@ int cmd_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Parses the options of `command`; the other arguments are moved to the end of argv.
  * Returns the index of the first of them, or -1 after an error was printed, or 0 after --help. */
 int options_parse(const struct command *command, int argc, char **argv, struct options *options);
+/* After config.image is set: decides what kind of guest it is, and whether the options fit that.
+ * 0, or EXIT_USAGE after a message. */
+int options_settle(struct options *options);
 /* Prints the options that `command` takes, a line each. */
 void options_help(FILE *out, const struct command *command);
 
 /* "64M", "1G", "4096", "0x1000"; 0, or -EINVAL when it is no size, too big, or followed by more. */
 int parse_size(const char *text, uint64_t *out);
 
+/* session_new(); NULL after the error was printed. */
+struct session *cmd_session(const struct session_config *config);
+
 /* Opens the guest of a subcommand that does not run a console: output is dropped, and no input
  * will come. NULL after the error was printed. */
-struct session *cmd_open(const struct options *options, const char *image);
+struct session *cmd_open(const struct options *options);
 
 /* What going back in time may take unless --history says otherwise. */
 #define CMD_HISTORY ((uint64_t)256 << 20)
@@ -117,9 +132,9 @@ struct session *cmd_open(const struct options *options, const char *image);
  * EXIT_USAGE. */
 int cmd_close(struct session *session, int status);
 
-/* Runs to `at`: a decimal number is a count of guest instructions, all else an address as in
- * session_lookup(). NULL: stays at the start. Returns 0 or, after a message, EXIT_*. */
-int cmd_run_to(struct session *session, const char *at);
+/* Runs to --at: a decimal number is a count of guest instructions, all else an address as in
+ * session_lookup(). Without it, stays at the start. Returns 0 or, after a message, EXIT_*. */
+int cmd_run_to(struct session *session, const struct options *options);
 
 /* 0, or EXIT_USAGE after a message if the file at `path` could not be written. Writes nothing. */
 int cmd_check_output(const char *path);

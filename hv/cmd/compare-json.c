@@ -4,29 +4,26 @@
  */
 #include "config.h"
 
-#include <json-glib/json-glib.h>
-
 #include "hv/cmd/compare.h"
+#include "hv/cmd/json.h"
 
-static void add_string(JsonBuilder *builder, const char *name, const char *value)
+static void add_string(struct json_builder *builder, const char *name, const char *value)
 {
-    char *valid = value ? g_utf8_make_valid(value, -1) : NULL;
     json_builder_set_member_name(builder, name);
-    if (valid)
-        json_builder_add_string_value(builder, valid);
+    if (value)
+        json_builder_add_string_value(builder, value);
     else
         json_builder_add_null_value(builder);
-    g_free(valid);
 }
 
-static void add_number(JsonBuilder *builder, const char *name, uint64_t value)
+static void add_number(struct json_builder *builder, const char *name, uint64_t value)
 {
     json_builder_set_member_name(builder, name);
-    json_builder_add_int_value(builder, (gint64)value);
+    json_builder_add_int_value(builder, value);
 }
 
 /* 0 is "not known". */
-static void add_figure(JsonBuilder *builder, const char *name, double value)
+static void add_figure(struct json_builder *builder, const char *name, double value)
 {
     json_builder_set_member_name(builder, name);
     if (value > 0)
@@ -35,7 +32,7 @@ static void add_figure(JsonBuilder *builder, const char *name, double value)
         json_builder_add_null_value(builder);
 }
 
-static void add_row(JsonBuilder *builder, const struct row *row)
+static void add_row(struct json_builder *builder, const struct row *row)
 {
     const struct outcome *o = &row->median;
     bool guest = row->mode != MODE_NATIVE;
@@ -61,7 +58,7 @@ static void add_row(JsonBuilder *builder, const struct row *row)
     json_builder_end_object(builder);
 }
 
-static void add_subject(JsonBuilder *builder, const struct subject *s)
+static void add_subject(struct json_builder *builder, const struct subject *s)
 {
     const struct outcome *result = compare_result(s);
     char checksum[12];
@@ -85,7 +82,7 @@ static void add_subject(JsonBuilder *builder, const struct subject *s)
     json_builder_end_object(builder);
 }
 
-static void add_mean(JsonBuilder *builder, const struct mean *mean)
+static void add_mean(struct json_builder *builder, const struct mean *mean)
 {
     json_builder_begin_object(builder);
     add_string(builder, "engine", mean->engine);
@@ -99,14 +96,17 @@ static void add_mean(JsonBuilder *builder, const struct mean *mean)
 
 void compare_write_json(FILE *out, const struct comparison *c)
 {
-    JsonBuilder *builder = json_builder_new();
+    struct json_builder json = {.out = out}, *builder = &json;
     json_builder_begin_object(builder);
     add_number(builder, "runs", c->runs);
     json_builder_set_member_name(builder, "engines");
     json_builder_begin_array(builder);
     for (unsigned i = 0; i < c->engine_count; i++)
         json_builder_add_string_value(builder, c->engines[i]);
+    if (c->kvm)
+        json_builder_add_string_value(builder, compare_kvm);
     json_builder_end_array(builder);
+    add_string(builder, "no_kvm", c->no_kvm);
     json_builder_set_member_name(builder, "kernels");
     json_builder_begin_array(builder);
     for (unsigned i = 0; i < c->count; i++)
@@ -118,11 +118,4 @@ void compare_write_json(FILE *out, const struct comparison *c)
         add_mean(builder, &c->means[i]);
     json_builder_end_array(builder);
     json_builder_end_object(builder);
-
-    JsonNode *root = json_builder_get_root(builder);
-    char *text = json_to_string(root, TRUE);
-    fprintf(out, "%s\n", text);
-    g_free(text);
-    json_node_unref(root);
-    g_object_unref(builder);
 }

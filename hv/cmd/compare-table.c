@@ -156,4 +156,9 @@ void compare_write_table(FILE *out, const struct comparison *c)
             "CPU time, median of %u run%s in turns; \"of native\" is native time by guest "
             "time.\n",
             c->runs, c->runs == 1 ? "" : "s");
+    if (c->kvm)
+        fprintf(out, "kvm runs the same C compiled for x86-64; its ns/exit is measured, the "
+                     "monitor's is a difference.\n");
+    if (c->no_kvm)
+        fprintf(out, "No rows of kvm: /dev/kvm: %s (vitrine kvm-info tells more).\n", c->no_kvm);
 }

@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -63,22 +64,31 @@ static void list_engines(char *out, size_t size)
 
 const char compare_kvm[] = "kvm";
 
-/* Can there be x86 guests here? */
-static bool has_kvm(void)
+/* Why there can be no x86 guests here; NULL: there can. */
+static const char *why_no_kvm(void)
 {
 #ifdef HAVE_KVM
-    return access("/dev/kvm", R_OK | W_OK) == 0;
+    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    const char *why = fd < 0 ? strerror(errno) : NULL;
+    if (fd >= 0)
+        close(fd);
+    return why;
 #else
-    return false;
+    return "this build has no part for it";
 #endif
+}
+
+static int add_kvm(struct comparison *c)
+{
+    const char *why = why_no_kvm();
+    c->kvm = true;
+    return why ? cmd_fail("--engines: /dev/kvm: %s (vitrine kvm-info tells more)", why) : 0;
 }
 
 static int add_engine(struct comparison *c, const char *name)
 {
-    if (!strcmp(name, compare_kvm)) {
-        c->kvm = true;
-        return has_kvm() ? 0 : cmd_fail("--engines: no kvm here (vitrine kvm-info tells why)");
-    }
+    if (!strcmp(name, compare_kvm))
+        return add_kvm(c);
     const struct engine *engine = engine_find(name);
     char known[200];
     if (!engine) {
@@ -93,12 +103,13 @@ static int add_engine(struct comparison *c, const char *name)
     return 0;
 }
 
-/* `list` has names with commas; NULL: all engines. */
+/* `list` has names with commas; NULL: all engines, KVM among them where it can be used. */
 static int choose_engines(struct comparison *c, const char *list)
 {
     int failed = 0;
     if (!list) {
-        c->kvm = has_kvm();
+        c->no_kvm = why_no_kvm();
+        c->kvm = !c->no_kvm;
         for (unsigned i = 0; !failed && engine_at(i); i++)
             failed = add_engine(c, engine_at(i)->name);
         return failed;

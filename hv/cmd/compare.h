@@ -94,7 +94,8 @@ struct comparison {
     uint32_t memory;
     const char *engines[COMPARE_ENGINES];
     unsigned engine_count;
-    bool kvm; /* and as an x86 guest */
+    bool kvm;           /* and as an x86 guest */
+    const char *no_kvm; /* why not, though nobody has said so; NULL: it was not asked for */
     struct subject *subjects;
     unsigned count;
     struct mean means[COMPARE_ROWS];

@@ -271,11 +271,16 @@ static int command_delete(struct debug *debug, char **words)
 
 /* ---- looking ------------------------------------------------------------------------------ */
 
-static bool is_rv32(struct debug *debug)
+static enum view_isa isa_of(struct debug *debug)
 {
     struct view_status status;
     session_status(debug->session, &status);
-    return status.isa == ISA_RV32;
+    return status.isa;
+}
+
+static bool is_rv32(struct debug *debug)
+{
+    return isa_of(debug) == ISA_RV32;
 }
 
 static int any_registers(struct debug *debug, const char *group)
@@ -333,7 +338,7 @@ static int command_walk(struct debug *debug, char **words)
     if (!strchr("rwx", access) || (words[1] && words[2] && words[2][1]))
         return fail(words[2], "not r, w or x");
     session_translate(debug->session, va, access, &translation);
-    show_translation(stdout, &translation);
+    show_translation(stdout, &translation, isa_of(debug));
     return 0;
 }
 
@@ -355,6 +360,8 @@ static int command_tables(struct debug *debug, char **words)
 static int command_tlb(struct debug *debug, char **words)
 {
     struct view_tlb tlb;
+    if (!is_rv32(debug))
+        return fail(words[0], "nobody can look into the TLB of the host's processor");
     session_view_tlb(debug->session, &tlb);
     show_tlb(stdout, &tlb);
     return 0;
@@ -371,7 +378,7 @@ static int command_dis(struct debug *debug, char **words)
         return -1;
     int got = words[1] ? session_disassemble(debug->session, va, insn, (int)count)
                        : session_disassemble_pc(debug->session, 3, insn, (int)count);
-    show_insns(stdout, insn, got, guest_pc(debug));
+    show_insns(stdout, isa_of(debug), insn, got, guest_pc(debug));
     return 0;
 }
 
@@ -438,8 +445,11 @@ static int command_where(struct debug *debug, char **words)
 static int command_engine(struct debug *debug, char **words)
 {
     struct view_status status;
-    if (words[1] && session_set_engine(debug->session, words[1]))
-        return fail("engine", "there is no such engine (vitrine run --help lists them)");
+    int failed = words[1] ? session_set_engine(debug->session, words[1]) : 0;
+    if (failed)
+        return fail("engine", failed == -ENOTSUP
+                                  ? "the host's processor runs this guest"
+                                  : "there is no such engine (vitrine run --help lists them)");
     session_status(debug->session, &status);
     printf("%s\n", status.engine);
     return 0;
@@ -455,6 +465,39 @@ static int command_vcpu(struct debug *debug, char **words)
         return fail(words[1], "there is no such vCPU");
     session_status(debug->session, &status);
     printf("vcpu %u of %u\n", status.vcpu, status.vcpus);
+    return 0;
+}
+
+/* A register of a device by their names; false: there is none. */
+static bool device_value(const struct view_devices *devices, const char *device, const char *name,
+                         uint32_t *value)
+{
+    for (uint32_t i = 0; i < devices->count; i++) {
+        const struct view_device *d = &devices->device[i];
+        for (uint32_t r = 0; r < d->count && !strcmp(d->name, device); r++) {
+            *value = d->reg[r].value;
+            if (!strcmp(d->reg[r].name, name))
+                return true;
+        }
+    }
+    return false;
+}
+
+static int command_balloon(struct debug *debug, char **words)
+{
+    struct view_devices devices;
+    uint64_t pages;
+    uint32_t wanted, actual;
+    if (take_count(words[1], 0, UINT32_MAX, &pages))
+        return -1;
+    int failed = words[1] ? session_set_balloon(debug->session, pages) : 0;
+    if (failed == -EINVAL)
+        return fail(words[1], "the guest has not so many pages");
+    session_view_devices(debug->session, &devices);
+    if (failed || !device_value(&devices, "virtio-balloon", "num_pages", &wanted) ||
+        !device_value(&devices, "virtio-balloon", "actual", &actual))
+        return fail(words[0], "this guest has no balloon (--balloon gives it one)");
+    printf("%u pages wanted, %u given back\n", wanted, actual);
     return 0;
 }
 
@@ -477,10 +520,7 @@ static int command_snapshots(struct debug *debug, char **words)
     if (count < 0)
         return fail(words[0], "this guest has no snapshots");
     for (int i = 0; i < count && i < 256; i++)
-        printf("%c%d after %d: %" PRIu64 " pages of its own, %" PRIu64 " KiB, at exit %" PRIu64
-               "  %s\n",
-               list[i].current ? '*' : ' ', list[i].id, list[i].parent, list[i].pages,
-               list[i].bytes >> 10, list[i].exits, list[i].name);
+        show_snapshot(stdout, &list[i]);
     return 0;
 }
 
@@ -513,10 +553,17 @@ static int command_dirty(struct debug *debug, char **words)
         return fail(words[0], "writes of this guest are not logged");
     printf("%" PRIu64 " pages written since the last look, %" PRIu64 " in all\n", dirty.dirty_now,
            dirty.dirty_total);
-    for (uint32_t i = 0; i < dirty.cells; i++)
-        if (dirty.heat[i] == 255)
-            printf("  0x%08" PRIx64 "  %u pages\n", (uint64_t)i * dirty.pages_per_cell * 4096,
-                   dirty.pages_per_cell);
+    show_heat(stdout, &dirty, 255);
+    return 0;
+}
+
+static int command_heat(struct debug *debug, char **words)
+{
+    static struct view_dirty dirty;
+    session_view_dirty(debug->session, &dirty);
+    if (!dirty.present)
+        return fail(words[0], "writes of this guest are not logged");
+    show_heat(stdout, &dirty, 1);
     return 0;
 }
 
@@ -569,6 +616,8 @@ static const struct row {
     {"input", "i", "TEXT", 0, DEBUG_WORDS, command_input, "type the rest of the line and Enter"},
     {"engine", NULL, "[NAME]", 0, 1, command_engine, "how instructions are run; NAME: from now on"},
     {"vcpu", NULL, "[N]", 0, 1, command_vcpu, "KVM: the vCPU that the others mean; N: from now on"},
+    {"balloon", NULL, "[PAGES]", 0, 1, command_balloon,
+     "the memory balloon; PAGES: ask for so many of 4 KiB"},
     {"snapshot", NULL, "[NAME]", 0, 1, command_snapshot,
      "keep the state of the whole machine"},
     {"snapshots", NULL, "", 0, 0, command_snapshots,
@@ -576,6 +625,7 @@ static const struct row {
     {"restore", NULL, "NUMBER", 1, 1, command_restore, "go back to a snapshot"},
     {"forget", NULL, "NUMBER", 1, 1, command_forget, "delete a snapshot"},
     {"dirty", NULL, "", 0, 0, command_dirty, "KVM: which pages were written since the last look"},
+    {"heat", NULL, "", 0, 0, command_heat, "KVM: the same, and where was written before"},
     {"digest", NULL, "", 0, 0, command_digest, "of the guest's whole state"},
     {"reset", NULL, "", 0, 0, command_reset, "back to the first instruction"},
     {"help", "h", "", 0, 0, command_help, "this list"},

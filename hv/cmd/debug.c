@@ -49,6 +49,7 @@ static void on_stopped(void *context)
 void debug_wait(struct debug *debug)
 {
     struct view_status status;
+    int patience = debug->max_seconds ? (int)debug->max_seconds * 1000 : -1;
     interrupted = 0;
     for (;;) {
         session_status(debug->session, &status);
@@ -56,7 +57,8 @@ void debug_wait(struct debug *debug)
             break;
         if (interrupted)
             session_pause(debug->session);
-        poll(&(struct pollfd){.fd = debug->waker, .events = POLLIN}, 1, -1);
+        int woken = poll(&(struct pollfd){.fd = debug->waker, .events = POLLIN}, 1, patience);
+        interrupted |= woken == 0;
         waker_clear(debug->waker);
     }
     interrupted = 0;
@@ -131,33 +133,29 @@ static void handle_interrupt(int waker)
     sigaction(SIGINT, &action, NULL);
 }
 
-static struct session *open_session(struct debug *debug, const struct options *options,
-                                    const char *image)
+static struct session *open_session(struct debug *debug, const struct options *options)
 {
     struct session_config config = options->config;
-    char why[SESSION_ERROR];
-    config.image = image;
     if (!options->history_given)
         config.history = CMD_HISTORY;
     config.output = on_output;
     config.stopped = on_stopped;
     config.context = debug;
-    struct session *session = session_new(&config, why);
-    if (!session)
-        cmd_fail("%s", why);
-    else if (!debug->interactive) /* a script does not wait for a guest that waits for input */
+    struct session *session = cmd_session(&config);
+    if (session &&
+        !debug->interactive) /* a script does not wait for a guest that waits for input */
         session_input_end(session);
     return session;
 }
 
 int cmd_debug(const struct options *options, int argc, char **argv)
 {
-    struct debug debug = {.interactive = isatty(STDIN_FILENO)};
+    struct debug debug = {.interactive = isatty(STDIN_FILENO), .max_seconds = options->max_seconds};
     debug.waker = waker_new();
     if (debug.waker < 0)
         return cmd_fail("eventfd: %s", strerror(-debug.waker));
     int status = EXIT_USAGE;
-    debug.session = open_session(&debug, options, argv[0]);
+    debug.session = open_session(&debug, options);
     int failed =
         debug.session && options->input ? console_type_file(debug.session, options->input) : 0;
     if (failed)

@@ -15,8 +15,9 @@ struct debug {
     int waker;        /* readable when the session stops or Ctrl-C is typed */
     bool interactive; /* stdin is a terminal */
     bool quit;
-    bool midline;     /* the guest's last output was no newline; the worker's while it runs */
-    const char *line; /* the whole line of the command being run */
+    unsigned max_seconds; /* after which a running guest is paused; 0: never */
+    bool midline;         /* the guest's last output was no newline; the worker's while it runs */
+    const char *line;     /* the whole line of the command being run */
 };
 
 /* Runs one command; words[0] is its name. 0, or -1 after a message on stderr. */

@@ -9,10 +9,10 @@
 int cmd_devices(const struct options *options, int argc, char **argv)
 {
     struct view_devices devices;
-    struct session *session = cmd_open(options, argv[0]);
+    struct session *session = cmd_open(options);
     if (!session)
         return EXIT_USAGE;
-    int status = cmd_run_to(session, options->at);
+    int status = cmd_run_to(session, options);
     if (!status) {
         session_view_devices(session, &devices);
         show_devices(stdout, &devices);

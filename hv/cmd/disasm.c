@@ -15,6 +15,7 @@
 #include "cpu/ram.h"
 #include "cpu/rv.h"
 #include "hv/cmd/cmd.h"
+#include "hv/cmd/disasm.h"
 #include "hv/cmd/show.h"
 
 static const uint32_t MEMORY = 1u << 30; /* the most that a guest may have */
@@ -56,7 +57,7 @@ static void show_range(const struct image *image, struct ram *ram, uint32_t from
             puts("    ...");
         zeros = zero;
         if (!zero)
-            show_insns(stdout, &insn, 1, UINT64_MAX);
+            show_insns(stdout, ISA_RV32, &insn, 1, UINT64_MAX);
     }
 }
 
@@ -84,6 +85,8 @@ int cmd_disasm(const struct options *options, int argc, char **argv)
     struct image image = {0};
     struct ram ram;
     char why[IMAGE_ERROR];
+    if (session_is_x86(argv[0]))
+        return disasm_x86(argv[0], argc > 1 ? argv[1] : NULL);
     int failed = ram_init(&ram, VIRT_RAM, MEMORY), status = 0;
     if (failed)
         return cmd_fail("memory: %s", strerror(-failed));

@@ -17,6 +17,7 @@ struct subject {
     struct view_translation translation;
     struct view_table tables[3];
     struct view_exit_stats exits;
+    struct view_dirty dirty;
 };
 
 static int take_translation(const struct options *options, struct session *session,
@@ -38,11 +39,14 @@ static int draw(const struct options *options, struct session *session)
 {
     static const enum drawing_kind KINDS[] = {[DRAW_TRANSLATION] = DRAWING_TRANSLATION,
                                               [DRAW_TABLES] = DRAWING_TABLES,
-                                              [DRAW_EXITS] = DRAWING_EXITS};
+                                              [DRAW_EXITS] = DRAWING_EXITS,
+                                              [DRAW_HEAT] = DRAWING_HEAT};
     struct subject subject;
     struct view_status status;
-    struct drawing drawing = {
-        .kind = KINDS[options->what], .translation = &subject.translation, .exits = &subject.exits};
+    struct drawing drawing = {.kind = KINDS[options->what],
+                              .translation = &subject.translation,
+                              .exits = &subject.exits,
+                              .dirty = &subject.dirty};
     if (take_translation(options, session, &subject))
         return EXIT_USAGE;
     for (int i = 0; i < 3; i++) {
@@ -50,6 +54,8 @@ static int draw(const struct options *options, struct session *session)
         drawing.tables[i] = &subject.tables[i];
     }
     session_exit_stats(session, &subject.exits);
+    if (options->what == DRAW_HEAT)
+        session_view_dirty(session, &subject.dirty);
     session_status(session, &status);
     drawing.bare = !status.under_monitor;
     int failed =
@@ -67,14 +73,24 @@ static int check_output(const char *path)
     return cmd_check_output(path);
 }
 
+/* The log of pages written begins with the first look. */
+static int begin_log(struct session *session)
+{
+    struct view_dirty dirty;
+    session_view_dirty(session, &dirty);
+    return dirty.present ? 0 : cmd_fail("--what heat: which pages this guest writes is not logged");
+}
+
 int cmd_draw(const struct options *options, int argc, char **argv)
 {
     if (check_output(options->output))
         return EXIT_USAGE;
-    struct session *session = cmd_open(options, argv[0]);
+    struct session *session = cmd_open(options);
     if (!session)
         return EXIT_USAGE;
-    int status = cmd_run_to(session, options->at);
+    int status = options->what == DRAW_HEAT ? begin_log(session) : 0;
+    if (!status)
+        status = cmd_run_to(session, options);
     if (!status)
         status = draw(options, session);
     session_free(session);

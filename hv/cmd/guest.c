@@ -12,24 +12,32 @@
 #include "hv/cmd/cmd.h"
 #include "hv/cmd/console.h"
 
-/* A guest that never comes to the point ends here: some seconds. */
+/* A guest that never comes to the point ends here: some seconds, where instructions are not
+ * counted, by the clock. */
 static const uint64_t LIMIT = 1000000000;
+enum { PATIENCE = 60 };
 
 static void drop_output(void *context, const uint8_t *bytes, size_t count) {}
 
-struct session *cmd_open(const struct options *options, const char *image)
+struct session *cmd_session(const struct session_config *config)
+{
+    char why[SESSION_ERROR];
+    struct session *session = session_new(config, why);
+    if (!session)
+        cmd_fail("%s%s", why,
+                 strncmp(why, "/dev/kvm", 8) ? "" : " (vitrine kvm-info says what to do)");
+    return session;
+}
+
+struct session *cmd_open(const struct options *options)
 {
     struct session_config config = options->config;
-    char why[SESSION_ERROR];
-    config.image = image;
     config.output = drop_output;
     if (!config.max_instructions)
         config.max_instructions = LIMIT;
-    struct session *session = session_new(&config, why);
-    if (!session) {
-        cmd_fail("%s", why);
+    struct session *session = cmd_session(&config);
+    if (!session)
         return NULL;
-    }
     int failed = options->input ? console_type_file(session, options->input) : 0;
     if (failed) {
         cmd_fail("%s: %s", options->input, strerror(-failed));
@@ -57,8 +65,9 @@ int cmd_close(struct session *session, int status)
     return session_write_disk(session, why) ? cmd_fail("%s", why) : status;
 }
 
-int cmd_run_to(struct session *session, const char *at)
+int cmd_run_to(struct session *session, const struct options *options)
 {
+    const char *at = options->at;
     struct view_status status;
     uint64_t count = 0;
     uint64_t address = 0;
@@ -72,12 +81,19 @@ int cmd_run_to(struct session *session, const char *at)
     int failed = by_count ? session_step(session, count) : session_run_to(session, address);
     if (failed)
         return cmd_fail("--at %s: %s", at, strerror(-failed));
-    session_wait(session, -1);
+    session_status(session, &status);
+    unsigned limit = options->max_seconds ? options->max_seconds : status.counted ? 0 : PATIENCE;
+    if (session_wait(session, limit ? (int)limit * 1000 : -1)) {
+        session_pause(session);
+        cmd_fail("--at %s: not reached in %u seconds", at, limit);
+        return EXIT_LIMIT;
+    }
     session_status(session, &status);
     if (status.stop == STOPPED_STEP || status.stop == STOPPED_BREAKPOINT)
         return 0;
-    cmd_fail("--at %s: not reached, the guest stopped after %llu instructions: %s", at,
-             (unsigned long long)status.instructions, status.text);
+    cmd_fail("--at %s: not reached, the guest stopped after %llu %s: %s", at,
+             (unsigned long long)(status.counted ? status.instructions : status.exits),
+             status.counted ? "instructions" : "exits", status.text);
     return status.stop == STOPPED_LIMIT ? EXIT_LIMIT : EXIT_STUCK;
 }
 

@@ -68,6 +68,22 @@ static void show_exits(void)
         printf("%-20s %5u %s\n", EXITS[i].name, EXITS[i].cost, EXITS[i].meaning);
 }
 
+/* Why the host's processor gives an x86 guest's vCPU back: hv/kvm. */
+static const struct {
+    unsigned reason;
+    const char *name, *meaning;
+} KVM_EXITS[] = {
+#define EXIT(id, number, name, meaning) {number, name, meaning},
+#include "hv/kvm/kvm-exit.def"
+};
+
+static void show_kvm_exits(void)
+{
+    printf("%-6s %-24s %s\n", "reason", "name", "meaning");
+    for (size_t i = 0; i < sizeof KVM_EXITS / sizeof *KVM_EXITS; i++)
+        printf("%6u %-24s %s\n", KVM_EXITS[i].reason, KVM_EXITS[i].name, KVM_EXITS[i].meaning);
+}
+
 static const struct {
     const char *name;
     void (*show)(void);
@@ -76,6 +92,7 @@ static const struct {
     {"csrs", show_csr_rows},
     {"causes", show_causes},
     {"exits", show_exits},
+    {"kvm-exits", show_kvm_exits},
 };
 
 enum { COUNT = sizeof TABLES / sizeof *TABLES };
@@ -88,7 +105,7 @@ int cmd_isa(const struct options *options, int argc, char **argv)
             return 0;
         }
     if (argc == 1)
-        return cmd_fail("isa: '%s' is not instructions, csrs, causes or exits", argv[0]);
+        return cmd_fail("isa: '%s' is not instructions, csrs, causes, exits or kvm-exits", argv[0]);
     for (int i = 0; i < COUNT; i++) {
         printf("%s# %s\n", i ? "\n" : "", TABLES[i].name);
         TABLES[i].show();

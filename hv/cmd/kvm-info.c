@@ -3,7 +3,9 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "hv/cmd/cmd.h"
 
@@ -64,25 +66,36 @@ static void print_measures(const struct kvm_host *h)
                "the same.\n");
 }
 
-static void print_json(const struct kvm_host *h)
+static void print_json(FILE *out, const struct kvm_host *h)
 {
-    printf("{\"access\":\"%s\",\"api\":%d,\"exit_ns\":%llu,\"create_ns\":%llu,\"virtualized\":%s,"
-           "\"features\":{",
-           access_name(h->access), h->api, (unsigned long long)h->exit_ns,
-           (unsigned long long)h->create_ns, h->virtualized ? "true" : "false");
+    fprintf(out,
+            "{\"access\":\"%s\",\"reason\":\"%s\",\"module\":\"%s\",\"api\":%d,\"exit_ns\":%llu,"
+            "\"create_ns\":%llu,\"virtualized\":%s,\"features\":{",
+            access_name(h->access), h->reason, h->module, h->api, (unsigned long long)h->exit_ns,
+            (unsigned long long)h->create_ns, h->virtualized ? "true" : "false");
     for (unsigned i = 0; i < h->features; i++)
-        printf("%s\"%s\":%d", i ? "," : "", h->feature[i].name, h->feature[i].value);
-    printf("}}\n");
+        fprintf(out, "%s\"%s\":%d", i ? "," : "", h->feature[i].name, h->feature[i].value);
+    fprintf(out, "}}\n");
+}
+
+static int write_json(const char *path, const struct kvm_host *h)
+{
+    FILE *out = path ? fopen(path, "we") : stdout;
+    if (!out)
+        return cmd_fail("%s: cannot write: %s", path, strerror(errno));
+    print_json(out, h);
+    bool failed = path && (ferror(out) | fclose(out));
+    if (failed)
+        return cmd_fail("%s: cannot write: %s", path, strerror(errno));
+    return h->access == KVM_USABLE ? 0 : 1;
 }
 
 int cmd_kvm_info(const struct options *options, int argc, char **argv)
 {
     struct kvm_host host;
     kvm_host_look(options->config.kvm_fd, &host);
-    if (options->json) {
-        print_json(&host);
-        return host.access == KVM_USABLE ? 0 : 1;
-    }
+    if (options->json)
+        return write_json(options->json_file, &host);
     print_processor(&host);
     if (host.access != KVM_USABLE) {
         printf("\nKVM cannot be used: %s.\nWhat to do: %s.\n", host.reason, host.remedy);

@@ -1,6 +1,7 @@
 # The vitrine command: one file a subcommand.
 bin_PROGRAMS += vitrine
 vitrine_SOURCES = \
+	%D%/cairo-late.c \
 	%D%/cmd.h \
 	%D%/compare.c %D%/compare.h \
 	%D%/compare-chart.c \
@@ -12,10 +13,11 @@ vitrine_SOURCES = \
 	%D%/debug.c %D%/debug.h \
 	%D%/debug-commands.c \
 	%D%/devices.c \
-	%D%/disasm.c \
+	%D%/disasm.c %D%/disasm.h %D%/disasm-x86.c \
 	%D%/draw.c \
 	%D%/guest.c \
 	%D%/isa.c \
+	%D%/json.c %D%/json.h \
 	%D%/kvm-info.c \
 	%D%/main.c \
 	%D%/options.c \
@@ -27,6 +29,6 @@ vitrine_SOURCES = \
 	%D%/trace.c %D%/trace.h \
 	%D%/waker.c %D%/waker.h \
 	%D%/walk.c
-vitrine_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(CAIRO_CFLAGS)
+vitrine_CFLAGS = $(AM_CFLAGS) $(CAIRO_CFLAGS)
 vitrine_LDADD = gui/libdraw.a hv/libhv.a cpu/libcpu.a \
-	$(CAIRO_LIBS) $(JSON_LIBS) $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) -lm
+	$(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) -lm

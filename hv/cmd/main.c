@@ -19,7 +19,7 @@ static const struct command COMMANDS[] = {
     {"debug", CMD_DEBUG, "GUEST", 1, 1, "step through a guest line by line, also from a script",
      "vitrine debug samples/paging.elf --under hv", cmd_debug},
     {"record", CMD_RUN, "FILE GUEST", 2, 2, "run a guest, and record the session in a small file",
-     "vitrine record session.rec samples/minios/minios.elf", cmd_record},
+     "vitrine record session.rec samples/minios/minios.elf", cmd_record, .guest_at = 1},
     {"replay", CMD_REPLAY, "FILE [GUEST]", 1, 2, "run a recorded session again, bit for bit",
      "vitrine replay session.rec --engine interp", cmd_replay},
     {"walk", CMD_WALK, "GUEST VA", 2, 2, "translate an address by the guest, map and shadow tables",
@@ -29,17 +29,17 @@ static const struct command COMMANDS[] = {
      cmd_disasm},
     {"devices", CMD_DEVICES, "GUEST", 1, 1, "show the devices, their registers and values",
      "vitrine devices samples/hello.elf --at 100", cmd_devices},
-    {"isa", CMD_ISA, "[instructions|csrs|causes|exits]", 0, 1,
+    {"isa", CMD_ISA, "[instructions|csrs|causes|exits|kvm-exits]", 0, 1,
      "print the tables that the computer and the monitor are built from", "vitrine isa csrs",
      cmd_isa},
-    {"draw", CMD_DRAW, "GUEST", 1, 1, "draw translations, page tables or exits to SVG, PDF or PNG",
+    {"draw", CMD_DRAW, "GUEST", 1, 1, "draw translations, page tables, exits or dirty pages to a file",
      "vitrine draw samples/paging.elf --at 38900 --va 0x40000000 -o walk.svg", cmd_draw},
     {"compare", CMD_COMPARE, "KERNEL...", 1, 64,
      "compare guests' speed natively, in each engine, with paging, under the monitor",
      "vitrine compare fib sieve --svg speed.svg", cmd_compare, cmd_compare_help},
     {"kvm-info", CMD_KVM_INFO, "", 0, 0,
-     "say what this host offers to x86 guests, and how to get access", "vitrine kvm-info",
-     cmd_kvm_info},
+     "say what this host offers to x86 guests, and how to get access",
+     "vitrine kvm-info --json | jq .features", cmd_kvm_info},
 };
 
 enum { COUNT = sizeof COMMANDS / sizeof *COMMANDS };
@@ -70,7 +70,8 @@ static void help(void)
 static void command_help(const struct command *command)
 {
     printf("vitrine %s - %s\n\n", command->name, command->about);
-    printf("Usage: vitrine %s %s [OPTIONS]\n\n", command->name, command->arguments);
+    printf("Usage: vitrine %s %s%s[OPTIONS]\n\n", command->name, command->arguments,
+           *command->arguments ? " " : "");
     options_help(stdout, command);
     if (command->help)
         command->help(stdout);
@@ -87,6 +88,18 @@ static int finish(int status)
     return status ? status : EXIT_USAGE;
 }
 
+/* Without a guest's file: an x86 guest comes from a disk, or is firmware alone. */
+static bool can_boot(const struct session_config *config)
+{
+    return config->under == SESSION_KVM && (config->disk || config->firmware);
+}
+
+static int fail_arguments(const struct command *command)
+{
+    return cmd_fail("%s: needs %s (see vitrine %s --help)", command->name,
+                    *command->arguments ? command->arguments : "no argument", command->name);
+}
+
 static int run_command(const struct command *command, int argc, char **argv)
 {
     struct options options = {.access = 'r', .runs = 3};
@@ -99,10 +112,19 @@ static int run_command(const struct command *command, int argc, char **argv)
         return 0;
     }
     int left = argc - first;
-    if (left < command->min || left > command->max)
-        return cmd_fail("%s: needs %s (see vitrine %s --help)", command->name, command->arguments,
-                        command->name);
-    return command->run(&options, left, argv + first);
+    bool guest = command->bit & CMD_GUEST, no_file = guest && left == command->min - 1;
+    if (left > command->max || (left < command->min && !no_file))
+        return fail_arguments(command);
+    if (guest && !no_file) { /* taken out, so that the others follow each other */
+        options.config.image = argv[first + command->guest_at];
+        argv[first + command->guest_at] = argv[first];
+        first++;
+    }
+    if (guest && options_settle(&options))
+        return EXIT_USAGE;
+    if (no_file && !can_boot(&options.config))
+        return fail_arguments(command);
+    return command->run(&options, argc - first, argv + first);
 }
 
 int main(int argc, char **argv)

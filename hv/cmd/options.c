@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
@@ -65,9 +66,24 @@ static const char *set_memory(void *field, const char *value)
     return parse_size(value, field) == 0 ? NULL : "a size such as 64M";
 }
 
+static void choose_under(struct options *options, enum session_under under)
+{
+    options->config.under = under;
+    options->chosen |= 1u << under;
+}
+
 static const char *set_kvm(void *field, const char *value)
 {
-    *(enum session_under *)field = SESSION_KVM;
+    choose_under(field, SESSION_KVM);
+    return NULL;
+}
+
+static const char *set_seconds(void *field, const char *value)
+{
+    uint64_t seconds;
+    if (parse_size(value, &seconds) || seconds < 1 || seconds > 1000000)
+        return "a number from 1 to 1000000";
+    *(unsigned *)field = (unsigned)seconds;
     return NULL;
 }
 
@@ -82,8 +98,9 @@ static const char *set_cpus(void *field, const char *value)
 
 static const char *set_net(void *field, const char *value)
 {
-    *(bool *)field = true;
-    return strcmp(value, "user") ? "user (the only kind of network there is)" : NULL;
+    *(const char **)field = value;
+    bool user = !strncmp(value, "user", 4) && (!value[4] || value[4] == ',');
+    return user ? NULL : "user (the only kind of network there is)";
 }
 
 static const char *set_descriptor(void *field, const char *value)
@@ -106,9 +123,12 @@ static int find_word(const char *value, const char *const *words)
 
 static const char *set_under(void *field, const char *value)
 {
-    int found = find_word(value, (const char *const[]){"bare", "hv", NULL});
-    *(enum session_under *)field = found == 0 ? SESSION_BARE : SESSION_HV;
-    return found < 0 ? "bare or hv" : NULL;
+    static const enum session_under UNDER[] = {SESSION_BARE, SESSION_HV, SESSION_KVM};
+    int found = find_word(value, (const char *const[]){"bare", "hv", "kvm", NULL});
+    if (found < 0)
+        return "bare, hv or kvm";
+    choose_under(field, UNDER[found]);
+    return NULL;
 }
 
 static const char *set_engine(void *field, const char *value)
@@ -167,9 +187,10 @@ static const char *set_access(void *field, const char *value)
 
 static const char *set_what(void *field, const char *value)
 {
-    int found = find_word(value, (const char *const[]){"translation", "tables", "exits", NULL});
+    int found =
+        find_word(value, (const char *const[]){"translation", "tables", "exits", "heat", NULL});
     *(enum draw_what *)field = found < 0 ? DRAW_TRANSLATION : (enum draw_what)found;
-    return found < 0 ? "translation, tables or exits" : NULL;
+    return found < 0 ? "translation, tables, exits or heat" : NULL;
 }
 
 static const char *set_size(void *field, const char *value)
@@ -201,45 +222,77 @@ static const char *set_history(void *field, const char *value)
     return off || !parse_size(value, &options->config.history) ? NULL : "off or a size such as 256M";
 }
 
+static const char *set_rng(void *field, const char *value)
+{
+    struct session_config *config = field;
+    config->rng = true;
+    return !value || parse_size(value, &config->rng_seed) == 0 ? NULL : "a number after the =";
+}
+
+static const char *set_balloon(void *field, const char *value)
+{
+    struct session_config *config = field;
+    uint64_t pages;
+    config->balloon = true;
+    if (parse_size(value, &pages) || pages > UINT32_MAX)
+        return "a number of pages";
+    config->balloon_pages = (uint32_t)pages;
+    return NULL;
+}
+
 #define AT(field) offsetof(struct options, field)
 
 static const struct option_row ROWS[] = {
-    {"under", "bare|hv", CMD_GUEST, AT(config.under), set_under,
+    {"under", "bare|hv|kvm", CMD_GUEST, 0, set_under,
      "on the bare computer, or in a virtual machine (default: hv)"},
-    {"kvm", NULL, CMD_GUEST, AT(config.under), set_kvm,
-     "an x86 guest on the host's own processor, through /dev/kvm"},
-    {"engine", "NAME", CMD_GUEST | CMD_REPLAY, AT(config.engine), set_engine,
+    {"kvm", NULL, CMD_GUEST, 0, set_kvm,
+     "an x86 guest on the host's own processor (default for x86 images)"},
+    {"engine", "NAME", CMD_GUEST | CMD_REPLAY | CMD_ONLY_SIMULATED, AT(config.engine), set_engine,
      "how instructions are run: interp, threaded, jit or auto"},
     {"memory", "SIZE", CMD_GUEST | CMD_COMPARE, AT(config.memory), set_memory,
      "guest memory (default: 64M)"},
-    {"disk", "FILE", CMD_GUEST | CMD_REPLAY, AT(config.disk), set_text, "raw image for the virtio disk"},
+    {"disk", "FILE", CMD_GUEST | CMD_REPLAY, AT(config.disk), set_text,
+     "raw image for the virtio disk; KVM without GUEST: boot from it"},
     {"disk-readonly", NULL, CMD_GUEST, AT(config.disk_readonly), set_flag,
      "the guest cannot write the disk"},
-    {"disk-discard", NULL, CMD_GUEST, AT(config.disk_discard), set_flag,
+    {"disk-discard", NULL, CMD_GUEST | CMD_ONLY_SIMULATED, AT(config.disk_discard), set_flag,
      "what the guest writes to the disk is dropped at the end"},
-    {"history", "SIZE|off", CMD_RUN | CMD_DEBUG, 0, set_history,
+    {"history", "SIZE|off", CMD_RUN | CMD_DEBUG | CMD_ONLY_SIMULATED, 0, set_history,
      "memory for going back in time (default: debug and --gdb 256M, else off)"},
+    {"virtio-console", NULL, CMD_GUEST, AT(config.virtio_console), set_flag,
+     "a virtio console, which is typed at in place of the serial port"},
+    {"rng", "[=SEED]", CMD_GUEST, AT(config), set_rng,
+     "a virtio entropy device, with numbers that follow from SEED (KVM: always there)"},
+    {"balloon", "PAGES", CMD_GUEST, AT(config), set_balloon,
+     "a virtio memory balloon that asks for so many pages of 4 KiB (KVM: always there)"},
     {"kernel-args", "TEXT", CMD_GUEST, AT(config.kernel_args), set_text,
      "the kernel's command line (RISC-V: bootargs in the device tree)"},
-    {"initrd", "FILE", CMD_GUEST, AT(config.initrd), set_text, "KVM: initial RAM disk, or module"},
-    {"firmware", "FILE", CMD_GUEST, AT(config.firmware), set_text,
-     "KVM: BIOS image that boots from the disk; then GUEST is that disk"},
-    {"boot", "FORMAT", CMD_GUEST, AT(config.boot_format), set_text,
+    {"initrd", "FILE", CMD_GUEST | CMD_ONLY_KVM, AT(config.initrd), set_text,
+     "KVM: initial RAM disk, or module"},
+    {"firmware", "FILE", CMD_GUEST | CMD_ONLY_KVM, AT(config.firmware), set_text,
+     "KVM: BIOS image that boots from the disk, or from GUEST as a disk"},
+    {"boot", "FORMAT", CMD_GUEST | CMD_ONLY_KVM, AT(config.boot_format), set_text,
      "KVM: what GUEST is, if it cannot be told by looking: flat16, flat32, flat64 ..."},
-    {"cpus", "N", CMD_GUEST, AT(config.cpus), set_cpus, "KVM: virtual processors (default: 1)"},
-    {"net", "user", CMD_RUN | CMD_DEBUG, AT(config.net), set_net,
+    {"cpus", "N", CMD_GUEST | CMD_ONLY_KVM, AT(config.cpus), set_cpus,
+     "KVM: virtual processors (default: 1)"},
+    {"net", "user[,OPTION]", CMD_RUN | CMD_DEBUG | CMD_ONLY_KVM, AT(config.net), set_net,
      "KVM: a network card on a network of this program's, without root"},
-    {"kvm-fd", "N", CMD_GUEST | CMD_KVM_INFO, AT(config.kvm_fd), set_descriptor,
+    {"kvm-fd", "N", CMD_GUEST | CMD_KVM_INFO | CMD_ONLY_KVM, AT(config.kvm_fd), set_descriptor,
      "KVM: /dev/kvm is already open as descriptor N"},
-    {"no-seccomp", NULL, CMD_GUEST, AT(config.no_seccomp), set_flag,
+    {"no-seccomp", NULL, CMD_GUEST | CMD_ONLY_KVM, AT(config.no_seccomp), set_flag,
      "KVM: do not confine the vCPU threads (for debugging the monitor)"},
-    {"max-instructions", "N", CMD_GUEST | CMD_COMPARE, AT(config.max_instructions), set_count,
+    {"max-instructions", "N", CMD_GUEST | CMD_COMPARE | CMD_ONLY_SIMULATED,
+     AT(config.max_instructions), set_count,
      "stop after N guest instructions (run: exit status 124)"},
-    {"clock", "NAME", CMD_RUN | CMD_DEBUG, AT(config.host_clock), set_clock,
+    {"no-reboot", NULL, CMD_RUN | CMD_DEBUG, AT(config.no_reboot), set_flag,
+     "a guest that resets its machine ends the run instead"},
+    {"max-seconds", "N", CMD_GUEST, AT(max_seconds), set_seconds,
+     "stop after N seconds of the host (run: exit status 124)"},
+    {"clock", "NAME", CMD_RUN | CMD_DEBUG | CMD_ONLY_SIMULATED, AT(config.host_clock), set_clock,
      "what moves the guest's time: instructions (default) or host"},
-    {"misaligned", "hardware|trap", CMD_GUEST, AT(config.misaligned_trap), set_trap,
-     "misaligned loads and stores are done, or trap (default: hardware)"},
-    {"ad-bits", "hardware|trap", CMD_GUEST, AT(config.ad_trap), set_trap,
+    {"misaligned", "hardware|trap", CMD_GUEST | CMD_ONLY_SIMULATED, AT(config.misaligned_trap),
+     set_trap, "misaligned loads and stores are done, or trap (default: hardware)"},
+    {"ad-bits", "hardware|trap", CMD_GUEST | CMD_ONLY_SIMULATED, AT(config.ad_trap), set_trap,
      "who sets A and D in page tables: hardware, or trap to software"},
     {"input", "FILE", CMD_GUEST, AT(input), set_text, "type FILE to the guest, not what stdin has"},
     {"trace", "LIST", CMD_RUN, AT(trace), set_trace,
@@ -248,9 +301,9 @@ static const struct option_row ROWS[] = {
      "report as one JSON object on stdout (run: with the console in it), or in FILE"},
     {"digest", NULL, CMD_RUN | CMD_REPLAY, AT(digest), set_flag,
      "print a digest of the guest's whole state at the end, on stderr"},
-    {"signature", "FILE", CMD_RUN, AT(signature), set_text,
+    {"signature", "FILE", CMD_RUN | CMD_ONLY_SIMULATED, AT(signature), set_text,
      "write begin_signature..end_signature to FILE at the end"},
-    {"record", "FILE", CMD_RUN, AT(record), set_text,
+    {"record", "FILE", CMD_RUN | CMD_ONLY_SIMULATED, AT(record), set_text,
      "record the session in FILE, for vitrine replay"},
     {"gdb", "[ADDRESS:]PORT", CMD_RUN, AT(gdb), set_text,
      "wait for gdb there (address: 127.0.0.1 unless given)"},
@@ -258,7 +311,8 @@ static const struct option_row ROWS[] = {
      "run first: N instructions, or to a symbol, 0xADDRESS or file:line"},
     {"access", "r|w|x", CMD_WALK | CMD_DRAW, AT(access), set_access,
      "the kind of access to translate (default: r)"},
-    {"what", "KIND", CMD_DRAW, AT(what), set_what, "translation (default), tables or exits"},
+    {"what", "KIND", CMD_DRAW, AT(what), set_what,
+     "translation (default), tables, exits or, with KVM, heat (of pages)"},
     {"va", "ADDRESS", CMD_DRAW, AT(va), set_text,
      "address to translate (default: of the newest access)"},
     {"output", "FILE", CMD_DRAW, AT(output), set_text,
@@ -278,6 +332,7 @@ static const struct option_row ROWS[] = {
 };
 
 enum { ROW_COUNT = sizeof ROWS / sizeof *ROWS, CODE_HELP = 256, CODE_ROW };
+static_assert(ROW_COUNT <= 64, "options.given has a bit for each");
 
 static int has_value(const struct option_row *row)
 {
@@ -351,6 +406,7 @@ int options_parse(const struct command *command, int argc, char **argv, struct o
         if (code == '?' || code == ':')
             return complain(command, argv, code);
         const struct option_row *row = &ROWS[code == 'o' ? find_row("output") : code - CODE_ROW];
+        options->given |= 1ull << (row - ROWS);
         const char *expected = row->parse((char *)options + row->offset, optarg);
         if (expected) {
             cmd_fail("--%s: '%s' is not %s", row->name, optarg ? optarg : "", expected);
@@ -358,4 +414,54 @@ int options_parse(const struct command *command, int argc, char **argv, struct o
         }
     }
     return optind;
+}
+
+/* ---- what kind of guest it is -------------------------------------------------------------- */
+
+/* Without --under and --kvm the files decide: what can only be an x86 guest is one. */
+static void choose_by_files(struct options *options)
+{
+    const struct session_config *c = &options->config;
+    const char *file = c->image ? c->image : c->disk;
+    if (c->firmware || c->boot_format || (file && session_is_x86(file)))
+        options->config.under = SESSION_KVM;
+}
+
+/* Firmware boots from a disk: GUEST is one, if there is no other. */
+static int use_as_disk(struct session_config *config)
+{
+    if (!config->firmware || !config->image)
+        return 0;
+    if (config->disk)
+        return cmd_fail("--firmware boots from one disk: %s or %s?", config->image, config->disk);
+    config->disk = config->image;
+    config->image = NULL;
+    return 0;
+}
+
+static int check_row(const struct option_row *row, bool kvm)
+{
+    if (kvm && row->commands & CMD_ONLY_SIMULATED)
+        return cmd_fail("--%s: only simulated guests have it; this one is an x86 guest on the "
+                        "host's processor",
+                        row->name);
+    if (!kvm && row->commands & CMD_ONLY_KVM)
+        return cmd_fail("--%s: only x86 guests have it (--kvm)", row->name);
+    return 0;
+}
+
+int options_settle(struct options *options)
+{
+    if (options->chosen & (options->chosen - 1))
+        return cmd_fail("--kvm and --under: only one of bare, hv and kvm");
+    const char *image = options->config.image;
+    if (!options->chosen)
+        choose_by_files(options);
+    else if (options->config.under != SESSION_KVM && image && session_is_x86(image))
+        return cmd_fail("%s: an x86 guest; it runs with --kvm, not --under", image);
+    bool kvm = options->config.under == SESSION_KVM;
+    for (int i = 0; i < ROW_COUNT; i++)
+        if (options->given >> i & 1 && check_row(&ROWS[i], kvm))
+            return EXIT_USAGE;
+    return kvm ? use_as_disk(&options->config) : 0;
 }

@@ -47,6 +47,7 @@ int cmd_replay(const struct options *options, int argc, char **argv)
     struct player player = {0};
     char why[SESSION_ERROR];
     wishes.image = argc > 1 ? argv[1] : NULL;
+    wishes.under = SESSION_HV;
     wishes.engine = wishes.engine ? wishes.engine : "auto";
     wishes.output = on_output;
     wishes.context = &player;
@@ -68,5 +69,5 @@ int cmd_record(const struct options *options, int argc, char **argv)
 {
     struct options recorded = *options;
     recorded.record = argv[0];
-    return cmd_run(&recorded, argc - 1, argv + 1);
+    return cmd_run(&recorded, 0, argv + argc);
 }

@@ -4,6 +4,7 @@
 #ifndef VITRINE_HV_CMD_REPORT_H
 #define VITRINE_HV_CMD_REPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@ struct session;
 
 struct report {
     int status;             /* the command's exit status */
+    bool timed_out;         /* the host's time was up, which the session knows nothing of */
     double seconds;         /* of the host, running */
     const uint8_t *console; /* what the guest printed; NULL: it went elsewhere */
     size_t console_count;

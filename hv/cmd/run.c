@@ -38,6 +38,8 @@ struct run {
     struct gdb *_Atomic gdb;
     pthread_t gdb_thread;
     atomic_bool gdb_done;
+    double deadline; /* of --max-seconds, by now(); 0: none */
+    bool timed_out;
 
     bool keep;     /* console output goes into `kept`, for --json */
     uint8_t *kept; /* the worker's while the guest runs */
@@ -106,6 +108,13 @@ static void on_stopped(void *context)
 
 /* ---- the loop ----------------------------------------------------------------------------- */
 
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
 static bool is_kvm(const struct run *run)
 {
     return run->options->config.under == SESSION_KVM;
@@ -120,11 +129,23 @@ static int start_slice(struct run *run)
     return is_kvm(run) ? session_step_exit(run->session) : session_step(run->session, TRACE_BATCH);
 }
 
+/* How long poll() may wait: input that the session did not take is offered again soon. */
+static int patience_ms(struct run *run)
+{
+    int most = run->console.count ? 10 : -1;
+    if (!run->deadline)
+        return most;
+    double left = (run->deadline - now()) * 1000;
+    run->timed_out = left <= 0;
+    int ms = left <= 0 ? 0 : left < 1e6 ? (int)left + 1 : 1000000;
+    return most >= 0 && most < ms ? most : ms;
+}
+
 /* Has the run come to its end? If it is only between two batches, goes on. */
 static bool run_is_over(struct run *run)
 {
     struct view_status status;
-    if (run->console.leave || run->output_broken)
+    if (run->console.leave || run->output_broken || run->timed_out)
         return true;
     if (run->gdb)
         return run->gdb_done;
@@ -147,8 +168,7 @@ static void run_loop(struct run *run)
             {.fd = run->waker, .events = POLLIN},
             {.fd = console_wants_input(&run->console) ? run->console.fd : -1, .events = POLLIN},
         };
-        /* What the session did not take is offered again soon. */
-        poll(fds, 2, run->console.count ? 10 : -1);
+        poll(fds, 2, patience_ms(run));
         waker_clear(run->waker);
         if (!fds[1].revents && !run->console.count)
             continue;
@@ -200,23 +220,19 @@ static void stop_gdb(struct run *run)
 
 /* ---- before and after --------------------------------------------------------------------- */
 
-static struct session *open_session(struct run *run, const char *image)
+static struct session *open_session(struct run *run)
 {
     struct session_config config = run->options->config;
     if (!run->options->history_given && run->options->gdb)
         config.history = CMD_HISTORY;
-    char why[SESSION_ERROR];
-    config.image = image;
     if (!config.engine) /* what looks at each step wants the one that takes each step */
         config.engine = run->options->trace || run->options->gdb ? "interp" : "auto";
     config.paced = !run->options->input && isatty(STDIN_FILENO);
     config.output = on_output;
+    config.output_fd = run->waker;
     config.stopped = on_stopped;
     config.context = run;
-    struct session *session = session_new(&config, why);
-    if (!session)
-        cmd_fail("%s", why);
-    return session;
+    return cmd_session(&config);
 }
 
 static int check_outputs(struct run *run)
@@ -233,6 +249,23 @@ static int check_outputs(struct run *run)
     return cmd_check_output(options->signature);
 }
 
+/* One line; and where KVM has given the guest up, what that means, in a few more. */
+static void say_why(const struct view_status *status)
+{
+    size_t first = strcspn(status->detail, "\n");
+    if (status->counted)
+        cmd_fail("%s: %s after %llu instructions", status->guest, status->text,
+                 (unsigned long long)status->instructions);
+    else if (first)
+        cmd_fail("%s: after %llu exits: %.*s", status->guest, (unsigned long long)status->exits,
+                 (int)first, status->detail);
+    else
+        cmd_fail("%s: %s after %llu exits", status->guest, status->text,
+                 (unsigned long long)status->exits);
+    if (status->detail[first])
+        fputs(status->detail + first + 1, stderr);
+}
+
 /* The exit status, after a line on stderr where it is not the guest's own. */
 static int status_of(struct run *run)
 {
@@ -244,20 +277,18 @@ static int status_of(struct run *run)
         return status.exit_code & 0xff || !status.exit_code ? status.exit_code & 0xff : 1;
     if (run->console.leave || run->gdb_done)
         return 0;
-    if (status.counted)
-        cmd_fail("%s: %s after %llu instructions", status.guest, status.text,
-                 (unsigned long long)status.instructions);
-    else
-        cmd_fail("%s: %s after %llu exits", status.guest, status.text,
-                 (unsigned long long)status.exits);
-    fputs(status.detail, stderr);
-    return status.stop == STOPPED_LIMIT ? EXIT_LIMIT : EXIT_STUCK;
+    if (run->timed_out)
+        snprintf(status.text, sizeof status.text, "the limit of %u seconds is reached",
+                 run->options->max_seconds);
+    say_why(&status);
+    return run->timed_out || status.stop == STOPPED_LIMIT ? EXIT_LIMIT : EXIT_STUCK;
 }
 
 static int write_json(struct run *run, int status, double seconds)
 {
     struct report report = {
         .status = status,
+        .timed_out = run->timed_out,
         .seconds = seconds,
         .console = run->keep ? run->kept ? run->kept : (const uint8_t *)"" : NULL,
         .console_count = run->kept_count,
@@ -291,13 +322,6 @@ static int write_results(struct run *run, int status, double seconds)
     return options->json ? write_json(run, status, seconds) : status;
 }
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
 static int run_guest(struct run *run)
 {
     const struct options *options = run->options;
@@ -311,6 +335,8 @@ static int run_guest(struct run *run)
     if (options->trace)
         trace_start(&run->trace, run->session, options->trace, stderr);
     double started = now();
+    if (options->max_seconds)
+        run->deadline = started + options->max_seconds;
     failed = options->gdb ? start_gdb(run) : -start_slice(run);
     if (!failed)
         run_loop(run);
@@ -353,7 +379,7 @@ int cmd_run(const struct options *options, int argc, char **argv)
     if (run.waker < 0)
         return cmd_fail("eventfd: %s", strerror(-run.waker));
     int status = EXIT_USAGE;
-    run.session = open_session(&run, argv[0]);
+    run.session = open_session(&run);
     if (run.session && !begin_record(&run))
         status = cmd_close(run.session, end_record(&run, run_guest(&run)));
     session_free(run.session);

@@ -72,8 +72,11 @@ static void show_any_register(FILE *out, const struct view_register *r)
                  r->value);
     else
         snprintf(value, sizeof value, "0x%0*" PRIx64, digits, r->value);
-    fprintf(out, "  %-16s%c%-*s  %s\n", r->name, r->changed ? '*' : ' ', r->bits > 64 ? 34 : 18,
-            value, r->text);
+    fprintf(out, "  %-16s%c", r->name, r->changed ? '*' : ' ');
+    if (*r->text)
+        fprintf(out, "%-*s  %s\n", r->bits > 64 ? 34 : 18, value, r->text);
+    else
+        fprintf(out, "%s\n", value);
 }
 
 bool show_any_registers(FILE *out, const struct view_registers *registers, const char *group)
@@ -133,7 +136,7 @@ static void show_bytes(FILE *out, const struct view_insn *insn)
     fprintf(out, "%-20s  %-32s", hex, insn->text);
 }
 
-void show_insns(FILE *out, const struct view_insn *insn, int count, uint64_t pc)
+void show_insns(FILE *out, enum view_isa isa, const struct view_insn *insn, int count, uint64_t pc)
 {
     for (int i = 0; i < count; i++) {
         const struct view_insn *at = &insn[i];
@@ -141,7 +144,7 @@ void show_insns(FILE *out, const struct view_insn *insn, int count, uint64_t pc)
             fprintf(out, "%s:\n", at->symbol);
         fprintf(out, "%s%c 0x%08" PRIx64 "  ", at->va == pc ? "=>" : "  ",
                 at->breakpoint ? '*' : ' ', at->va);
-        if (at->readable && at->length != 4)
+        if (at->readable && isa == ISA_X86)
             show_bytes(out, at);
         else if (at->readable)
             fprintf(out, "%08x  %-32s", at->word, at->text);
@@ -157,11 +160,22 @@ void show_insns(FILE *out, const struct view_insn *insn, int count, uint64_t pc)
 
 /* ---- translation -------------------------------------------------------------------------- */
 
-static void show_step(FILE *out, const struct view_walk_step *step)
+/* What Intel calls the table of a level. */
+static const char *x86_table(unsigned level)
+{
+    static const char *const NAMES[] = {"table", "directory", "PDPT", "PML4", "PML5"};
+    return level < sizeof NAMES / sizeof *NAMES ? NAMES[level] : "?";
+}
+
+static void show_step(FILE *out, const struct view_walk_step *step, enum view_isa isa)
 {
     char bits[10];
-    fprintf(out, "    level %u, entry %4u at 0x%08" PRIx64 ": 0x%08" PRIx64 " ", step->level,
-            step->index, step->pte_pa, step->pte);
+    if (isa == ISA_X86)
+        fprintf(out, "    %-9s", x86_table(step->level));
+    else
+        fprintf(out, "    level %u,", step->level);
+    fprintf(out, " entry %4u at 0x%08" PRIx64 ": 0x%08" PRIx64 " ", step->index, step->pte_pa,
+            step->pte);
     if (!(step->flags & PTE_V))
         fprintf(out, "not valid");
     else if (step->leaf)
@@ -175,13 +189,14 @@ static void show_step(FILE *out, const struct view_walk_step *step)
 }
 
 static void show_walk(FILE *out, const char *title, const char *from, const char *to,
-                      const struct view_walk *walk)
+                      const struct view_walk *walk, enum view_isa isa)
 {
     char bits[10];
     if (!walk->present) {
         fprintf(out, "  %-14s none here\n", title);
         return;
     }
+    const char *mode = isa == ISA_RV32 ? show_mode(walk->mode) : walk->mode ? "CPL 0" : "CPL 3";
     fprintf(out, "  %-14s %s 0x%08" PRIx64 " -> ", title, from, walk->va);
     if (walk->ok)
         fprintf(out, "%s 0x%08" PRIx64, to, walk->pa);
@@ -195,9 +210,9 @@ static void show_walk(FILE *out, const char *title, const char *from, const char
     fputc('\n', out);
     if (walk->step_count)
         fprintf(out, "    root table at 0x%08" PRIx64 ", address space %u, as %s\n", walk->root_pa,
-                walk->asid, show_mode(walk->mode));
+                walk->asid, mode);
     for (int i = 0; i < walk->step_count && i < VIEW_WALK_STEPS; i++)
-        show_step(out, &walk->step[i]);
+        show_step(out, &walk->step[i], isa);
 }
 
 static const char *change_name(enum shadow_change_kind kind)
@@ -217,16 +232,29 @@ static void show_change(FILE *out, const struct view_shadow_change *change)
     fprintf(out, " at exit %" PRIu64 ": %s\n", change->exit_seq, change->reason);
 }
 
-void show_translation(FILE *out, const struct view_translation *translation)
+/* On the host's processor the second translation is the hardware's own (EPT, NPT), which nobody is
+ * shown; what it leads to is memory of this program. */
+static void show_x86_translation(FILE *out, const struct view_translation *translation)
+{
+    show_walk(out, "guest table", "gVA", "gPA", &translation->guest, ISA_X86);
+    if (translation->guest.ok)
+        show_walk(out, "memory slot", "gPA", "this program's", &translation->map, ISA_X86);
+}
+
+void show_translation(FILE *out, const struct view_translation *translation, enum view_isa isa)
 {
     fprintf(out, "0x%08" PRIx64 ", access %c\n", translation->va, translation->access);
+    if (isa == ISA_X86) {
+        show_x86_translation(out, translation);
+        return;
+    }
     bool monitored = translation->map.present || translation->shadow.present;
     show_walk(out, monitored ? "guest table" : "page table", monitored ? "gVA" : "VA",
-              monitored ? "gPA" : "PA", &translation->guest);
+              monitored ? "gPA" : "PA", &translation->guest, isa);
     if (!monitored)
         return;
-    show_walk(out, "monitor's map", "gPA", "hPA", &translation->map);
-    show_walk(out, "shadow table", "gVA", "hPA", &translation->shadow);
+    show_walk(out, "monitor's map", "gPA", "hPA", &translation->map, isa);
+    show_walk(out, "shadow table", "gVA", "hPA", &translation->shadow, isa);
     if (translation->shadow_class[0])
         fprintf(out, "    of class %s; %u shadow tables alive\n", translation->shadow_class,
                 translation->shadow_sets);
@@ -243,8 +271,9 @@ void show_table(FILE *out, const struct view_table *table)
         fprintf(out, "%s: none here\n", TITLES[table->kind]);
         return;
     }
-    fprintf(out, "%s: root 0x%08" PRIx64 ", %u runs of pages%s\n", TITLES[table->kind],
-            table->root_pa, table->count, table->truncated ? " (there are more)" : "");
+    fprintf(out, "%s: root 0x%08" PRIx64 ", %u run%s of pages%s\n", TITLES[table->kind],
+            table->root_pa, table->count, table->count == 1 ? "" : "s",
+            table->truncated ? " (there are more)" : "");
     for (unsigned i = 0; i < table->count; i++) {
         const struct view_region *region = &table->region[i];
         fprintf(out,
@@ -301,14 +330,42 @@ void show_memory(FILE *out, const struct view_memory *memory)
         show_memory_line(out, memory, start);
 }
 
+/* ---- snapshots, dirty pages ---------------------------------------------------------------- */
+
+void show_snapshot(FILE *out, const struct view_snapshot *snapshot)
+{
+    char parent[24] = "the start";
+    if (snapshot->parent)
+        snprintf(parent, sizeof parent, "%d", snapshot->parent);
+    fprintf(out,
+            "%c%d  after %s: %" PRIu64 " pages of its own, %" PRIu64 " KiB, at exit %" PRIu64
+            "  %s\n",
+            snapshot->current ? '*' : ' ', snapshot->id, parent, snapshot->pages,
+            snapshot->bytes >> 10, snapshot->exits, snapshot->name);
+}
+
+/* A run of pages that are equally hot is a line; a # for each eighth of the heat. */
+void show_heat(FILE *out, const struct view_dirty *dirty, uint8_t least)
+{
+    uint64_t cell = (uint64_t)dirty->pages_per_cell * 4096;
+    for (uint32_t from = 0, to; from < dirty->cells; from = to) {
+        uint8_t heat = dirty->heat[from];
+        for (to = from + 1; to < dirty->cells && dirty->heat[to] == heat;)
+            to++;
+        if (heat >= least && heat)
+            fprintf(out, "  0x%08" PRIx64 "..0x%08" PRIx64 "  %.*s\n", from * cell, to * cell - 1,
+                    (heat + 31) / 32, "########");
+    }
+}
+
 /* ---- exits and devices -------------------------------------------------------------------- */
 
 /* On the host's processor: time is measured, instructions are not counted. */
 static void show_timed_exit(FILE *out, const struct view_exit *exit)
 {
-    fprintf(out, "exit %" PRIu64 " vcpu %u rip 0x%08" PRIx64 ": %s, %s, %.1f us: %s\n", exit->seq,
-            exit->vcpu, exit->pc, exit->reason_name, exit->text, (double)exit->ns / 1000,
-            exit->action);
+    fprintf(out, "exit %" PRIu64 " vcpu %u rip 0x%08" PRIx64 ": %s%s%s, %.1f us: %s\n", exit->seq,
+            exit->vcpu, exit->pc, exit->reason_name, *exit->text ? ", " : "", exit->text,
+            (double)exit->ns / 1000, exit->action);
 }
 
 void show_exit(FILE *out, const struct view_exit *exit)
@@ -350,8 +407,10 @@ void show_devices(FILE *out, const struct view_devices *devices)
 {
     for (unsigned i = 0; i < devices->count; i++) {
         const struct view_device *device = &devices->device[i];
-        fprintf(out, "%s at 0x%08" PRIx64 "..0x%08" PRIx64, device->name, device->base,
-                device->base + (device->size - 1));
+        fprintf(out,
+                device->ports ? "%s at ports 0x%" PRIx64 "..0x%" PRIx64
+                              : "%s at 0x%08" PRIx64 "..0x%08" PRIx64,
+                device->name, device->base, device->base + (device->size - 1));
         if (device->irq)
             fprintf(out, ", interrupt %d", device->irq);
         fprintf(out, ": %s\n", device->about);
@@ -363,6 +422,16 @@ void show_devices(FILE *out, const struct view_devices *devices)
     }
 }
 
+/* Where KVM has given the vCPU up, the detail says in its first line what the text does. */
+static void show_x86_stop(FILE *out, const struct view_status *status)
+{
+    size_t first = strcspn(status->detail, "\n");
+    fprintf(out, "%.*s; vcpu %u, %" PRIu64 " exits\n", first ? (int)first : VIEW_TEXT,
+            first ? status->detail : status->text, status->vcpu, status->exits);
+    if (status->detail[first])
+        fputs(status->detail + first + 1, out);
+}
+
 void show_stop(FILE *out, struct session *session)
 {
     struct view_status status;
@@ -372,10 +441,9 @@ void show_stop(FILE *out, struct session *session)
         fprintf(out, "%s; %" PRIu64 " instructions, %" PRIu64 " %s\n", status.text,
                 status.instructions, status.exits, status.under_monitor ? "exits" : "traps");
     else
-        fprintf(out, "%s; vcpu %u, %" PRIu64 " exits\n%s", status.text, status.vcpu, status.exits,
-                status.detail);
+        show_x86_stop(out, &status);
     if (status.state == SESSION_ENDED)
         return;
     if (session_disassemble_pc(session, 0, &insn, 1) == 1)
-        show_insns(out, &insn, 1, insn.va);
+        show_insns(out, status.isa, &insn, 1, insn.va);
 }

@@ -20,10 +20,14 @@ bool show_any_registers(FILE *out, const struct view_registers *registers, const
 void show_registers_both(FILE *out, const struct view_hart *real, const struct view_hart *virtual);
 void show_csrs(FILE *out, const struct view_hart *hart);
 /* One instruction a line: address, word, text, symbol and source line; `pc` is marked. */
-void show_insns(FILE *out, const struct view_insn *insn, int count, uint64_t pc);
+/* Those of RISC-V as words, those of x86 byte by byte. */
+void show_insns(FILE *out, enum view_isa isa, const struct view_insn *insn, int count, uint64_t pc);
 /* The three translations, level by level. */
-void show_translation(FILE *out, const struct view_translation *translation);
+void show_translation(FILE *out, const struct view_translation *translation, enum view_isa isa);
 void show_table(FILE *out, const struct view_table *table);
+void show_snapshot(FILE *out, const struct view_snapshot *snapshot);
+/* Those parts of memory that are at least so hot: 1 to 255. */
+void show_heat(FILE *out, const struct view_dirty *dirty, uint8_t least);
 void show_tlb(FILE *out, const struct view_tlb *tlb);
 void show_memory(FILE *out, const struct view_memory *memory);
 /* One line. */

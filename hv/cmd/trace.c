@@ -124,6 +124,8 @@ void trace_drain(struct trace *trace, struct session *session)
     uint64_t dropped = 0;
     int count;
     session_status(session, &status);
+    if (status.exits < trace->last_exit) /* the guest has reset its machine: they count anew */
+        trace->last_exit = 0;
     enum event_type mark = status.under_monitor ? EVENT_EXIT : EVENT_TRAP;
     while ((count = session_events(session, events, EVENTS_AT_ONCE, &dropped)) > 0) {
         for (int i = 0; i < count; i++) {

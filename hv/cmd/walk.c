@@ -10,16 +10,18 @@
 int cmd_walk(const struct options *options, int argc, char **argv)
 {
     struct view_translation translation;
+    struct view_status now;
     uint64_t va;
-    struct session *session = cmd_open(options, argv[0]);
+    struct session *session = cmd_open(options);
     if (!session)
         return EXIT_USAGE;
-    int status = cmd_run_to(session, options->at);
-    if (!status && session_lookup(session, argv[1], &va))
-        status = cmd_fail("%s: no such symbol, line or address", argv[1]);
+    int status = cmd_run_to(session, options);
+    if (!status && session_lookup(session, argv[0], &va))
+        status = cmd_fail("%s: no such symbol, line or address", argv[0]);
     if (!status) {
         session_translate(session, va, options->access, &translation);
-        show_translation(stdout, &translation);
+        session_status(session, &now);
+        show_translation(stdout, &translation, now.isa);
     }
     session_free(session);
     return status;

@@ -60,6 +60,11 @@ static void name_access(const struct kvm_exit *e, struct view_exit *out)
                                       : "load",
              (unsigned long long)e->address, e->size, e->size == 1 ? "" : "s",
              e->write ? "" : "gets ", (unsigned long long)e->value, times);
+    out->access = e->write ? 'w' : 'r';
+    out->size = e->size;
+    out->data = e->value;
+    if (e->device)
+        snprintf(out->device, sizeof out->device, "%s", e->device->name);
     const char *name =
         e->device ? register_name(e->device, e->address - e->device->base, e->write) : "";
     if (e->device)

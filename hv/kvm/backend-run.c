@@ -297,6 +297,9 @@ static bool guest_reset(struct kvm_backend *b, struct backend_stop *stop)
 {
     char why[SESSION_ERROR];
     struct kvm_goal goal = b->goal;
+    if (b->config->no_reboot)
+        return stop_with(stop, SESSION_ENDED, STOPPED_POWEROFF,
+                         "the guest has reset its machine, which ends the run");
     if (kvm_backend_reset(b, why))
         return stop_with(stop, SESSION_ENDED, STOPPED_STUCK, why);
     b->goal = goal;
@@ -416,9 +419,8 @@ static bool slice_of_steps(struct kvm_backend *b, struct backend_stop *stop)
     return b->goal.steps ? false : stop_with(stop, SESSION_STOPPED, STOPPED_STEP, "stepped");
 }
 
-bool kvm_backend_slice(void *self, struct backend_stop *stop)
+static bool slice(struct kvm_backend *b, struct backend_stop *stop)
 {
-    struct kvm_backend *b = self;
     deliver_input(b);
     if (b->goal.command.goal == GOAL_STEP)
         return slice_of_steps(b, stop);
@@ -437,6 +439,13 @@ bool kvm_backend_slice(void *self, struct backend_stop *stop)
     if (why.kind == KVM_STOP_NONE && exits == b->vm.exits->total && all_halted(b))
         why.kind = KVM_STOP_HALTED;
     return after_run(b, &why, stop);
+}
+
+bool kvm_backend_slice(void *self, struct backend_stop *stop)
+{
+    bool over = slice(self, stop);
+    kvm_backend_flush_debug(self, over);
+    return over;
 }
 
 void kvm_backend_kick(void *self)

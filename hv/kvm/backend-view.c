@@ -42,6 +42,7 @@ void kvm_backend_view_registers(void *self, struct view_registers *out)
     struct kvm_look look;
     struct kvm_register *list = calloc(KVM_REGISTERS_MAX, sizeof *list);
     if (list && kvm_backend_look(b, &look)) {
+        kvm_mode_text(&look.cpu.regs, &look.cpu.sregs, out->mode, sizeof out->mode);
         int count = kvm_registers_list(&look.cpu, list, KVM_REGISTERS_MAX);
         for (int i = 0; i < count && i < VIEW_REGISTERS; i++)
             fill_register(b, &list[i], &out->reg[out->count++]);
@@ -233,6 +234,8 @@ void kvm_backend_translate(void *self, uint64_t va, char access, struct view_tra
     struct kvm_look look;
     if (!kvm_backend_look(b, &look))
         return;
+    out->isa = ISA_X86;
+    out->levels = (uint8_t)kvm_paging_levels(look.code.paging.mode);
     struct kvm_walk walk = {.access = access, .user = look.code.paging.user};
     kvm_walk(&look.code.paging, &b->vm.memory, va, &walk);
     fill_walk(&look, &walk, va, &out->guest);
@@ -270,6 +273,7 @@ static void view_guest_table(struct kvm_backend *b, struct view_table *out)
     if (!kvm_backend_look(b, &look))
         return;
     out->present = true;
+    out->levels = (uint8_t)kvm_paging_levels(look.code.paging.mode);
     out->root_pa = look.code.paging.cr3 & ~0xfffull;
     for (int calls = 0; calls < CALLS && (calls == 0 || next) && !out->truncated; calls++) {
         int count =
@@ -290,6 +294,7 @@ static void view_guest_table(struct kvm_backend *b, struct view_table *out)
 
 void kvm_backend_view_table(void *self, enum view_table_kind kind, struct view_table *out)
 {
+    out->isa = ISA_X86;
     if (kind == VIEW_GUEST_TABLE)
         view_guest_table(self, out);
     else if (kind == VIEW_MAP)

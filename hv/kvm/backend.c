@@ -30,8 +30,7 @@ static int set_registers(struct kvm_backend *b, const struct kvm_boot_state *boo
     return ioctl(fd, KVM_SET_SREGS, &sregs) || ioctl(fd, KVM_SET_REGS, &boot->regs) ? -errno : 0;
 }
 
-/* Puts the image into memory and the first vCPU in front of it. */
-static int load_image(struct kvm_backend *b, char *why)
+static struct kvm_boot_config boot_config(const struct kvm_backend *b)
 {
     const struct session_config *c = b->config;
     struct kvm_boot_config config = {
@@ -40,10 +39,30 @@ static int load_image(struct kvm_backend *b, char *why)
         .args = c->kernel_args,
         .format = c->boot_format,
         .firmware = c->firmware,
+        .disk = c->disk,
         .cpus = c->cpus,
     };
-    struct kvm_boot_state boot;
     config.virtio = kvm_board_announce(b->board, &config.virtio_count);
+    return config;
+}
+
+/* Firmware asks for what a loader would have told the guest. */
+static int tell_firmware(struct kvm_backend *b, char *why)
+{
+    struct kvm_boot_config config = boot_config(b);
+    int error =
+        config.firmware ? kvm_boot_fwcfg(&config, &b->vm.memory, kvm_board_fwcfg(b->board)) : 0;
+    if (error)
+        snprintf(why, SESSION_ERROR, "%s: its tables: %s", config.firmware, strerror(-error));
+    return error;
+}
+
+/* Puts the image into memory and the first vCPU in front of it. */
+static int load_image(struct kvm_backend *b, char *why)
+{
+    const struct session_config *c = b->config;
+    struct kvm_boot_config config = boot_config(b);
+    struct kvm_boot_state boot;
     int error = kvm_boot(&config, &b->vm.memory, &boot, why);
     if (error)
         return error;
@@ -91,10 +110,36 @@ static void console_out(void *context, const uint8_t *bytes, size_t count)
     session_console(b->session, bytes, count);
 }
 
+static void print_debug(struct kvm_backend *b)
+{
+    if (b->debug_count)
+        session_console(b->session, b->debug, b->debug_count);
+    b->debug_count = 0;
+}
+
+void kvm_backend_flush_debug(struct kvm_backend *b, bool over)
+{
+    if (over || b->debug_count == b->debug_seen)
+        print_debug(b);
+    b->debug_seen = b->debug_count;
+}
+
+/* Firmware writes there and on the serial port at the same time, the same letters even. Line by line
+ * that can be read. */
+static void debug_out(void *context, const uint8_t *bytes, size_t count)
+{
+    struct kvm_backend *b = context;
+    for (size_t i = 0; i < count; i++) {
+        b->debug[b->debug_count++] = bytes[i];
+        if (bytes[i] == '\n' || b->debug_count == DEBUG_LINE)
+            print_debug(b);
+    }
+}
+
 static int check(const struct session_config *c, char *why)
 {
     const uint64_t least = 1 << 20, most = 1ull << 40;
-    if (!c->image && !c->firmware)
+    if (!c->image && !c->firmware && !c->disk)
         snprintf(why, SESSION_ERROR, "no guest is named");
     else if (c->memory < least || c->memory > most || c->memory % KVM_PAGE)
         snprintf(why, SESSION_ERROR,
@@ -120,7 +165,10 @@ static int make(struct kvm_backend *b, char *why)
         .disk = c->disk,
         .disk_readonly = c->disk_readonly,
         .net = c->net,
+        .virtio_console = c->virtio_console,
+        .balloon_pages = c->balloon_pages,
         .console = console_out,
+        .debug = debug_out,
         .context = b,
     };
     b->has_vm = true;
@@ -129,6 +177,8 @@ static int make(struct kvm_backend *b, char *why)
         b->board = kvm_board_new(&b->vm, &board, why);
         error = b->board ? 0 : -EINVAL;
     }
+    if (!error)
+        error = kvm_vm_keep(&b->vm, c->output_fd); /* the first of them: there is room */
     if (error)
         return error;
     b->width = kvm_cpuid_width(&b->vm);
@@ -137,6 +187,8 @@ static int make(struct kvm_backend *b, char *why)
     error = b->layers && b->disasm ? kvm_backend_save(b, &b->initial) : -ENOMEM;
     if (error)
         snprintf(why, SESSION_ERROR, "the first state cannot be kept: %s", strerror(-error));
+    if (!error)
+        error = tell_firmware(b, why);
     return error ? error : load_image(b, why);
 }
 
@@ -187,6 +239,13 @@ static int set_vcpu(void *self, unsigned index)
     return 0;
 }
 
+static int set_balloon(void *self, uint32_t pages)
+{
+    struct kvm_backend *b = self;
+    kvm_board_set_balloon(b->board, pages);
+    return 0;
+}
+
 const struct backend_ops backend_kvm = {
     .create = create,
     .destroy = destroy,
@@ -197,6 +256,7 @@ const struct backend_ops backend_kvm = {
     .points = kvm_backend_points,
     .events_mask = kvm_backend_events_mask,
     .set_vcpu = set_vcpu,
+    .set_balloon = set_balloon,
     .status = kvm_backend_status,
     .view_registers = kvm_backend_view_registers,
     .disassemble = kvm_backend_disassemble,

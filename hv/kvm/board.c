@@ -15,6 +15,7 @@
 #include "hv/kvm/dev/fwcfg.h"
 #include "hv/kvm/dev/i8042.h"
 #include "hv/kvm/dev/pm.h"
+#include "hv/kvm/virtio.h"
 
 enum { COM1 = 0x3f8, COM1_SIZE = 8, COM1_IRQ = 4, KEYBOARD_IRQ = 1, CMOS_IRQ = 8, WHY = 512 };
 
@@ -27,6 +28,7 @@ struct kvm_board {
     struct debugport *debugport;
     struct fwcfg *fwcfg;
     struct pm *pm;
+    struct kvm_virtio *virtio;
 };
 
 /* ---- what devices ask of the machine -------------------------------------------------------- */
@@ -58,7 +60,7 @@ static bool make_ports(struct kvm_board *b)
     b->uart = uart_new(line(b->vm, COM1_IRQ), c->console, c->context);
     b->i8042 = i8042_new(power, line(b->vm, KEYBOARD_IRQ));
     b->cmos = cmos_new(&cmos);
-    b->debugport = debugport_new(power, c->console, c->context);
+    b->debugport = debugport_new(power, c->debug, c->context);
     b->fwcfg = fwcfg_new(&b->vm->memory);
     b->pm = pm_new(power);
     return b->uart && b->i8042 && b->cmos && b->debugport && b->fwcfg && b->pm;
@@ -96,11 +98,13 @@ struct kvm_board *kvm_board_new(struct kvm_vm *vm, const struct kvm_board_config
         b->vm = vm;
         b->config = *config;
     }
+    snprintf(why, WHY, "the host has no memory left");
     if (b && make_ports(b)) {
         plug_ports(b);
-        return b;
+        b->virtio = kvm_virtio_new(vm, config, why);
+        if (b->virtio)
+            return b;
     }
-    snprintf(why, WHY, "the host has no memory left");
     kvm_board_free(b);
     return NULL;
 }
@@ -134,18 +138,24 @@ void kvm_board_free(struct kvm_board *b)
         free_device(pm_port_92(b->pm));
         free_device(pm_reset_port(b->pm));
     }
+    kvm_virtio_free(b->virtio);
     free(b);
 }
 
 size_t kvm_board_input(struct kvm_board *b, const uint8_t *bytes, size_t count)
 {
-    return uart_input(b->uart, bytes, count);
+    return b->config.virtio_console ? kvm_virtio_input(b->virtio, bytes, count)
+                                    : uart_input(b->uart, bytes, count);
+}
+
+void kvm_board_set_balloon(struct kvm_board *b, uint32_t pages)
+{
+    kvm_virtio_set_balloon(b->virtio, pages);
 }
 
 const struct kvm_boot_device *kvm_board_announce(const struct kvm_board *b, unsigned *count)
 {
-    *count = 0;
-    return NULL;
+    return kvm_virtio_announce(b->virtio, count);
 }
 
 struct fwcfg *kvm_board_fwcfg(struct kvm_board *b)
@@ -163,41 +173,48 @@ void kvm_board_reset(struct kvm_board *b)
 
 /* ---- state ---------------------------------------------------------------------------------- */
 
-static int save_bus(const struct bus *bus, struct state_buffer *buffer)
-{
-    int error = 0;
-    for (unsigned i = 0; i < bus->count && !error; i++)
-        if (bus->device[i]->state.table)
-            error = state_save(bus->device[i]->state, buffer);
-    return error;
-}
+enum { BUSES = 2, OBJECTS = 2 * BUSES * BUS_DEVICES };
 
-static int load_bus(const struct bus *bus, const uint8_t *bytes, size_t count, size_t *at)
+/* All objects with state, bus by bus in the order in which devices were plugged in. */
+static unsigned list_objects(const struct kvm_board *b, struct state_object out[OBJECTS])
 {
-    int error = 0;
-    for (unsigned i = 0; i < bus->count && !error; i++)
-        if (bus->device[i]->state.table)
-            error = state_load(bus->device[i]->state, bytes, count, at);
-    return error;
+    const struct bus *bus[BUSES] = {&b->vm->ports, &b->vm->mmio};
+    unsigned n = 0;
+    for (int i = 0; i < BUSES; i++) {
+        for (unsigned d = 0; d < bus[i]->count; d++) {
+            if (bus[i]->device[d]->state.table)
+                out[n++] = bus[i]->device[d]->state;
+            if (bus[i]->device[d]->more.table)
+                out[n++] = bus[i]->device[d]->more;
+        }
+    }
+    return n;
 }
 
 int kvm_board_save(struct kvm_board *b, struct state_buffer *buffer)
 {
-    int error = save_bus(&b->vm->ports, buffer);
-    return error ? error : save_bus(&b->vm->mmio, buffer);
+    struct state_object object[OBJECTS];
+    unsigned count = list_objects(b, object);
+    int error = 0;
+    for (unsigned i = 0; i < count && !error; i++)
+        error = state_save(object[i], buffer);
+    return error;
 }
 
 int kvm_board_load(struct kvm_board *b, const uint8_t *bytes, size_t count, size_t *at)
 {
-    int error = load_bus(&b->vm->ports, bytes, count, at);
-    return error ? error : load_bus(&b->vm->mmio, bytes, count, at);
+    struct state_object object[OBJECTS];
+    unsigned objects = list_objects(b, object);
+    int error = 0;
+    for (unsigned i = 0; i < objects && !error; i++)
+        error = state_load(object[i], bytes, count, at);
+    return error ? error : kvm_virtio_loaded(b->virtio);
 }
 
 void kvm_board_digest(struct kvm_board *b, struct digest *digest)
 {
-    const struct bus *bus[] = {&b->vm->ports, &b->vm->mmio};
-    for (int n = 0; n < 2; n++)
-        for (unsigned i = 0; i < bus[n]->count; i++)
-            if (bus[n]->device[i]->state.table)
-                state_digest(bus[n]->device[i]->state, digest);
+    struct state_object object[OBJECTS];
+    unsigned count = list_objects(b, object);
+    for (unsigned i = 0; i < count; i++)
+        state_digest(object[i], digest);
 }

@@ -9,7 +9,7 @@
  *           0x501      debug exit: a byte written ends the run with it as exit code
  *           0x510      fw_cfg: what firmware asks of the monitor
  *           0x600      power management: power-off (ACPI); 0xcf9 reset
- *   memory  0xd0000000 virtio-mmio slots, 4 KiB each, IRQ 5 and on
+ *   memory  0xd0000000 virtio-mmio slots, 4 KiB each: see virtio.h
  *
  * Interrupt controllers, the interval timer and the local APICs are KVM's. The devices themselves
  * know neither KVM nor the board: those in cpu/dev are the same that the simulated computer has.
@@ -29,9 +29,15 @@ struct kvm_board;
 struct kvm_board_config {
     const char *disk; /* raw image, NULL: none */
     bool disk_readonly;
-    bool net; /* user-mode network */
+    const char *net; /* as net_config_parse() reads it; NULL: none */
+    /* What is typed goes to the virtio console, as soon as its driver has buffers, and not to COM1.
+     * What either of them prints goes to `console`. */
+    bool virtio_console;
+    uint32_t balloon_pages; /* asked for at power-on */
     /* What the guest prints, on a vCPU's thread, with the VM's `io` lock held. */
     void (*console)(void *context, const uint8_t *bytes, size_t count);
+    /* The same of what comes by the debug ports. */
+    void (*debug)(void *context, const uint8_t *bytes, size_t count);
     void *context;
 };
 
@@ -44,6 +50,9 @@ void kvm_board_free(struct kvm_board *board);
 /* Typed bytes for the console; returns how many it took. */
 size_t kvm_board_input(struct kvm_board *board, const uint8_t *bytes, size_t count);
 
+/* Asks the guest to give back so many pages of 4 KiB in all. */
+void kvm_board_set_balloon(struct kvm_board *board, uint32_t pages);
+
 /* The devices that the guest must be told of, because it cannot find them. */
 const struct kvm_boot_device *kvm_board_announce(const struct kvm_board *board, unsigned *count);
 
@@ -54,7 +63,8 @@ struct fwcfg *kvm_board_fwcfg(struct kvm_board *board);
 /* As after power-on. */
 void kvm_board_reset(struct kvm_board *board);
 
-/* All devices' state, by their state tables. 0, -ENOMEM; -EINVAL, -EPROTO as state_load(). */
+/* All devices' state, by their state tables. 0, -ENOMEM; -EINVAL, -EPROTO as state_load(). What is
+ * loaded finds a new network, without connections: they are in no table (-errno as net_restart()). */
 int kvm_board_save(struct kvm_board *board, struct state_buffer *buffer);
 int kvm_board_load(struct kvm_board *board, const uint8_t *bytes, size_t count, size_t *at);
 /* Digest of the same. */

@@ -3,17 +3,19 @@
  */
 #include "hv/kvm/disasm.h"
 
-#include <capstone/capstone.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "hv/kvm/capstone.h"
 #include "hv/kvm/registers.h"
 
 enum { MODES = 3, BEFORE_MAX = 64 };
 
 /* A handle of capstone for each mode, and the one instruction that it writes to. */
 struct kvm_disasm {
+    enum { UNTRIED, THERE, MISSING } state;
+    struct capstone cs;
     csh handle[MODES];
     cs_insn *insn[MODES];
 };
@@ -25,32 +27,48 @@ static int index_of(unsigned bits)
 
 struct kvm_disasm *kvm_disasm_new(void)
 {
+    return calloc(1, sizeof(struct kvm_disasm));
+}
+
+static bool open_mode(struct kvm_disasm *d, int i)
+{
     static const cs_mode MODE[MODES] = {CS_MODE_16, CS_MODE_32, CS_MODE_64};
-    struct kvm_disasm *d = calloc(1, sizeof *d);
-    for (int i = 0; i < MODES && d; i++) {
-        if (cs_open(CS_ARCH_X86, MODE[i], &d->handle[i])) {
-            d->handle[i] = 0;
-            goto fail;
-        }
-        cs_option(d->handle[i], CS_OPT_DETAIL, CS_OPT_ON); /* operands, for mov to cr */
-        d->insn[i] = cs_malloc(d->handle[i]);
-        if (!d->insn[i])
-            goto fail;
+    if (d->cs.cs_open(CS_ARCH_X86, MODE[i], &d->handle[i])) {
+        d->handle[i] = 0;
+        return false;
     }
-    return d;
-fail:
-    kvm_disasm_free(d);
-    return NULL;
+    d->cs.cs_option(d->handle[i], CS_OPT_DETAIL, CS_OPT_ON); /* operands, for mov to cr */
+    d->insn[i] = d->cs.cs_malloc(d->handle[i]);
+    return d->insn[i] != NULL;
+}
+
+/* At the first instruction. */
+static bool is_there(struct kvm_disasm *d)
+{
+    if (d->state == UNTRIED) {
+        bool ok = capstone_load(&d->cs);
+        for (int i = 0; i < MODES && ok; i++)
+            ok = open_mode(d, i);
+        d->state = ok ? THERE : MISSING;
+    }
+    return d->state == THERE;
+}
+
+const char *kvm_disasm_missing(struct kvm_disasm *d)
+{
+    return is_there(d) ? NULL : CAPSTONE_NAME " is not on this host";
 }
 
 void kvm_disasm_free(struct kvm_disasm *d)
 {
     for (int i = 0; i < MODES && d; i++) {
         if (d->insn[i])
-            cs_free(d->insn[i], 1);
+            d->cs.cs_free(d->insn[i], 1);
         if (d->handle[i])
-            cs_close(&d->handle[i]);
+            d->cs.cs_close(&d->handle[i]);
     }
+    if (d)
+        capstone_unload(&d->cs);
     free(d);
 }
 
@@ -120,10 +138,11 @@ static bool decode(struct kvm_disasm *d, unsigned bits, uint64_t va, uint64_t of
                    const uint8_t *bytes, size_t count, struct kvm_insn *out)
 {
     int mode = index_of(bits);
+    bool there = is_there(d);
     cs_insn *insn = d->insn[mode];
     const uint8_t *at = bytes;
     *out = (struct kvm_insn){.va = va, .length = 1, .readable = true, .why = ""};
-    out->valid = cs_disasm_iter(d->handle[mode], &at, &count, &offset, insn);
+    out->valid = there && d->cs.cs_disasm_iter(d->handle[mode], &at, &count, &offset, insn);
     if (out->valid) {
         out->length = (uint8_t)insn->size;
         snprintf(out->text, sizeof out->text, "%.20s%s%.70s", insn->mnemonic,

@@ -56,6 +56,9 @@ struct kvm_disasm;
 
 /* NULL: no memory. One thread at a time may use it. */
 struct kvm_disasm *kvm_disasm_new(void);
+/* Why it tells bytes instead of instructions: the library for it, which is loaded at the first one,
+ * is not there. NULL: it is. */
+const char *kvm_disasm_missing(struct kvm_disasm *disasm);
 void kvm_disasm_free(struct kvm_disasm *disasm); /* NULL is allowed */
 
 /* `width` as in kvm_paging_of(). `memory` must live as long as `code`. */

@@ -211,7 +211,10 @@ static void explain_emulation(struct given_up *v)
     take_emulated_bytes(v);
     explain_line(v, "KVM gave this vCPU up: its instruction emulator cannot go on here");
     explain_where(v);
-    if (!v->insn.readable)
+    const char *missing = kvm_disasm_missing(v->disasm);
+    if (missing)
+        explain_line(v, "which instruction it is cannot be told: %s", missing);
+    else if (!v->insn.readable)
         explain_line(v, "there is no memory to fetch from: the guest has probably jumped to a "
                         "wrong address");
     else if (!v->insn.valid)

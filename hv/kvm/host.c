@@ -109,6 +109,18 @@ static void explain_open(struct kvm_host *h, int error)
                "switch virtualization (VT-x, SVM) on in the firmware's setup");
 }
 
+static void explain_answer(struct kvm_host *h, int fd)
+{
+    char reason[KVM_HOST_TEXT];
+    snprintf(reason, sizeof reason, "descriptor %d is not an open /dev/kvm", fd);
+    if (fd >= 0)
+        refuse(h, KVM_STRANGE, reason,
+               "open it for reading and writing: vitrine run GUEST --kvm-fd 3 3<>/dev/kvm");
+    else
+        refuse(h, KVM_STRANGE, "/dev/kvm does not answer as KVM does",
+               "see what it is: ls -l /dev/kvm");
+}
+
 /* ---- capabilities --------------------------------------------------------------------------- */
 
 static const struct {
@@ -224,7 +236,7 @@ void kvm_host_look(int fd, struct kvm_host *h)
     }
     h->api = ioctl(kvm, KVM_GET_API_VERSION, 0);
     if (h->api != KVM_API_VERSION) {
-        refuse(h, KVM_STRANGE, "/dev/kvm does not answer as KVM does", "is it the real device?");
+        explain_answer(h, fd);
     } else {
         look_at_features(h, kvm);
         measure(h, kvm);

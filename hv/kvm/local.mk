@@ -20,6 +20,7 @@ hv_libhv_a_SOURCES += \
 	%D%/boot-pvh.c \
 	%D%/boot-state.c \
 	%D%/boot_priv.h \
+	%D%/capstone.c %D%/capstone.h \
 	%D%/complete.c \
 	%D%/confine.c %D%/confine.h \
 	%D%/cpuid.c \
@@ -37,11 +38,13 @@ hv_libhv_a_SOURCES += \
 	%D%/kvm-exit.def \
 	%D%/layers.c %D%/layers.h \
 	%D%/memory.c %D%/memory.h \
+	%D%/net.c %D%/net.h %D%/net-filter.c %D%/net-filter.h %D%/net-options.c \
 	%D%/registers.c %D%/registers.def %D%/registers.h \
 	%D%/sensitive.def \
 	%D%/state.c %D%/state.h \
 	%D%/triple-fault.c \
 	%D%/vcpu.c \
+	%D%/virtio.c %D%/virtio.h \
 	%D%/vm.c %D%/vm.h \
 	%D%/walk.c %D%/walk.h
 endif

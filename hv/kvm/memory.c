@@ -102,6 +102,63 @@ void kvm_memory_digest(const struct kvm_memory *m, struct digest *digest)
     }
 }
 
+/* ---- for devices -------------------------------------------------------------------------- */
+
+static bool dma_read_memory(void *memory, uint64_t gpa, void *bytes, size_t count)
+{
+    return kvm_memory_read(memory, gpa, bytes, count);
+}
+
+static bool dma_write_memory(void *memory, uint64_t gpa, const void *bytes, size_t count)
+{
+    return kvm_memory_write(memory, gpa, bytes, count);
+}
+
+/* The memfd has nothing at this range: no page, or a hole. */
+static bool is_hole(const struct kvm_memory *m, off_t from, uint64_t count)
+{
+    off_t data = lseek(m->fd, from, SEEK_DATA);
+    return (data < 0 && errno == ENXIO) || data >= from + (off_t)count;
+}
+
+/*
+ * Zero, and without memory of the host where that is possible:
+ *
+ *      shared mapping    a hole in the memfd. KVM follows by itself (its MMU notifier)
+ *      private mapping   the memfd holds what the snapshot froze and stays as it is. Where that is a
+ *                        hole, dropping the private copy gives zeros back; where it is not, it
+ *                        would bring the old content back, so zeros are written over it
+ *
+ * In each case the pages differ from the layer below, as if the guest had written them.
+ */
+static void discard(const struct kvm_memory *m, uint8_t *at, uint64_t count)
+{
+    off_t offset = at - m->host;
+    bool done = m->frozen ? is_hole(m, offset, count) && !madvise(at, count, MADV_DONTNEED)
+                          : !fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+                                       (off_t)count);
+    if (!done)
+        memset(at, 0, count);
+    note_written(m, at, count);
+}
+
+static bool dma_discard_memory(void *memory, uint64_t gpa, uint64_t count)
+{
+    uint8_t *at = gpa % KVM_PAGE || count % KVM_PAGE ? NULL : kvm_memory_at(memory, gpa, count);
+    const struct kvm_memory *m = memory;
+    uint64_t step = m->frozen ? KVM_PAGE : count; /* a page frozen does not keep its neighbours */
+    for (uint64_t done = 0; at && done < count; done += step)
+        discard(m, at + done, step);
+    return at != NULL;
+}
+
+struct dma kvm_memory_dma(struct kvm_memory *m)
+{
+    return (struct dma){dma_read_memory, dma_write_memory, dma_discard_memory, m};
+}
+
+/* ---- reset -------------------------------------------------------------------------------- */
+
 /* Pages that are zero already may not have any memory of the host yet, and shall not get it. */
 static void zero_pages(struct kvm_memory *m)
 {

@@ -23,6 +23,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cpu/dev/dma.h"
+
 #define KVM_LOW_MAX   0xc0000000ull  /* the hole begins at 3 GiB at the latest */
 #define KVM_HIGH_BASE 0x100000000ull /* and ends at 4 GiB */
 
@@ -51,6 +53,10 @@ uint8_t *kvm_memory_at(const struct kvm_memory *memory, uint64_t gpa, uint64_t c
 bool kvm_memory_read(const struct kvm_memory *memory, uint64_t gpa, void *bytes, size_t count);
 bool kvm_memory_write(const struct kvm_memory *memory, uint64_t gpa, const void *bytes,
                       size_t count);
+
+/* For devices: reads and writes as above. What is discarded goes back to the host, unless a snapshot
+ * has frozen what was there: then it is overwritten with zeros. */
+struct dma kvm_memory_dma(struct kvm_memory *memory);
 
 /* Adds the content to the digest: pages that are all zero count as if they were not there. */
 struct digest;

@@ -10,7 +10,11 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "hv/kvm/vm.h"
 
@@ -65,14 +69,15 @@ static void on_exit_from_guest(struct kvm_vcpu *v)
 /* ---- the loop ----------------------------------------------------------------------------- */
 
 /* An access that the guest has begun is completed by the next KVM_RUN (api.rst, "KVM_EXIT_IO"):
- * without it the registers would be those of half an instruction. immediate_exit keeps the guest
- * from going on. A string instruction may come with its next element, and there is no end to what a
- * guest can ask for. */
-enum { FINISH_MAX = 64 };
+ * without it the registers would be those of half an instruction, and what KVM still has to do
+ * would be done to whatever state is loaded meanwhile. immediate_exit keeps the guest from going
+ * on. A string instruction may come with its next element; KVM's emulator looks for reasons to
+ * leave after every 1024th (Linux, arch/x86/kvm/emulate.c, x86_emulate_insn()). */
+enum { FINISH_MAX = 2048 };
 
 static void finish_access(struct kvm_vcpu *v)
 {
-    v->run->immediate_exit = 1;
+    __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
     for (int i = 0; v->unfinished && i < FINISH_MAX; i++) {
         if (ioctl(v->fd, KVM_RUN, 0) == 0)
             on_exit_from_guest(v);
@@ -101,6 +106,14 @@ static void park(struct kvm_vcpu *v)
         pthread_cond_signal(&v->vm->parked);
 }
 
+/* As debuggers, top and perf show it. */
+static void name_thread(const struct kvm_vcpu *v)
+{
+    char name[16];
+    snprintf(name, sizeof name, "vCPU %u", v->index);
+    prctl(PR_SET_NAME, name);
+}
+
 /* Signals are for the program's other threads; only the kick comes here. */
 static void block_signals(void)
 {
@@ -110,12 +123,27 @@ static void block_signals(void)
     pthread_sigmask(SIG_SETMASK, &all, NULL);
 }
 
+/* Not when the thread begins, but when it first runs: by then the devices are there, and with them
+ * the descriptors that it must keep. What others open later it never sees. */
+static int confine(struct kvm_vcpu *v)
+{
+    const struct kvm_vm *vm = v->vm;
+    enum { OWN = 5 };
+    int keep[OWN + KVM_KEEP_MAX] = {v->fd, vm->fd, vm->memory.fd, STDOUT_FILENO, STDERR_FILENO};
+    if (v->confined || !vm->config.confine)
+        return 0;
+    memcpy(keep + OWN, vm->keep, vm->keeps * sizeof *keep);
+    int error = vm->config.confine(keep, OWN + vm->keeps);
+    v->confined = !error;
+    return error;
+}
+
 void *kvm_vcpu_thread(void *argument)
 {
     struct kvm_vcpu *v = argument;
     struct kvm_vm *vm = v->vm;
+    name_thread(v);
     block_signals();
-    int error = vm->config.confine ? vm->config.confine(vm->config.context) : 0;
     pthread_mutex_lock(&vm->lock);
     while (!vm->quit) {
         if (!v->go) {
@@ -123,6 +151,7 @@ void *kvm_vcpu_thread(void *argument)
             continue;
         }
         pthread_mutex_unlock(&vm->lock);
+        int error = confine(v);
         if (error)
             kvm_vm_stop(vm, (struct kvm_stop){KVM_STOP_ERROR, v->index, -error});
         else

@@ -132,7 +132,10 @@ static int open_kvm(struct kvm_vm *vm, char *why)
         return fail(why, "/dev/kvm");
     int version = ioctl(vm->kvm, KVM_GET_API_VERSION, 0);
     if (version != KVM_API_VERSION) {
-        snprintf(why, WHY, "/dev/kvm: this is no KVM of API version %d", KVM_API_VERSION);
+        if (vm->own_kvm)
+            snprintf(why, WHY, "/dev/kvm: this is no KVM of API version %d", KVM_API_VERSION);
+        else
+            snprintf(why, WHY, "/dev/kvm: descriptor %d is none", vm->kvm);
         return -EINVAL;
     }
     return 0;
@@ -221,6 +224,16 @@ static int create_vcpu(struct kvm_vm *vm, unsigned index, char *why)
     return 0;
 }
 
+int kvm_vm_keep(struct kvm_vm *vm, int fd)
+{
+    if (fd < 0)
+        return 0;
+    if (vm->keeps == KVM_KEEP_MAX)
+        return -ENOSPC;
+    vm->keep[vm->keeps++] = fd;
+    return 0;
+}
+
 static void kicked(int signal) {}
 
 /* The handler is the same for every VM of this program, so it does not matter who installs it. */
@@ -305,23 +318,36 @@ void kvm_vm_free(struct kvm_vm *vm)
 
 /* ---- running ------------------------------------------------------------------------------ */
 
-void kvm_vm_arm(struct kvm_vm *vm)
+/*
+ * The flags of a kick, and the order in which they are written:
+ *
+ *      kick    immediate_exit = 1     leave = true     signal
+ *      arm                            leave = false    immediate_exit = 0
+ *
+ * A vCPU that is about to enter the guest sees immediate_exit, one that is inside gets the signal
+ * (api.rst, KVM_RUN), and one that comes out sees `leave`: there is no moment in between. Of a kick
+ * and an arming at the same time either the kick counts, and `leave` stays, or it is forgotten as a
+ * whole; a vCPU that could not enter and would not leave cannot come of it.
+ */
+static void set_immediate_exit(struct kvm_vm *vm, uint8_t value)
 {
     for (unsigned i = 0; i < vm->vcpus; i++)
-        vm->vcpu[i].run->immediate_exit = 0;
-    atomic_store(&vm->leave, false);
+        __atomic_store_n(&vm->vcpu[i].run->immediate_exit, value, __ATOMIC_SEQ_CST);
 }
 
-/* A vCPU that is about to enter the guest sees immediate_exit, one that is inside gets the signal
- * (api.rst, KVM_RUN): there is no moment in between. */
+void kvm_vm_arm(struct kvm_vm *vm)
+{
+    atomic_store(&vm->leave, false);
+    set_immediate_exit(vm, 0);
+}
+
 void kvm_vm_kick(struct kvm_vm *vm)
 {
+    set_immediate_exit(vm, 1);
     atomic_store(&vm->leave, true);
-    for (unsigned i = 0; i < vm->vcpus; i++) {
-        vm->vcpu[i].run->immediate_exit = 1;
+    for (unsigned i = 0; i < vm->vcpus; i++)
         if (vm->vcpu[i].has_thread)
             pthread_kill(vm->vcpu[i].thread, KVM_SIGNAL_KICK);
-    }
 }
 
 void kvm_vm_stop(struct kvm_vm *vm, struct kvm_stop stop)
@@ -346,9 +372,35 @@ static struct timespec deadline(int ms)
     return t;
 }
 
+/* Between two runs devices belong to the caller of kvm_vm_run() alone, who holds no lock: so other
+ * threads are kept out in another way. */
+static void set_open(struct kvm_vm *vm, bool open)
+{
+    pthread_mutex_lock(&vm->io);
+    vm->open = open;
+    pthread_mutex_unlock(&vm->io);
+    if (open && vm->begun)
+        vm->begun(vm->begun_context);
+}
+
+bool kvm_vm_enter(struct kvm_vm *vm)
+{
+    pthread_mutex_lock(&vm->io);
+    bool open = vm->open;
+    if (!open)
+        pthread_mutex_unlock(&vm->io);
+    return open;
+}
+
+void kvm_vm_leave(struct kvm_vm *vm)
+{
+    pthread_mutex_unlock(&vm->io);
+}
+
 struct kvm_stop kvm_vm_run(struct kvm_vm *vm, uint64_t mask, int ms)
 {
     struct timespec until = deadline(ms);
+    set_open(vm, true);
     pthread_mutex_lock(&vm->lock);
     vm->stop = (struct kvm_stop){.kind = KVM_STOP_NONE};
     for (unsigned i = 0; i < vm->vcpus; i++) {
@@ -364,5 +416,6 @@ struct kvm_stop kvm_vm_run(struct kvm_vm *vm, uint64_t mask, int ms)
         pthread_cond_wait(&vm->parked, &vm->lock);
     struct kvm_stop stop = vm->stop;
     pthread_mutex_unlock(&vm->lock);
+    set_open(vm, false);
     return stop;
 }

@@ -33,7 +33,7 @@
 #include "cpu/bus.h"
 #include "hv/kvm/memory.h"
 
-enum { KVM_VCPUS_MAX = 64, KVM_EXIT_LOG = 4096, KVM_REASONS = 64 };
+enum { KVM_VCPUS_MAX = 64, KVM_EXIT_LOG = 4096, KVM_REASONS = 64, KVM_KEEP_MAX = 16 };
 
 struct kvm_vm;
 
@@ -87,6 +87,7 @@ struct kvm_vcpu {
     pthread_t thread;
     bool has_thread;
     bool go;             /* it shall run: guarded by kvm_vm.lock */
+    bool confined;       /* its thread has given up what it does not need */
     bool unfinished;     /* the last exit is an access that the next KVM_RUN completes */
     uint64_t entered_ns; /* when it last entered the guest */
 };
@@ -95,10 +96,10 @@ struct kvm_vm_config {
     int kvm_fd;      /* an open /dev/kvm, which stays the caller's; -1: open it */
     uint64_t memory; /* bytes, a multiple of 4 KiB */
     unsigned vcpus;  /* 1 .. KVM_VCPUS_MAX */
-    /* Called on each vCPU's thread before it first runs; 0, or -errno: it never runs. May be NULL.
-     * This is where a thread gives up what it does not need. */
-    int (*confine)(void *context);
-    void *context;
+    /* Called on each vCPU's thread before it first enters the guest, with the descriptors that it
+     * will need; 0, or -errno: it does not enter. May be NULL. This is where a thread gives up
+     * everything else: see confine.h. */
+    int (*confine)(const int *keep, unsigned count);
 };
 
 struct kvm_vm {
@@ -112,14 +113,21 @@ struct kvm_vm {
     struct kvm_vcpu vcpu[KVM_VCPUS_MAX];
     unsigned vcpus;
     struct kvm_cpuid2 *cpuid;
+    int keep[KVM_KEEP_MAX]; /* of kvm_vm_keep() */
+    unsigned keeps;
 
     pthread_mutex_t io; /* guards these, while a run is going on */
+    bool open;          /* it is: set and cleared under `io` */
     struct bus ports, mmio;
     struct kvm_exits *exits;
     /* Told of each exit that has been handled, on its vCPU's thread, with `io` held. Set while the
      * VM stands; NULL: nobody wants to know. */
     void (*exited)(void *context, const struct kvm_exit *exit);
     void *exited_context;
+    /* Told by kvm_vm_run() that devices may be used from now on, for those whose threads have waited
+     * for it. NULL: nobody. */
+    void (*begun)(void *context);
+    void *begun_context;
     bool int3_stops;     /* software breakpoints are set: int3 ends the run */
     uint32_t slot_flags; /* KVM_MEM_LOG_DIRTY_PAGES while dirty pages are logged */
 
@@ -140,6 +148,12 @@ int kvm_vm_init(struct kvm_vm *vm, const struct kvm_vm_config *config, char *why
 /* Ends the threads and gives everything back; also after a failed kvm_vm_init(). */
 void kvm_vm_free(struct kvm_vm *vm);
 
+/* vCPU threads will use this descriptor: a disk's, an event counter's, the console's. Beside those
+ * that are named so, a thread holds its vCPU, the VM, the guest's memory, standard output and
+ * standard error. To be called before the first run; the descriptor stays the caller's, who closes
+ * it when he likes. -1 is ignored. 0 or -ENOSPC. */
+int kvm_vm_keep(struct kvm_vm *vm, int fd);
+
 /* Puts read-only memory, of which the last byte is at 4 GiB - 1. `bytes` are copied; the size is a
  * multiple of 4 KiB up to 16 MiB. */
 int kvm_vm_set_rom(struct kvm_vm *vm, const uint8_t *bytes, size_t size);
@@ -151,6 +165,11 @@ struct kvm_stop kvm_vm_run(struct kvm_vm *vm, uint64_t mask, int ms);
  * it and before kvm_vm_run(). */
 void kvm_vm_arm(struct kvm_vm *vm);
 void kvm_vm_kick(struct kvm_vm *vm);
+
+/* For the threads of devices: takes `io` if a run is going on. false: none is, and devices and memory
+ * are somebody else's; ask again when `begun` is called. */
+bool kvm_vm_enter(struct kvm_vm *vm);
+void kvm_vm_leave(struct kvm_vm *vm);
 
 /* Sets the level of an interrupt line: 0..15 of the PICs and I/O APIC, ..23 of the I/O APIC. Suits
  * struct irq_line: `opaque` is the VM. */

@@ -437,29 +437,29 @@ int kvm_walk_regions(const struct kvm_paging *p, const struct kvm_memory *memory
 
 /* ---- memory by linear address --------------------------------------------------------------- */
 
-/* The host address of the bytes from va on that lie in one page: at most `count`, which is set to
- * how many they are. NULL: not mapped, or not RAM. */
-static uint8_t *host_page(const struct kvm_paging *p, const struct kvm_memory *memory, uint64_t va,
-                          size_t *count)
+/* The physical address of the bytes from va on that lie in one page: at most `count`, which is set
+ * to how many they are. False: not mapped. */
+static bool page_part(const struct kvm_paging *p, const struct kvm_memory *memory, uint64_t va,
+                      uint64_t *pa, size_t *count)
 {
     struct kvm_walk w = {.access = 0};
     size_t left = KVM_PAGE - (size_t)(va & (KVM_PAGE - 1));
     if (*count > left)
         *count = left;
-    return kvm_walk(p, memory, va, &w) ? kvm_memory_at(memory, w.pa, *count) : NULL;
+    bool ok = kvm_walk(p, memory, va, &w);
+    *pa = w.pa;
+    return ok;
 }
 
 size_t kvm_walk_read(const struct kvm_paging *p, const struct kvm_memory *memory, uint64_t va,
                      void *bytes, size_t count)
 {
-    size_t done = 0;
-    while (done < count) {
-        size_t part = count - done;
-        const uint8_t *at = host_page(p, memory, va + done, &part);
-        if (!at)
-            break;
-        memcpy((uint8_t *)bytes + done, at, part);
+    uint64_t pa;
+    size_t done = 0, part = count;
+    while (done < count && page_part(p, memory, va + done, &pa, &part) &&
+           kvm_memory_read(memory, pa, (uint8_t *)bytes + done, part)) {
         done += part;
+        part = count - done;
     }
     return done;
 }
@@ -467,14 +467,12 @@ size_t kvm_walk_read(const struct kvm_paging *p, const struct kvm_memory *memory
 size_t kvm_walk_write(const struct kvm_paging *p, const struct kvm_memory *memory, uint64_t va,
                       const void *bytes, size_t count)
 {
-    size_t done = 0;
-    while (done < count) {
-        size_t part = count - done;
-        uint8_t *at = host_page(p, memory, va + done, &part);
-        if (!at)
-            break;
-        memcpy(at, (const uint8_t *)bytes + done, part);
+    uint64_t pa;
+    size_t done = 0, part = count;
+    while (done < count && page_part(p, memory, va + done, &pa, &part) &&
+           kvm_memory_write(memory, pa, (const uint8_t *)bytes + done, part)) {
         done += part;
+        part = count - done;
     }
     return done;
 }

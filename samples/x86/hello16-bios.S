@@ -84,4 +84,4 @@ on_serial:
 
 second_sector:                  # its place in memory as well: 0000:7e00
     .asciz "Hello from the second sector of the disk!\n"
-    .org 64 * 512               # a small disk, not only two sectors
+    .org 16 * 63 * 512          # one cylinder: on a smaller disk a BIOS finds none

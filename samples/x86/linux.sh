@@ -132,5 +132,6 @@ cp build/vmlinux vmlinux.new && mv vmlinux.new vmlinux
 cp build/arch/x86/boot/bzImage bzImage.new && mv bzImage.new bzImage
 
 ls -l vmlinux bzImage initramfs.cpio nocall.cpio
-echo "Run it:
-    vitrine run --kvm $out/vmlinux --initrd $out/initramfs.cpio --kernel-args 'console=ttyS0 reboot=k panic=-1'"
+echo "Run it (README.md beside this script has what a software backend of KVM needs):
+    vitrine run $out/vmlinux --initrd $out/initramfs.cpio --no-reboot \\
+        --kernel-args 'console=ttyS0 reboot=k panic=-1'"

@@ -18,11 +18,11 @@ X86_BENCH = $(X86_BENCH_C) %D%/bench/user.c %D%/bench/door.h %D%/guest.ld
 
 X86_GUESTS = %D%/hello16.img %D%/hello16-bios.img %D%/hello64.elf %D%/hello64.bin \
 	%D%/multiboot/multiboot.elf %D%/multiboot/multiboot2.elf %D%/longmode/longmode.elf \
-	%D%/chaos.elf
+	%D%/chaos.elf %D%/net.elf %D%/virtio.elf
 X86_BENCH_LONG = $(BENCH_KERNELS:%=%D%/bench/%-x86.elf)
 X86_BENCH_SHORT = $(BENCH_KERNELS:%=%D%/bench/%-x86-short.elf)
 
-EXTRA_DIST += %D%/README.md $(X86_SUPPORT) %D%/hello16.S %D%/hello16-bios.S %D%/hello64.S %D%/chaos.c \
+EXTRA_DIST += %D%/README.md $(X86_SUPPORT) %D%/hello16.S %D%/hello16-bios.S %D%/hello64.S %D%/chaos.c %D%/net.c \
 	$(X86_MULTIBOOT) $(X86_LONGMODE) %D%/longmode/README.md $(X86_BENCH) \
 	%D%/linux.sh %D%/linux/config %D%/linux/config-smp %D%/linux/init %D%/linux/nocall.c
 CLEANFILES += $(X86_GUESTS) %D%/longmode/user.o $(X86_BENCH_LONG) $(X86_BENCH_SHORT) \
@@ -57,6 +57,14 @@ noinst_DATA += $(X86_BENCH_SHORT)
 	$(AM_V_GEN)$(X86_KERNEL) -m64 -o $@ $(X86_LONGMODE_C:%=$(srcdir)/%) %D%/longmode/user.o \
 	-T $(filter %.ld,$^)
 
+# The same source as for the simulated computer.
+%D%/virtio.elf: %D%/start.S samples/virtio/virtio.c samples/virtio/queue.h \
+		samples/virtio/board-x86.h %D%/guest.ld $(X86_SUPPORT)
+	$(AM_V_GEN)$(X86_KERNEL) -m64 -o $@ $(filter %.S %.c,$^) -T $(filter %.ld,$^)
+%D%/net.elf: %D%/start.S %D%/net.c samples/virtio/queue.h samples/virtio/board-x86.h %D%/guest.ld \
+		$(X86_SUPPORT)
+	$(AM_V_GEN)$(X86_KERNEL) -m64 -I$(srcdir)/samples/virtio -o $@ $(filter %.S %.c,$^) \
+	-T $(filter %.ld,$^)
 %D%/chaos.elf: %D%/start.S %D%/chaos.c %D%/guest.ld $(X86_SUPPORT)
 	$(AM_V_GEN)$(X86_KERNEL) -m64 -o $@ $(filter %.S %.c,$^) -T $(filter %.ld,$^)
 

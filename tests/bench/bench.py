@@ -411,6 +411,7 @@ def write_time():
 
 
 def main():
+    import kvm  # which imports this file
     kernels = [Kernel(name) for name in kernel_names()]
     if not os.path.isdir(KERNELS) or not kernels:
         sys.exit("make bench needs the guests: install gcc-riscv64-unknown-elf")
@@ -443,6 +444,7 @@ def main():
     write_minios(engines)
     write_linux(engines)
     write_time()
+    kvm.write(floors)
     write_missed(floors, kernels, engines)
     if os.environ.get("BENCH_JSON"):
         with open(os.environ["BENCH_JSON"], "w", encoding="utf-8") as file:

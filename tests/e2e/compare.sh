@@ -9,7 +9,10 @@
 
 says() { grep -q -- "$1" "$out"; }
 complains() { grep -q -- "$1" "$err"; }
-engine_count=$("$vitrine" compare x --engines none 2>&1 | sed 's/.*but: //' | tr ',' '\n' | wc -l)
+# The engines of the simulated computer; where x86 guests can run there is one more.
+engine_count=$("$vitrine" compare x --engines none 2>&1 | sed 's/.*but: //; s/, kvm$//' | tr ',' '\n' | wc -l)
+kvm=0
+(exec 3<>/dev/kvm) 2>/dev/null && [ -e "$samples/x86/hello64.elf" ] && kvm=1
 
 # ---- kernels in a folder of our own: two of the list, one that computes and one that traps ----
 
@@ -47,6 +50,26 @@ native() { # checksum
     printf '#!/bin/sh\necho "%s rounds $1 checksum %s"\n' "$kernel" "$1" >"$work/$kernel"
     chmod +x "$work/$kernel"
 }
+# The same for x86-64, with an exit for each byte.
+x86_guest() { # file, name, checksum
+    cat >"$work/x86.S" <<END
+    .globl _start
+_start:
+    leaq text(%rip), %rsi
+    movl \$end - text, %ecx
+    movl \$0x3f8, %edx
+    rep outsb
+    movl \$0x501, %edx
+    xorl %eax, %eax
+    outb %al, %dx
+text:
+    .ascii "hello\n$2 rounds 2000 checksum $3\n"
+end:
+END
+    ${CC:-gcc} -m64 -nostdlib -static -no-pie -Wl,-N -Wl,-Ttext=0x100000 \
+        -Wl,--no-warn-rwx-segments -Wl,--build-id=none -o "$1" "$work/x86.S"
+}
+[ $kvm = 1 ] && x86_guest "$work/$kernel-x86.elf" "$kernel" 00c0ffee
 guest "$work/$kernel-m.elf" "$kernel" 00c0ffee 0x5555
 guest "$work/$traps-s.elf" "$traps" 12345678 0x5555
 cp "$work/$kernel-m.elf" "$work/$kernel-s.elf"
@@ -69,9 +92,10 @@ check "the table has the same form each time" same_file "$work/form" "$work/agai
 if command -v jq >/dev/null; then
     is() { [ "$(jq -r "$1" "$work/json" 2>/dev/null)" = "$2" ]; }
     check "JSON: runs" is .runs 2
-    check "JSON: every engine" is '.engines | length' "$engine_count"
+    check "JSON: every engine" is '.engines | length' $((engine_count + kvm))
+    check "JSON: kvm, or why not" is '(.engines | contains(["kvm"])) == (.no_kvm == null)' true
     check "JSON: two kernels" is '.kernels | length' 2
-    check "JSON: rows of the first" is '.kernels[0].rows | length' $((1 + 3 * engine_count))
+    check "JSON: rows of the first" is '.kernels[0].rows | length' $((1 + 3 * engine_count + kvm))
     check "JSON: rows of the second" is '.kernels[1].rows | length' $((2 * engine_count))
     check "JSON: no errors" is '[.kernels[].rows[] | select(.error)] | length' 0
     check "JSON: the checksum" is '.kernels[0].checksum' 00c0ffee
@@ -86,7 +110,15 @@ if command -v jq >/dev/null; then
         is '[.kernels[1].rows[].operations_per_second > 0] | all' true
     check "JSON: ratios only where there is a native program" \
         is '[.kernels[1].rows[].of_native] | all(. == null)' true
-    check "JSON: a mean for each engine and mode" is '.means | length' $((3 * engine_count))
+    if [ $kvm = 1 ]; then
+        check "JSON: the row of kvm" is \
+            '.kernels[0].rows[] | select(.mode == "kvm") | "\(.engine) \(.exits > 40) \(.ns_per_exit > 0) \(.of_native > 0) \(has("instructions"))"' \
+            'kvm true true true false'
+        check "the table has the row of kvm" says '^  kvm  .* x86-64, CPL 3 '
+    else
+        skip "JSON: the row of kvm" "/dev/kvm cannot be opened"
+    fi
+    check "JSON: a mean for each engine and mode" is '.means | length' $((3 * engine_count + kvm))
     run compare "$kernel" --dir "$work" --runs 1 --engines interp --json
     cp "$out" "$work/json"
     check "JSON on stdout is alone there" is '.engines | join(",")' interp
@@ -106,6 +138,30 @@ for kind in png pdf; do
     run compare "$kernel" --dir "$work" --runs 1 --engines interp --svg "$work/chart.$kind" --size 640x400
     check "a chart as $kind" [ -s "$work/chart.$kind" ]
 done
+
+# ---- without KVM -------------------------------------------------------------------------------
+
+no_rows_of_kvm() { ! grep -q '^  kvm ' "$out"; }
+if can_run_as_nobody; then
+    run_as_nobody compare "$kernel" --dir "$work" --runs 1
+    check "without /dev/kvm the others are compared" status_is 0
+    check "and a note says why there is no kvm" says '^No rows of kvm: /dev/kvm: Permission denied'
+    check "and there is none" no_rows_of_kvm
+    run_as_nobody compare "$kernel" --dir "$work" --runs 1 --engines kvm
+    check "to ask for it is an error" refused
+else
+    skip "without /dev/kvm the others are compared" "not root, or no user who may not open it"
+fi
+if [ $kvm = 1 ]; then
+    run compare "$kernel" --dir "$work" --runs 1 --engines kvm
+    check "KVM alone" status_is 0
+    x86_guest "$work/$kernel-x86.elf" "$kernel" 00c0ffef
+    run compare "$kernel" --dir "$work" --runs 1 --engines interp,kvm
+    check "another checksum under KVM is an error" says '^  kvm .* error: checksum 00c0ffef differs'
+    rm "$work/$kernel-x86.elf"
+    run compare "$kernel" --dir "$work" --runs 1 --engines kvm
+    check "a missing x86 guest is told of" says 'no x86 guest to compare with: .*-x86.elf'
+fi
 
 # ---- what goes wrong in a run ------------------------------------------------------------------
 

@@ -31,8 +31,8 @@ check() {
         printf 'not ok %s - %s\n' "$count" "$description"
         echo "# failed: $*"
         echo "# exit status of vitrine: $status"
-        head -n 20 "$out" | cat -v | sed 's/^/# stdout: /'
-        head -n 20 "$err" | cat -v | sed 's/^/# stderr: /'
+        head -n 20 "$out" | cat -v | cut -c1-300 | sed 's/^/# stdout: /'
+        head -n 20 "$err" | cat -v | cut -c1-300 | sed 's/^/# stderr: /'
     fi
 }
 
@@ -76,6 +76,53 @@ refuses() { # description, arguments...
 
 need_samples() {
     [ -e "$samples/$1" ] || skip_all "samples/$1 was not built (no RISC-V compiler)"
+}
+
+# As run, by a user who may not open /dev/kvm. Only root can do that; so ask can_run_as_nobody first.
+run_as_nobody() {
+    status=0
+    timeout -k 5 120 setpriv --reuid 65534 --regid 65534 --clear-groups "$vitrine" "$@" \
+        </dev/null >"$out" 2>"$err" || status=$?
+}
+
+can_run_as_nobody() {
+    [ "$(id -u)" = 0 ] && chmod 755 "$work" &&
+        setpriv --reuid 65534 --regid 65534 --clear-groups test -x "$vitrine" 2>/dev/null &&
+        ! setpriv --reuid 65534 --regid 65534 --clear-groups sh -c 'exec 3<>/dev/kvm' 2>/dev/null
+}
+
+# Skips the whole file where x86 guests cannot run. (A shell that fails to open a file for `exec`
+# ends, so it is asked in another.)
+need_kvm() {
+    [ -e "$samples/x86/hello64.elf" ] || skip_all "no x86 guests: this build has no part for KVM"
+    (exec 3<>/dev/kvm) 2>/dev/null ||
+        skip_all "/dev/kvm cannot be opened: vitrine kvm-info says why, and what to do about it"
+}
+
+# Does the host's KVM interpret the guest's kernel, and lack some of a processor?
+kvm_is_software() { [ -e /sys/module/kvm_pvm ]; }
+
+# What a sample promises in its source ("expect:" lines) is what it has printed.
+prints_promises() { # source
+    sed -n 's,^.*// expect: ,,p' "$1" >"$work/expected"
+    [ -s "$work/expected" ] || return 1
+    tr -d '\r' <"$out" >"$work/printed"
+    same_file "$work/expected" "$work/printed" ||
+        { diff "$work/expected" "$work/printed" | sed 's/^/# /'; return 1; }
+}
+
+# x86 guests of the tests' own: Intel syntax on stdin, a flat image.
+assemble_x86() { # file, bits (16, 32, 64)
+    {
+        echo ".intel_syntax noprefix; .code$2; .text; .globl _start; _start:"
+        cat
+    } >"$work/x86.S"
+    rm -f "$1"
+    machine=-m32 at=0x100000
+    [ "$2" = 64 ] && machine=-m64
+    [ "$2" = 16 ] && at=0x7c00
+    ${CC:-gcc} $machine -nostdlib -static -no-pie -Wl,--build-id=none -Wl,--oformat=binary \
+        -Wl,-Ttext=$at -o "$1" "$work/x86.S"
 }
 
 # Guests that the tests write themselves: assembly on stdin, an M-mode ELF at 0x80000000.

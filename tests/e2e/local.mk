@@ -6,14 +6,26 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/compare.sh \
 	%D%/debug.sh \
 	%D%/gdb.sh \
+	%D%/kvm.sh \
+	%D%/kvm-debug.sh \
+	%D%/kvm-input.sh \
 	%D%/linux.sh \
 	%D%/minios.sh \
+	%D%/net.sh \
 	%D%/options.sh \
 	%D%/oracle.sh \
 	%D%/report.sh \
 	%D%/samples.sh \
 	%D%/terminal.sh \
 	%D%/time.sh \
+	%D%/virtio.sh \
 	%D%/wild.sh
 TESTS += $(%C%_scripts)
 EXTRA_DIST += $(%C%_scripts) %D%/lib.sh
+
+# make check-slow: those that take minutes.
+%C%_slow = %D%/linux-x86.sh
+check-slow: all
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(%C%_slow)'
+.PHONY: check-slow
+EXTRA_DIST += $(%C%_slow)

@@ -4,7 +4,7 @@
 # shellcheck source=tests/e2e/lib.sh
 . "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/e2e/lib.sh"
 
-commands="run debug walk disasm devices isa draw compare"
+commands="run debug walk disasm devices isa draw compare kvm-info"
 page=$top_srcdir/docs/vitrine.1
 
 run --help
@@ -68,6 +68,8 @@ if command -v bash >/dev/null; then
     check "completion of a subcommand" completes "vitrine wa" 1 walk
     check "completion of an option" completes "vitrine run --max" 2 --max-instructions
     check "completion of a value" completes "vitrine run --under h" 3 hv
+    check "completion of an x86 format" completes "vitrine run --boot multi" 3 multiboot2
+    check "completion of kvm" completes "vitrine compare fib --engines k" 4 kvm
     check "completion of a table" completes "vitrine isa cs" 2 csrs
 else
     skip "completion" "no bash"
@@ -88,6 +90,7 @@ check "isa has an instruction" grep -Eq '^sfence\.vma +0x12000073' "$out"
 check "isa has a CSR" grep -Eq '^satp +0x180 +S' "$out"
 check "isa has a cause" grep -q 'load page fault' "$out"
 check "isa has an exit" grep -q '^# exits' "$out"
+check "isa has an exit of KVM" grep -Eq '^ +2 port I/O ' "$out"
 status=0
 "$vitrine" isa >/dev/full 2>"$err" || status=$?
 check "a full disk is an error" status_is 2

@@ -171,13 +171,13 @@ void fake_chart(struct speed_chart *chart, unsigned engines, unsigned kernels, u
 {
     static const char *const names[] = {"interp", "threaded", "jit"};
     static const char *const modes[] = {"bare, no paging", "bare, Sv32", "under the monitor"};
-    *chart = (struct speed_chart){.title = "Guests\u2019 speed on Vitrine",
-                                  .note = "CPU time, medians of 5. Logarithmic axes; longer is "
-                                          "faster.",
-                                  .thin_note = "Figures beside thin bars: bare, Sv32.",
-                                  .ratios = {.title = "Speed as a part of native"},
-                                  .rates = {.title = "Trapping operations per second",
-                                            .rates = true}};
+    *chart =
+        (struct speed_chart){.title = "Guests\u2019 speed on Vitrine",
+                             .note = "CPU time, medians of 5. Logarithmic axes; longer is "
+                                     "faster.",
+                             .thin_note = "Figures beside thin bars: bare, Sv32.",
+                             .ratios = {.title = "Speed as a part of native"},
+                             .rates = {.title = "Trapping operations per second", .rates = true}};
     for (unsigned i = 0; i < 3 * engines; i++) {
         struct chart_series *s = &chart->series[chart->series_count++];
         *s = (struct chart_series){.family = i / 3, .shade = i % 3};
@@ -196,5 +196,122 @@ void fake_chart(struct speed_chart *chart, unsigned engines, unsigned kernels, u
         mean->value[0] = .0004;
         chart->ratios.groups[0].value[chart->series_count - 1] = 1.3;
         chart->ratios.groups[1].value[0] = 0;
+    }
+}
+
+/* ---- x86 ---------------------------------------------------------------------------------- */
+
+enum { P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80 };
+
+struct view_translation fake_x86(unsigned levels, unsigned leaf, uint64_t va)
+{
+    struct view_translation v = {
+        .isa = ISA_X86, .levels = (uint8_t)levels, .va = va, .access = 'w'};
+    unsigned index_bits = levels == 2 ? 10 : 9, bytes = levels == 2 ? 4 : 8;
+    uint64_t page = UINT64_C(1) << (12 + leaf * index_bits);
+    v.guest = (struct view_walk){.present = true,
+                                 .ok = true,
+                                 .bare = levels == 0,
+                                 .va = va,
+                                 .pa = levels ? 0x40000000 + (va & (page - 1)) : va & 0xffffffff,
+                                 .root_pa = 0x200000,
+                                 .access = 'w',
+                                 .page_size = levels ? (uint32_t)page : 0,
+                                 .permissions = 1 << 1 | 1 << 2 | 1 << 4};
+    for (unsigned level = levels; level-- > leaf;) {
+        struct view_walk_step *s = &v.guest.step[v.guest.step_count++];
+        bool last = level == leaf;
+        uint64_t next = last ? 0x40000000 : 0x200000 + 0x1000 * (levels - level);
+        uint64_t no_execute = bytes == 8 && last ? UINT64_C(1) << 63 : 0;
+        unsigned index = (unsigned)(va >> (12 + level * index_bits)) & ((1u << index_bits) - 1);
+        *s = (struct view_walk_step){.level = (uint8_t)level,
+                                     .table_pa = 0x200000 + 0x1000 * (levels - 1 - level),
+                                     .index = levels == 3 && level == 2 ? index & 3 : index,
+                                     .leaf = last,
+                                     .entry_bytes = (uint8_t)bytes,
+                                     .next_pa = next};
+        s->pte_pa = s->table_pa + s->index * bytes;
+        s->pte = next | no_execute | P | RW | US | A | (last ? D : 0) | (last && level ? PS : 0);
+        s->pte_new = s->pte;
+    }
+    v.map = (struct view_walk){
+        .present = true, .ok = true, .va = v.guest.pa, .pa = 0x7f1150000000 + v.guest.pa};
+    return v;
+}
+
+struct view_translation fake_x86_fault(unsigned steps)
+{
+    struct view_translation v = fake_x86(4, 0, 0x00007f8a40001234);
+    refuse(&v.guest, (int)steps, "#PF, error code 0x6",
+           "level 3 entry (page directory pointer table) is not present");
+    v.map = (struct view_walk){0};
+    return v;
+}
+
+struct view_translation fake_x86_not_canonical(void)
+{
+    struct view_translation v = fake_x86(4, 0, 0x0123456789abcdef);
+    refuse(&v.guest, 0, "#GP", "the address is not canonical");
+    v.map = (struct view_walk){0};
+    return v;
+}
+
+struct view_translation fake_x86_device(void)
+{
+    struct view_translation v = fake_x86(5, 0, 0xff12345678abc000);
+    v.map = (struct view_walk){.present = true, .va = v.guest.pa};
+    snprintf(v.map.fault, sizeof v.map.fault, "exit: MMIO");
+    snprintf(v.map.why, sizeof v.map.why, "no memory slot: KVM's interrupt controllers, or nobody");
+    return v;
+}
+
+void fake_x86_table(struct view_table *table, unsigned levels, unsigned low, unsigned high)
+{
+    uint64_t va = 0x400000;
+    *table = (struct view_table){.isa = ISA_X86,
+                                 .kind = VIEW_GUEST_TABLE,
+                                 .present = true,
+                                 .levels = (uint8_t)levels,
+                                 .root_pa = 0x1234567000};
+    for (unsigned i = 0; i < low + high; i++) {
+        uint32_t page = i % 3 == 1 ? 2u << 20 : i % 3 == 2 ? 1u << 30 : 4096;
+        uint64_t size = (uint64_t)page * (1 + i % 7);
+        if (i == low)
+            va = UINT64_MAX << (12 + 9 * levels - 1);
+        table->region[table->count++] =
+            (struct view_region){va, 0x100000000 + i * size, size, i % 2 ? 0x0e : 0x1a, page};
+        va += size + (i % 2 ? page : 0);
+    }
+}
+
+void fake_x86_map(struct view_table *table)
+{
+    *table = (struct view_table){.isa = ISA_X86, .kind = VIEW_MAP, .present = true, .count = 2};
+    table->region[0] = (struct view_region){0, 0x7f1150000000, 3ull << 30, 0x1e, 4096};
+    table->region[1] = (struct view_region){1ull << 32, 0x7f1210000000, 13ull << 30, 0x1e, 4096};
+}
+
+struct view_exit_stats fake_timed_stats(unsigned reasons)
+{
+    struct view_exit_stats v = fake_stats(reasons);
+    v.instructions = 0;
+    for (unsigned i = 0; i < v.count; i++) {
+        struct view_exit_count *c = &v.by_reason[i];
+        c->cost = 0;
+        c->ns = c->count * (1000 + 100000 / (i + 1)); /* rare ones are dear */
+        v.ns += c->ns;
+    }
+    return v;
+}
+
+void fake_dirty(struct view_dirty *view, uint64_t memory)
+{
+    uint64_t pages = memory / 4096;
+    *view = (struct view_dirty){.present = true, .memory = memory, .dirty_total = 12345678};
+    view->pages_per_cell = (uint32_t)((pages + VIEW_DIRTY_CELLS - 1) / VIEW_DIRTY_CELLS);
+    view->cells = (uint32_t)((pages + view->pages_per_cell - 1) / view->pages_per_cell);
+    for (uint32_t i = 0; i < view->cells; i++) {
+        view->heat[i] = (uint8_t)(i % 5 ? 0 : 255 >> (i / 5 % 9));
+        view->dirty_now += view->heat[i] == 255;
     }
 }

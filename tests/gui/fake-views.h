@@ -27,4 +27,21 @@ struct view_exit_stats fake_stats(unsigned reasons);
 /* Three series an engine; some values are missing, some very small, one is above native. */
 void fake_chart(struct speed_chart *chart, unsigned engines, unsigned kernels, unsigned traps);
 
+/* An x86 guest with so many levels of tables (0: paging is off, 2, 3, 4, 5), whose leaf is of level
+ * `leaf` (0: a page of 4 KiB, 1: 2 or 4 MiB, 2: 1 GiB). It writes and may, but not execute. */
+struct view_translation fake_x86(unsigned levels, unsigned leaf, uint64_t va);
+/* The walk ends after `steps` of four tables. */
+struct view_translation fake_x86_fault(unsigned steps);
+struct view_translation fake_x86_not_canonical(void);
+/* Five levels, and no memory behind the gPA. */
+struct view_translation fake_x86_device(void);
+/* So many regions in the lower and in the upper half of the address space. */
+void fake_x86_table(struct view_table *table, unsigned levels, unsigned low, unsigned high);
+/* 16 GiB in two slots. */
+void fake_x86_map(struct view_table *table);
+/* As fake_stats(), with times; the most frequent is not the one that takes longest. */
+struct view_exit_stats fake_timed_stats(unsigned reasons);
+/* Every fifth cell is warm or hot. */
+void fake_dirty(struct view_dirty *view, uint64_t memory);
+
 #endif

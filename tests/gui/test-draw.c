@@ -6,7 +6,6 @@
 
 #include <check.h>
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,80 +13,23 @@
 #include <unistd.h>
 
 #include "gui/draw/scene.h"
-#include "gui/draw/scene_priv.h"
 #include "tests/gui/fake-views.h"
-
-static const double sizes[][2] = {{420, 300},  {420, 700},  {560, 338},   {640, 360},  {1000, 300},
-                                  {1280, 720}, {800, 1000}, {1920, 1080}, {3840, 700}, {300, 200}};
-enum { SIZES = sizeof sizes / sizeof sizes[0] };
+#include "tests/gui/scene-checks.h"
 
 static struct view_translation (*const translations[])(void) = {
     fake_translation, fake_guest_fault, fake_not_filled, fake_device,
     fake_superpage,   fake_off,         fake_bare_fault};
 enum { TRANSLATIONS = sizeof translations / sizeof translations[0] };
 
-/* ---- promises of every scene -------------------------------------------------------------- */
-
-static const double SLACK = .51; /* pixels */
-
-static bool inside(const struct scene_item *a, double x, double y, double w, double h)
-{
-    return a->x >= x - SLACK && a->y >= y - SLACK && a->x + a->w <= x + w + SLACK &&
-           a->y + a->h <= y + h + SLACK;
-}
-
-static bool overlap(const struct scene_item *a, const struct scene_item *b)
-{
-    return a->x + a->w > b->x + SLACK && b->x + b->w > a->x + SLACK && a->y + a->h > b->y + SLACK &&
-           b->y + b->h > a->y + SLACK;
-}
-
-static void check_item(const struct scene *s, int i, const char *what)
-{
-    const struct scene_item *item = &s->items[i];
-    ck_assert_msg(isfinite(item->x) && isfinite(item->y) && item->w >= 0 && item->h >= 0,
-                  "%s: %s has no place", what, item->id);
-    ck_assert_msg(inside(item, 0, 0, s->width, s->height), "%s: %s '%s' sticks out of the canvas",
-                  what, item->id, item->text);
-    ck_assert_msg(!item->elided, "%s: %s is cut off: '%s'", what, item->id, item->text);
-    if (item->kind == SCENE_LABEL)
-        ck_assert_msg(item->size * s->scale >= 4, "%s: %s is too small", what, item->id);
-    if (item->parent >= 0) {
-        const struct scene_item *box = &s->items[item->parent];
-        ck_assert_msg(inside(item, box->x, box->y, box->w, box->h), "%s: %s '%s' leaves %s", what,
-                      item->id, item->text, box->id);
-    }
-}
-
-/* Things with the same parent do not overlap, and labels overlap no label at all. */
-static void check_pair(const struct scene *s, int i, int j, const char *what)
-{
-    const struct scene_item *a = &s->items[i], *b = &s->items[j];
-    bool labels = a->kind == SCENE_LABEL && b->kind == SCENE_LABEL;
-    if (a->kind == SCENE_ARROW || b->kind == SCENE_ARROW || (a->parent != b->parent && !labels))
-        return;
-    ck_assert_msg(!overlap(a, b), "%s: %s '%s' overlaps %s '%s'", what, a->id, a->text, b->id,
-                  b->text);
-}
-
-static void check_scene(const struct scene *s, const char *what)
-{
-    ck_assert_msg(s->count > 0, "%s: nothing is drawn", what);
-    for (int i = 0; i < s->count; i++) {
-        check_item(s, i, what);
-        for (int j = i + 1; j < s->count; j++)
-            check_pair(s, i, j, what);
-    }
-}
-
 START_TEST(translation_fits)
 {
-    for (int i = 0; i < SIZES; i++) {
+    for (int i = 0; i < CHECK_SIZES; i++) {
         char what[64];
         struct scene s;
         struct view_translation v = translations[_i]();
-        scene_translation(&s, &v, sizes[i][0], sizes[i][1]);
-        snprintf(what, sizeof what, "translation %d at %gx%g", _i, sizes[i][0], sizes[i][1]);
+        scene_translation(&s, &v, check_sizes[i][0], check_sizes[i][1]);
+        snprintf(what, sizeof what, "translation %d at %gx%g", _i, check_sizes[i][0],
+                 check_sizes[i][1]);
         check_scene(&s, what);
         scene_free(&s);
     }
@@ -101,11 +43,11 @@ START_TEST(tables_fit)
     for (int k = 0; k < 3; k++)
         fake_table(&t[k], (enum view_table_kind)k, runs[(_i + k) % 7]);
     const struct view_table *const tables[3] = {&t[0], _i % 2 ? NULL : &t[1], &t[2]};
-    for (int i = 0; i < SIZES; i++) {
+    for (int i = 0; i < CHECK_SIZES; i++) {
         char what[64];
         struct scene s;
-        scene_tables(&s, tables, sizes[i][0], sizes[i][1]);
-        snprintf(what, sizeof what, "tables %d at %gx%g", _i, sizes[i][0], sizes[i][1]);
+        scene_tables(&s, tables, check_sizes[i][0], check_sizes[i][1]);
+        snprintf(what, sizeof what, "tables %d at %gx%g", _i, check_sizes[i][0], check_sizes[i][1]);
         check_scene(&s, what);
         scene_free(&s);
     }
@@ -117,11 +59,11 @@ START_TEST(exits_fit)
 {
     static const unsigned reasons[] = {0, 1, 5, 14, 64};
     struct view_exit_stats v = fake_stats(reasons[_i]);
-    for (int i = 0; i < 2 * SIZES; i++) {
+    for (int i = 0; i < 2 * CHECK_SIZES; i++) {
         char what[64];
         struct scene s;
-        const double *size = sizes[i / 2];
-        scene_exits(&s, &v, i % 2, size[0], size[1]);
+        const double *size = check_sizes[i / 2];
+        scene_exits(&s, &v, i % 2, false, size[0], size[1]);
         snprintf(what, sizeof what, "exits %d at %gx%g", _i, size[0], size[1]);
         check_scene(&s, what);
         scene_free(&s);
@@ -131,17 +73,17 @@ END_TEST
 
 START_TEST(charts_fit)
 {
-    static const unsigned shapes[][3] = {{1, 1, 0}, {3, 12, 8}, {3, 12, 0}, {2, 0, 5}, {0, 0, 0},
-                                         {3, 40, 30}, {2, 4, 1}};
+    static const unsigned shapes[][3] = {{1, 1, 0}, {3, 12, 8},  {3, 12, 0}, {2, 0, 5},
+                                         {0, 0, 0}, {3, 40, 30}, {2, 4, 1}};
     struct speed_chart *chart = calloc(1, sizeof *chart);
     fake_chart(chart, shapes[_i][0], shapes[_i][1], shapes[_i][2]);
-    for (int i = 0; i < SIZES; i++) {
+    for (int i = 0; i < CHECK_SIZES; i++) {
         char what[64];
         struct scene s;
-        if (sizes[i][0] < 640 || sizes[i][1] < 360)
+        if (check_sizes[i][0] < 640 || check_sizes[i][1] < 360)
             continue; /* smaller ones are only scaled down */
-        scene_chart(&s, chart, sizes[i][0], sizes[i][1]);
-        snprintf(what, sizeof what, "chart %d at %gx%g", _i, sizes[i][0], sizes[i][1]);
+        scene_chart(&s, chart, check_sizes[i][0], check_sizes[i][1]);
+        snprintf(what, sizeof what, "chart %d at %gx%g", _i, check_sizes[i][0], check_sizes[i][1]);
         check_scene(&s, what);
         scene_free(&s);
     }
@@ -150,19 +92,6 @@ START_TEST(charts_fit)
 END_TEST
 
 /* ---- what is in them ---------------------------------------------------------------------- */
-
-static const struct scene_item *must(const struct scene *s, const char *id)
-{
-    const struct scene_item *item = scene_find(s, id);
-    ck_assert_msg(item, "%s is missing", id);
-    return item;
-}
-
-static void must_say(const struct scene *s, const char *id, const char *text)
-{
-    const struct scene_item *item = must(s, id);
-    ck_assert_msg(strstr(item->text, text), "%s says '%s', not '%s'", id, item->text, text);
-}
 
 static struct scene scene_of(struct view_translation v)
 {
@@ -317,13 +246,13 @@ START_TEST(exits_are_sorted_and_complete)
 {
     struct view_exit_stats v = fake_stats(5);
     struct scene s;
-    scene_exits(&s, &v, false, 1280, 720);
+    scene_exits(&s, &v, false, false, 1280, 720);
     must_say(&s, "row.0.name", "MMIO 4");
     must_say(&s, "row.4.name", "MMIO 0");
     ck_assert_double_gt(must(&s, "row.0.count")->w, must(&s, "row.1.count")->w);
     scene_free(&s);
     v = fake_stats(32);
-    scene_exits(&s, &v, false, 420, 300);
+    scene_exits(&s, &v, false, false, 420, 300);
     bool others = false;
     for (int i = 0; i < s.count; i++)
         others |= strstr(s.items[i].text, "others") != NULL;
@@ -331,44 +260,6 @@ START_TEST(exits_are_sorted_and_complete)
     scene_free(&s);
 }
 END_TEST
-
-/* ---- colours ------------------------------------------------------------------------------ */
-
-static double channel(uint32_t rgb, int shift)
-{
-    double c = (rgb >> shift & 0xff) / 255.;
-    return c <= .03928 ? c / 12.92 : pow((c + .055) / 1.055, 2.4);
-}
-
-static double luminance(uint32_t rgb)
-{
-    return .2126 * channel(rgb, 16) + .7152 * channel(rgb, 8) + .0722 * channel(rgb, 0);
-}
-
-static double contrast(uint32_t a, uint32_t b)
-{
-    double x = luminance(a), y = luminance(b);
-    return (fmax(x, y) + .05) / (fmin(x, y) + .05);
-}
-
-/* What a label stands on: the nearest box around it that has a colour, or the canvas. */
-static void check_contrast(const struct scene *s, bool dark)
-{
-    for (int i = 0; i < s->count; i++) {
-        const struct scene_item *item = &s->items[i];
-        uint32_t paper = PALETTE_NONE;
-        if (item->kind != SCENE_LABEL)
-            continue;
-        for (int box = item->parent; box >= 0 && paper == PALETTE_NONE; box = s->items[box].parent)
-            if (!s->items[box].dashed)
-                paper = palette_row(s->items[box].role, dark)->fill;
-        if (paper == PALETTE_NONE)
-            paper = palette_canvas(dark);
-        double c = contrast(palette_row(item->role, dark)->text, paper);
-        ck_assert_msg(c >= 4.5, "%s: '%s' has a contrast of %.2f (%s)", item->id, item->text, c,
-                      dark ? "dark" : "light");
-    }
-}
 
 /* Bars end where their values are on the axis, native at 1, and every program has its group. */
 START_TEST(bars_have_their_lengths)
@@ -411,7 +302,7 @@ START_TEST(text_can_be_read)
     }
     struct view_exit_stats v = fake_stats(14);
     struct scene s;
-    scene_exits(&s, &v, false, 800, 600);
+    scene_exits(&s, &v, false, false, 800, 600);
     check_contrast(&s, _i);
     scene_free(&s);
 }

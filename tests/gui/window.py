@@ -2,6 +2,7 @@
 """The real window, driven as a person would, and read back.
 
 Under a display of its own (Xvfb) and a bus of its own, vitrine-gui opens minios under the monitor.
+Where there is /dev/kvm it opens x86 guests, too.
 The test presses its buttons and reads its labels through the accessibility bus, types into the
 console with xdotool, and reads the console's text from the copy that --console-log makes.
 Everything is polled for, with a generous limit; nothing is measured.
@@ -22,6 +23,8 @@ PROGRAM = os.path.join(BUILD, "vitrine-gui")
 GUEST = os.path.join(BUILD, "samples/minios/minios.elf")
 DISK = os.path.join(BUILD, "samples/minios/fs.img")
 HELLO = os.path.join(BUILD, "samples/hello.elf")
+LONGMODE = os.path.join(BUILD, "samples/x86/longmode/longmode.elf")
+CHAOS = os.path.join(BUILD, "samples/x86/chaos.elf")
 LIMIT = 40  # seconds that anything may take on a busy machine
 
 
@@ -139,13 +142,27 @@ class Window:
         node = self.find(name, "push button")
         return node and node.get_state_set().contains(self.atspi.StateType.SENSITIVE)
 
+    def shown(self, name, role=None):
+        """Is there such a widget? Unlike find(), looks each time; hidden ones are left out."""
+        self.app.clear_cache()
+        return any(node.get_name() == name and role in (None, node.get_role_name())
+                   for node in everything(self.app))
+
+    def press_until(self, name, pattern, of):
+        """Presses the button again if the text is not there yet."""
+        if any(re.search(pattern, text) for text in self.texts(of)):
+            return True
+        if self.is_enabled(name):
+            self.press(name)
+        return False
+
     def press(self, name):
         poll(name + " to be enabled", lambda: self.is_enabled(name))
         button = self.find(name, "push button")
         self.atspi.Action.do_action(button, 0)
 
     def texts(self, of=None):
-        top = self.find(of) if of else self.app
+        top = self.find(*((of,) if isinstance(of, str) else of)) if of else self.app
         if top:
             top.clear_cache()
         return [node.get_name() for node in everything(top) if node.get_name()] if top else []
@@ -283,15 +300,153 @@ def runs_bare(home):
         w.kill()
 
 
+# ---- x86 guests -----------------------------------------------------------------------------
+
+class Skip(Exception):
+    pass
+
+
+def need_kvm():
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        raise Skip("/dev/kvm cannot be used")
+    if not os.path.exists(LONGMODE):
+        raise Skip(LONGMODE + " was not built")
+
+
+def opens_an_x86_guest(w):
+    """It is recognized by its ELF header; the panes are those of its kind."""
+    w.says("^on the host.s processor .KVM.$")
+    w.says(r"^protected mode, 32 bit", of="x86 registers")
+    w.says(r"^rax 0{16} +r8 +0{16}$", of="x86 registers")
+    w.says(r"^cs +0010  base 0x0, limit 0xffffffff", of="x86 registers")
+    w.says(r"^before the first instruction: run, or step to the first VM exit$", of="Status")
+    w.says(r"00100000  c705\w+\+? mov dword ptr", of=("Instructions", "list"))
+    assert w.shown("Dirty pages", "page tab") and not w.shown("TLB", "page tab")
+
+
+def steps_an_x86_guest(w):
+    w.press("Step")
+    w.says(r"^rip +0{10}10000a$", of="x86 registers")
+    w.says(r"^Stopped$", of="Status")
+
+
+def steps_to_a_port(w):
+    w.press("Step to exit")
+    poll("the serial port", lambda: w.press_until("Step to exit", r"port I/O +in +0x3fd +60 +"
+                                                  r"[\d.]+ uart LSR read$", "Exit log"))
+    w.says(r"^long mode, 64 bit, CPL 0$", of="x86 registers")
+    w.says(r"[\d,]+ exits?   [\d.]+ .s in them$", of="Status")
+    w.says(r"^Translation of guest-virtual address 0x001\w+ for a fetch$")
+
+
+def takes_and_restores_a_snapshot(w):
+    rip = w.says(r"^rip +(\w+)$", of="x86 registers").group(1)
+    w.key("ctrl+shift+s")
+    w.says(r"^after exit \d+ .* exits   . here$", of=("Snapshots", "list"))
+    w.press("Step over")
+    poll("another instruction",
+         lambda: w.says(r"^rip +(\w+)$", of="x86 registers").group(1) != rip)
+    w.press("Restore")
+    w.says("^back at snapshot .after exit", of="Status")
+    poll("the instruction of the snapshot",
+         lambda: w.says(r"^rip +(\w+)$", of="x86 registers").group(1) == rip)
+    poll("the note in the console", lambda: "back to snapshot" in w.console())
+
+
+def runs_an_x86_guest_to_its_end(w):
+    w.press("Run")
+    w.says("^Ended$", of="Status")
+    w.says("^the guest switched off with exit code 0$", of="Status")
+    poll("the last line", lambda: "page faults served; the end" in w.console())
+    assert count(w, "exit") > 1000
+
+
+def resets_an_x86_guest(w):
+    w.press("Reset")
+    w.says("^Ready$", of="Status")
+    w.says(r"^rip +0{10}100000$", of="x86 registers")
+
+
+def stops_at_a_breakpoint(w):
+    w.press("Step")
+    w.says(r"^rip +0{10}10000a$", of="x86 registers")
+    w.key("F9")
+    w.says("^\u25cf\u25b6 0010000a", of=("Instructions", "list"))
+    w.press("Reset")
+    w.says("^Ready$", of="Status")
+    w.press("Run")
+    w.says("^breakpoint$", of="Status")
+    w.says(r"^rip +0{10}10000a$", of="x86 registers")
+
+
+def shows_why_a_guest_is_stuck(home):
+    need_kvm()
+    w = Window(home, "--cpus", "2", "--kernel-args", "seed=2", CHAOS)
+    try:
+        w.says(r"^rip ", of="x86 registers")
+        assert w.shown("vCPU", "combo box"), "no choice of the vCPU"
+        w.press("Run")
+        w.says("^Stuck$", of="Status")
+        w.says("^triple fault", of="Status")
+        w.says(r"(?s)^triple fault.*ud2", of="Reasons")
+        w.says(r"\u25b6 \w+  0f0b +ud2$", of=("Instructions", "list"))
+        w.press("Reset")
+        w.says("^Ready$", of="Status")
+        assert not w.shown("Why", "page tab"), "the reasons are still there"
+        w.close()
+    finally:
+        w.kill()
+
+
+# Echoes what is typed; q switches off.
+ECHO = bytes.fromhex("bafd03ec a80174fb baf803ec ee3c71 75ef 30c0 ba0105ee f4")
+
+
+def types_to_an_x86_guest(home):
+    """A boot sector, recognized by its signature, that asks the serial port all the time."""
+    need_kvm()
+    path = os.path.join(home, "echo.img")
+    with open(path, "wb") as file:
+        file.write(ECHO.ljust(510, b"\0") + b"\x55\xaa")
+    w = Window(home, path)
+    try:
+        w.says("^real mode$", of="x86 registers")
+        w.press("Run")
+        w.says("^Running$", of="Status")
+        w.type("glass")
+        poll("the echo", lambda: "glass" in w.console())
+        w.type("q")
+        w.says("^Ended$", of="Status")
+        w.close()
+    finally:
+        w.kill()
+
+
+def says_what_kvm_lacks(home):
+    """A descriptor that is no /dev/kvm stands for a host without it."""
+    if not os.path.exists(LONGMODE):
+        raise Skip(LONGMODE + " was not built")
+    w = Window(home, "--kvm", "--kvm-fd", "0", LONGMODE)
+    try:
+        w.says(r"(?s)/dev/kvm.*vitrine kvm-info")
+        w.says("^No guest yet$")
+        w.close()
+    finally:
+        w.kill()
+
+
+X86 = [opens_an_x86_guest, steps_an_x86_guest, steps_to_a_port, takes_and_restores_a_snapshot,
+       runs_an_x86_guest_to_its_end, resets_an_x86_guest, stops_at_a_breakpoint, closes]
 DEMO = [steps_to_an_exit, steps_one_instruction, follows_the_translation, steps_by_key,
         runs_to_the_shell, types_into_the_console, pauses, resets, closes]
-OTHERS = [ends, refuses_a_bad_guest, runs_bare]
+OTHERS = [ends, refuses_a_bad_guest, runs_bare, shows_why_a_guest_is_stuck, types_to_an_x86_guest,
+          says_what_kvm_lacks]
 
 
 def inner(home):
     import gi
     gi.require_version("Atspi", "2.0")
-    print("1..%d" % (len(DEMO) + len(OTHERS)), flush=True)
+    print("1..%d" % (len(DEMO) + len(OTHERS) + len(X86)), flush=True)
     failed = False
     number = 0
 
@@ -302,17 +457,29 @@ def inner(home):
         try:
             test(argument)
             print("ok %d %s" % (number, name), flush=True)
+        except Skip as why:
+            print("ok %d %s # SKIP %s" % (number, name, why), flush=True)
         except Exception as problem:  # a test must never end the others
             failed = True
             print("not ok %d %s" % (number, name))
             print("# %s: %s" % (type(problem).__name__, problem), flush=True)
 
-    window = Window(home, "--disk", DISK, GUEST)
+    def run_all(tests, *arguments):
+        window = Window(home, *arguments)
+        try:
+            for test in tests:
+                run(test, window)
+        finally:
+            window.kill()
+
+    run_all(DEMO, "--disk", DISK, GUEST)
     try:
-        for test in DEMO:
-            run(test, window)
-    finally:
-        window.kill()
+        need_kvm()
+        run_all(X86, LONGMODE)
+    except Skip as why:
+        for test in X86:
+            number += 1
+            print("ok %d %s # SKIP %s" % (number, test.__name__.replace("_", " "), why))
     for test in OTHERS:
         run(test, home)
     sys.exit(failed)

@@ -91,18 +91,16 @@ static void find_item(const struct fwcfg *f, uint16_t number, const uint8_t **by
     }
 }
 
-/* Copies the next bytes, with zeros behind the item's end. NULL: only passes over them. */
-static void next_bytes(struct fwcfg *f, uint8_t *to, uint32_t count)
+/* The next bytes of the selected item: at most `count`, which is set to how many they are. */
+static const uint8_t *next_bytes(struct fwcfg *f, uint32_t *count)
 {
     const uint8_t *bytes;
-    uint32_t size;
+    uint32_t size, at = f->at;
     find_item(f, f->selected, &bytes, &size);
-    uint32_t left = f->at < size ? size - f->at : 0, part = left < count ? left : count;
-    if (to && part)
-        memcpy(to, bytes + f->at, part);
-    if (to)
-        memset(to + part, 0, count - part);
-    f->at += part;
+    uint32_t left = at < size ? size - at : 0;
+    *count = *count < left ? *count : left;
+    f->at += *count;
+    return *count ? bytes + at : NULL;
 }
 
 static void select_item(struct fwcfg *f, uint16_t number)
@@ -113,19 +111,32 @@ static void select_item(struct fwcfg *f, uint16_t number)
 
 /* ---- DMA ---------------------------------------------------------------------------------- */
 
+/* With zeros behind the item's end. false: that is not all RAM. */
+static bool read_item(struct fwcfg *f, uint64_t address, uint32_t length)
+{
+    static const uint8_t ZEROS[KVM_PAGE];
+    uint32_t done = length;
+    if (!kvm_memory_at(f->memory, address, length))
+        return false;
+    const uint8_t *bytes = next_bytes(f, &done);
+    if (bytes)
+        kvm_memory_write(f->memory, address, bytes, done);
+    for (uint32_t part; done < length; done += part) {
+        part = length - done < KVM_PAGE ? length - done : KVM_PAGE;
+        kvm_memory_write(f->memory, address + done, ZEROS, part);
+    }
+    return true;
+}
+
 /* false: it cannot be done. */
 static bool transfer(struct fwcfg *f, uint32_t control, uint32_t length, uint64_t address)
 {
     if (control & DMA_SELECT)
         select_item(f, (uint16_t)(control >> 16));
-    if (control & DMA_READ) {
-        uint8_t *to = kvm_memory_at(f->memory, address, length);
-        if (to)
-            next_bytes(f, to, length);
-        return to != NULL;
-    }
+    if (control & DMA_READ)
+        return read_item(f, address, length);
     if (control & DMA_SKIP)
-        next_bytes(f, NULL, length);
+        next_bytes(f, &length);
     return !(control & DMA_WRITE);
 }
 
@@ -158,9 +169,10 @@ static uint32_t fwcfg_peek(const void *self, uint32_t offset, unsigned size)
 
 static bool fwcfg_read(void *self, uint32_t offset, unsigned size, uint32_t *value)
 {
+    uint32_t one = 1;
     *value = fwcfg_peek(self, offset, size);
     if (offset == DATA)
-        next_bytes(self, NULL, 1);
+        next_bytes(self, &one);
     return true;
 }
 

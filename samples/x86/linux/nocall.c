@@ -10,7 +10,7 @@
  *     Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b
  *
  * The address is 0x5eed0000 plus the low 16 bits of the sum below. With panic=-1 the kernel resets
- * the machine then, which is the end of the run.
+ * the machine then, which with --no-reboot is the end of the run.
  */
 #include <stdint.h>
 
