@@ -71,6 +71,7 @@ const char *shadow_reason_text(unsigned reason)
         [SHADOW_FENCE_SPACE] = "sfence.vma of this address space",
         [SHADOW_FENCE_ALL] = "sfence.vma of everything",
         [SHADOW_PMP] = "the guest has changed its PMP",
+        [SHADOW_PMP_DEBUGGER] = "a debugger has changed the PMP",
         [SHADOW_RESET] = "the machine was reset",
         [SHADOW_END] = "the virtual machine has ended",
     };

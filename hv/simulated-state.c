@@ -263,6 +263,12 @@ static struct snapshot *find_snapshot(struct simulated *s, int id)
     return NULL;
 }
 
+int simulated_snapshot_layer(struct simulated *s, int id)
+{
+    const struct snapshot *snapshot = find_snapshot(s, id);
+    return snapshot ? snapshot->moment.layer : 0;
+}
+
 /* The snapshot that layer `layer` is of or stands on, by way of layers that are no snapshots; 0:
  * none. `pages`: what those and the layer itself have. */
 static int snapshot_at(const struct simulated *s, int layer, uint64_t *pages, uint64_t *bytes)
@@ -373,7 +379,7 @@ int simulated_write_disk(void *self, char *why)
 {
     struct simulated *s = self;
     struct disk *disk = s->guest->disk_image;
-    if (!disk || !disk_memory_of(disk))
+    if (!disk || !disk_memory_of(disk) || s->config->disk_discard)
         return 0;
     replay_end(s);
     simulated_forget_snapshots(s);

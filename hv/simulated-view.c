@@ -167,7 +167,7 @@ static int write_csr(void *self, uint16_t number, uint32_t value)
     csr_poke(&s->guest->hart, number, value, &effects);
     machine_csr_effects(s->guest, effects);
     if (s->vm && effects & CSR_PROTECTION)
-        shadow_drop_all(&s->vm->shadow, "a debugger has changed the PMP");
+        shadow_drop_all(&s->vm->shadow, SHADOW_PMP_DEBUGGER);
     replay_written(s);
     return 0;
 }
@@ -767,6 +767,9 @@ const struct backend_ops backend_simulated = {
     .snapshots = simulated_snapshots,
     .snapshot_delete = simulated_snapshot_delete,
     .view_history = simulated_view_history,
+    .keep_files = simulated_keep_files,
+    .save = simulated_save,
+    .load = simulated_load,
     .write_disk = simulated_write_disk,
     .record = record,
     .record_end = record_end,

@@ -140,6 +140,8 @@ bool simulated_at_point(const struct simulated *s);
 /* What this thread has taken of the processor so far. */
 uint64_t simulated_cpu_ns(void);
 uint64_t simulated_exits(const struct simulated *s);
+/* The guest as it is loaded from its image. 0 or -errno with `why`. */
+int simulated_reload(struct simulated *s, char *why);
 /* The machine has been replaced by another: its history begins here. */
 void simulated_restarted(struct simulated *s);
 
@@ -162,7 +164,15 @@ int simulated_restore(void *self, int id, char *why);
 int simulated_snapshots(void *self, struct view_snapshot *out, int max);
 int simulated_snapshot_delete(void *self, int id);
 void simulated_forget_snapshots(struct simulated *s);
+/* The layer of memory that belongs to snapshot `id`; 0: there is no such snapshot. */
+int simulated_snapshot_layer(struct simulated *s, int id);
 void simulated_view_history(void *self, struct view_history *out);
 int simulated_write_disk(void *self, char *why);
+
+/* ---- simulated-file.c ----------------------------------------------------------------------- */
+
+int simulated_keep_files(void *self, char *why);
+int simulated_save(void *self, int id, int base, struct snapshot_file *out, char *why);
+int simulated_load(void *self, const struct snapshot_file *from, char *why);
 
 #endif

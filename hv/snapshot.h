@@ -63,9 +63,8 @@ enum {
 /* Everything that decides what a guest does, but for the engine. Names of files are absolute. */
 struct snapshot_config {
     uint8_t under; /* enum session_under */
-    bool misaligned_trap, ad_trap, host_clock, no_reboot, disk_readonly, virtio_console, rng,
-        balloon;
-    uint64_t rng_seed, memory, max_instructions;
+    bool misaligned_trap, ad_trap, host_clock, disk_readonly, virtio_console, rng, balloon;
+    uint64_t rng_seed, memory;
     uint32_t balloon_pages, cpus;
     char kernel_args[RECORD_TEXT], boot_format[SNAPSHOT_NAME], net[RECORD_TEXT]; /* "": none */
     struct record_file image, disk, initrd, firmware;
@@ -95,37 +94,37 @@ struct snapshot_part {
     struct snapshot_page *page; /* ascending */
 };
 
-struct snapshot {
+struct snapshot_file {
     struct snapshot_about about;
     struct snapshot_config *config; /* NULL: not in this file */
     struct state_buffer tables, monitor, kvm;
     struct snapshot_part part[SNAPSHOT_PARTS];
     unsigned parts;
     uint8_t *bytes;         /* the file, in which the pages are; NULL: they are somebody else's */
-    struct snapshot *below; /* further files in which they are */
+    struct snapshot_file *below; /* further files in which they are */
     bool failed;            /* memory ran out while pages were added */
 };
 
 /* Empty. NULL: no memory. */
-struct snapshot *snapshot_new(void);
-void snapshot_free(struct snapshot *snapshot);
+struct snapshot_file *snapshot_new(void);
+void snapshot_free(struct snapshot_file *snapshot);
 /* A new part, empty. NULL: there are SNAPSHOT_PARTS already. */
-struct snapshot_part *snapshot_add_part(struct snapshot *snapshot, const char *name, uint64_t size,
+struct snapshot_part *snapshot_add_part(struct snapshot_file *snapshot, const char *name, uint64_t size,
                                         uint32_t unit, bool backed);
-struct snapshot_part *snapshot_find_part(const struct snapshot *snapshot, const char *name);
+struct snapshot_part *snapshot_find_part(const struct snapshot_file *snapshot, const char *name);
 /* The bytes must stay where they are. Without memory `failed` is set. */
-void snapshot_add_page(struct snapshot *snapshot, struct snapshot_part *part, uint32_t index,
+void snapshot_add_page(struct snapshot_file *snapshot, struct snapshot_part *part, uint32_t index,
                        const uint8_t *bytes);
 /* Once all are added: in order, and pages of zeros without bytes. */
-void snapshot_sort(struct snapshot *snapshot);
+void snapshot_sort(struct snapshot_file *snapshot);
 /* The page of a part; NULL: the snapshot itself has none. */
 const struct snapshot_page *snapshot_look(const struct snapshot_part *part, uint32_t index);
 
 /* As a file's bytes. -ENOMEM. Sets about.file_bytes, pages and blocks. */
-int snapshot_serialise(struct snapshot *snapshot, struct state_buffer *out);
+int snapshot_serialise(struct snapshot_file *snapshot, struct state_buffer *out);
 /* Of a file's bytes, which must have come from malloc() and are the snapshot's afterwards (also
  * when it is refused). NULL and `why`, which does not name the file. */
-struct snapshot *snapshot_parse(uint8_t *bytes, size_t count, char *why);
+struct snapshot_file *snapshot_parse(uint8_t *bytes, size_t count, char *why);
 /* Only the sections at the beginning of a file, of which `count` bytes are there: "about", and
  * "config" if `config` is not NULL. */
 int snapshot_parse_about(const uint8_t *bytes, size_t count, struct snapshot_about *about,
@@ -182,9 +181,9 @@ const struct snapshot_about *snapshot_dir_find(const struct snapshot_dir *dir, i
 int snapshot_dir_named(const struct snapshot_dir *dir, const char *text, char *why);
 
 /* Keeps it on the disk; its parent, name, instructions and exits are set. The id (> 0). */
-int snapshot_dir_add(struct snapshot_dir *dir, struct snapshot *snapshot, char *why);
+int snapshot_dir_add(struct snapshot_dir *dir, struct snapshot_file *snapshot, char *why);
 /* NULL and `why`. `whole`: with the pages of all those that it stands on. */
-struct snapshot *snapshot_dir_load(struct snapshot_dir *dir, int id, bool whole, char *why);
+struct snapshot_file *snapshot_dir_load(struct snapshot_dir *dir, int id, bool whole, char *why);
 /* Forgets it: its pages go to those that stand on it. */
 int snapshot_dir_delete(struct snapshot_dir *dir, int id, char *why);
 /* Makes its parent what it is, and forgets it. The parent keeps its number, and those that stood on
@@ -206,17 +205,22 @@ struct snapshot_differ {
     /* Pages first .. last: of the guest's memory ("memory"; where there is a monitor, the guest's
      * pages wherever they are) or blocks of its disk ("disk"). */
     void (*pages)(void *context, const char *part, uint32_t first, uint32_t last);
-    /* A piece of what KVM keeps; a table that only one of them has. */
-    void (*piece)(void *context, const char *name);
+    /* A piece of what KVM keeps, `count` bytes (hv/kvm/state.c), the one and the other; count 0:
+     * they have not the same pieces or tables from here on. */
+    void (*piece)(void *context, const char *name, const uint8_t *a, const uint8_t *b,
+                  size_t count);
     void *context;
 };
-void snapshot_diff(const struct snapshot *a, const struct snapshot *b,
+void snapshot_diff(const struct snapshot_file *a, const struct snapshot_file *b,
                    const struct snapshot_differ *differ);
+
+/* The next piece of what KVM keeps; false: there are no more, or the rest makes no sense. */
+bool snapshot_next_piece(const struct state_buffer *kvm, size_t *at, char name[17],
+                         const uint8_t **bytes, size_t *count);
 
 /* Walks through saved state tables: one field of one table after the other. */
 struct snapshot_field {
     char table[64], name[64];
-    uint32_t nth; /* of the tables of this name */
     uint8_t type;
     uint32_t count;
     const uint8_t *values; /* little-endian, one after the other */
