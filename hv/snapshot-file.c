@@ -352,6 +352,16 @@ static int take_head(struct snapshot_reader *r, char *why)
     return r->torn || version < 1 ? refuse(why, "torn: it ends in its first bytes", "") : 0;
 }
 
+/* Letters, and behind them zeros only. */
+static bool is_name(const char name[NAME])
+{
+    size_t length = strnlen(name, NAME);
+    for (size_t i = 0; i < NAME; i++)
+        if (i < length ? name[i] < ' ' || name[i] > '~' : name[i] != 0)
+            return false;
+    return length > 0;
+}
+
 /* The next section, whole and with the right checksum. `expected`: to name it when its name itself
  * is damaged. */
 static int take_section(struct snapshot_reader *r, const char *expected, struct section *out,
@@ -369,11 +379,10 @@ static int take_section(struct snapshot_reader *r, const char *expected, struct 
     out->bytes = r->bytes + r->at;
     out->count = (size_t)length;
     r->at += out->count;
-    for (const char *c = out->name; *c; c++)
-        if (*c < ' ' || *c > '~')
-            return refuse(why, "damaged: the name is wrong", expected);
+    if (!is_name(out->name))
+        return refuse(why, "damaged: the name is wrong", known ? out->name : expected);
     if (snapshot_checksum(out->name, out->bytes, out->count) != sum)
-        return refuse(why, "damaged: the checksum is wrong", *out->name ? out->name : expected);
+        return refuse(why, "damaged: the checksum is wrong", out->name);
     return 0;
 }
 

@@ -316,7 +316,7 @@ static void step(void *context, const struct snapshot_step *s)
 /* In the child: counts the operations that were acknowledged. */
 static int live(struct plan *p, const char *folder, struct death *d, unsigned *acknowledged)
 {
-    char why[SNAPSHOT_ERROR], export[NAME];
+    char why[SNAPSHOT_ERROR], export[NAME + 20];
     struct snapshot_config config;
     struct snapshot_dir *dir = snapshot_dir_open(folder, SNAPSHOT_CREATE, why);
     if (!dir)
@@ -397,7 +397,7 @@ static bool die_once(unsigned seed, enum plan_loss loss, unsigned at, const char
                      unsigned *steps, char *why)
 {
     char root[NAME], dir[NAME + 10];
-    unsigned acknowledged;
+    unsigned acknowledged = 0;
     struct plan p;
     snprintf(root, sizeof root, "%s/death", folder);
     snprintf(dir, sizeof dir, "%s/dir", root);
