@@ -118,7 +118,8 @@ static int open_disk(struct machine *m, char *why)
 {
     if (!m->config.disk)
         return 0;
-    m->disk_image = disk_open(m->config.disk, m->config.disk_readonly, why);
+    disk_open_fn open = m->config.disk_open ? m->config.disk_open : disk_open;
+    m->disk_image = open(m->config.disk, m->config.disk_readonly, why);
     return m->disk_image ? 0 : -EINVAL;
 }
 

@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "cpu/bus.h"
+#include "cpu/dev/disk.h"
 #include "cpu/engine.h"
 #include "cpu/event.h"
 #include "cpu/hart.h"
@@ -66,8 +67,9 @@ struct machine_config {
     bool ad_trap;         /* clear A/D bits page-fault instead of being set by hardware */
     bool host_clock;
     const struct engine *engine;
-    const char *disk;     /* raw image for virtio-blk, or NULL */
+    const char *disk;     /* image for virtio-blk, or NULL */
     bool disk_readonly;
+    disk_open_fn disk_open; /* who opens it; NULL: disk_open(), for raw images */
     bool rng;             /* virtio entropy device ... */
     uint64_t rng_seed;    /* ... whose numbers follow from this */
     bool virtio_console;  /* a console beside the UART, which is typed at in its place */
@@ -92,7 +94,6 @@ struct virtio_blk;
 struct virtio_console;
 struct virtio_rng;
 struct virtio_balloon;
-struct disk;
 
 struct machine {
     /* --- state: in the tables --- */

@@ -9,7 +9,8 @@
 #define VITRINE_TYPE_SNAPSHOTS_VIEW (vitrine_snapshots_view_get_type())
 G_DECLARE_FINAL_TYPE(VitrineSnapshotsView, vitrine_snapshots_view, VITRINE, SNAPSHOTS_VIEW, GtkBox)
 
-/* Signal "restored" (const char *name): the guest is another one now; "failed" (const char *why). */
+/* Signal "restored" (const char *name): the guest is another one now; "failed" (const char *why).
+ */
 GtkWidget *vitrine_snapshots_view_new(void);
 void vitrine_snapshots_view_set_session(VitrineSnapshotsView *view, struct session *session);
 void vitrine_snapshots_view_refresh(VitrineSnapshotsView *view);

@@ -18,8 +18,8 @@ struct _VitrineWindow {
     GtkApplicationWindow parent;
     struct session *session; /* NULL: no guest */
     struct guest guest;      /* what the session runs */
-    gboolean running; /* as far as the window knows */
-    int stop_queued;  /* atomic: a stop is on its way to the main loop */
+    gboolean running;        /* as far as the window knows */
+    int stop_queued;         /* atomic: a stop is on its way to the main loop */
     guint tick;
     gint64 refreshed;
     char *restored;         /* name of the snapshot that the guest went back to */

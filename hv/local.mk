@@ -2,6 +2,7 @@
 noinst_LIBRARIES += %D%/libhv.a
 %C%_libhv_a_SOURCES = \
 	%D%/backend.h \
+	%D%/disk-format.c %D%/disk-format.h \
 	%D%/emulate.c \
 	%D%/exit.c %D%/exit.def \
 	%D%/gdb.c %D%/gdb.h %D%/gdb_priv.h \
@@ -14,6 +15,17 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/inject.c \
 	%D%/overlay.c %D%/overlay.h \
 	%D%/page-pool.c %D%/page-pool.h \
+	%D%/qcow2.c %D%/qcow2.h %D%/qcow2_priv.h \
+	%D%/qcow2-check.c \
+	%D%/qcow2-copy.c \
+	%D%/qcow2-create.c \
+	%D%/qcow2-guard.c \
+	%D%/qcow2-header.c \
+	%D%/qcow2-inflate.c \
+	%D%/qcow2-read.c \
+	%D%/qcow2-refcount.c \
+	%D%/qcow2-table.c \
+	%D%/qcow2-write.c \
 	%D%/record.c %D%/record.h %D%/recorder.c %D%/recorder.h \
 	%D%/replay.c %D%/replay.h \
 	%D%/sched.c \
@@ -25,6 +37,7 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/snapshot.c %D%/snapshot-config.c %D%/snapshot-diff.c %D%/snapshot-disk.c \
 	%D%/snapshot-file.c %D%/snapshot.h %D%/snapshot_priv.h \
 	%D%/simulated.c %D%/simulated-state.c %D%/simulated-view.c %D%/simulated_priv.h \
+	%D%/storage.c %D%/storage.h \
 	%D%/trap-log.c %D%/trap-log.h \
 	%D%/view.h \
 	%D%/vm.c %D%/vm-check.c %D%/vm.h

@@ -49,9 +49,10 @@ struct layer {
 struct part {
     struct overlay_part is;
     uint32_t pages;
-    struct version **index; /* by page */
-    uint8_t *mark;          /* by page: see the functions that use it; zero between them */
-    uint8_t *warm;          /* by page: it had changed when the newest layer was frozen */
+    struct version **index;  /* by page */
+    const uint8_t **content; /* the same: its bytes, so that a look-up is one step */
+    uint8_t *mark;           /* by page: see the functions that use it; zero between them */
+    uint8_t *warm;           /* by page: it had changed when the newest layer was frozen */
 };
 
 struct overlay {
@@ -85,14 +86,16 @@ static bool part_init(struct part *p, const struct overlay_part *is)
     *p =
         (struct part){.is = *is, .pages = (uint32_t)((is->size + OVERLAY_PAGE - 1) / OVERLAY_PAGE)};
     p->index = map_zeroed(p->pages * sizeof *p->index);
+    p->content = map_zeroed(p->pages * sizeof *p->content);
     p->mark = map_zeroed(p->pages);
     p->warm = map_zeroed(p->pages);
-    return p->index && p->mark && p->warm;
+    return p->index && p->content && p->mark && p->warm;
 }
 
 static void part_free(struct part *p)
 {
     unmap(p->index, p->pages * sizeof *p->index);
+    unmap(p->content, p->pages * sizeof *p->content);
     unmap(p->mark, p->pages);
     unmap(p->warm, p->pages);
 }
@@ -304,17 +307,23 @@ static void make_clean(struct part *p)
     free(gone);
 }
 
+static void set_newest(struct overlay *o, const struct entry *e, struct version *v)
+{
+    o->part[e->part].index[e->page] = v;
+    o->part[e->part].content[e->page] = bytes_of(v);
+}
+
 /* The layer's pages are the newest now. */
 static void step_up(struct overlay *o, const struct layer *l)
 {
     for (uint64_t i = 0; i < l->count; i++)
-        o->part[l->entry[i].part].index[l->entry[i].page] = l->entry[i].version;
+        set_newest(o, &l->entry[i], l->entry[i].version);
 }
 
 static void step_down(struct overlay *o, const struct layer *l)
 {
     for (uint64_t i = 0; i < l->count; i++)
-        o->part[l->entry[i].part].index[l->entry[i].page] = l->entry[i].version->older;
+        set_newest(o, &l->entry[i], l->entry[i].version->older);
 }
 
 static void set_marks(struct overlay *o, const struct layer *l, uint8_t value)
@@ -566,7 +575,7 @@ uint64_t overlay_layer_bytes(const struct overlay *o, int id)
 
 const uint8_t *overlay_look(const struct overlay *o, unsigned part, uint32_t page)
 {
-    return bytes_of(o->part[part].index[page]);
+    return o->part[part].content[page];
 }
 
 static const struct version *own_version(const struct layer *l, unsigned part, uint32_t page)

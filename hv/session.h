@@ -53,7 +53,7 @@ enum session_under {
 struct session_config {
     const char *image;  /* ELF, or flat binary (loaded at 0x80400000, S mode); must be set, but for
                          * KVM with `firmware` or `disk`. KVM: see boot_format */
-    const char *disk;   /* raw image for virtio-blk, NULL: none */
+    const char *disk;   /* image for virtio-blk, NULL: none */
     bool disk_readonly;
     const char *kernel_args; /* command line of the kernel (RV32: /chosen/bootargs), NULL: none */
     enum session_under under;

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "cpu/dev/disk.h"
+#include "hv/disk-format.h"
 #include "hv/simulated_priv.h"
 
 enum {
@@ -77,7 +78,7 @@ static void choose_points(const struct simulated *s, struct machine_debug *d)
     }
     if (s->goal.points == POINTS_ANY)
         add_point(d, &any);
-    for (int i = 0; i < s->point_count && s->goal.points == POINTS_USER ; i++)
+    for (int i = 0; i < s->point_count && s->goal.points == POINTS_USER; i++)
         add_point(d, &s->points[i]);
 }
 
@@ -189,14 +190,15 @@ static bool at_idle(struct simulated *s, struct backend_stop *stop)
 {
     const struct hart *h = &s->guest->hart;
     uint64_t wait = clock_host_wait_ns(&h->clock);
-    bool stepping = s->goal.target != UINT64_MAX, over = session_input_over(s->session) || recorder_follows(s);
+    bool stepping = s->goal.target != UINT64_MAX,
+         over = session_input_over(s->session) || recorder_follows(s);
     deliver_input(s);
     if (h->mip & h->mie)
         return false;
     if (wait == UINT64_MAX && (over || stepping)) {
         simulated_say(stop, SESSION_STOPPED, STOPPED_IDLE,
-            over ? "the guest sleeps, and nothing can wake it"
-                 : "the guest sleeps until input comes");
+                      over ? "the guest sleeps, and nothing can wake it"
+                           : "the guest sleeps until input comes");
         return true;
     }
     session_nap(s->session, wait < IDLE_MAX_NS ? wait : IDLE_MAX_NS);
@@ -264,7 +266,9 @@ static bool take_reason(struct simulated *s, enum stop_reason reason, struct bac
     case STOP_RESET: return guest_reset(s, stop);
     case STOP_WATCHPOINT: simulated_say_watch(s, stop); return true;
     case STOP_POWEROFF: stop_powered_off(s, stop); return true;
-    case STOP_STUCK: simulated_say(stop, SESSION_ENDED, STOPPED_STUCK, s->guest->stuck); return true;
+    case STOP_STUCK:
+        simulated_say(stop, SESSION_ENDED, STOPPED_STUCK, s->guest->stuck);
+        return true;
     case STOP_TRAP:
         simulated_say(stop, SESSION_ENDED, STOPPED_STUCK, "a trap that no monitor has taken");
         return true;
@@ -279,7 +283,8 @@ static bool after_slice(struct simulated *s, enum stop_reason reason, struct bac
     if (take_reason(s, reason, stop))
         return true;
     if (s->goal.exit && s->goal.exit_seen && simulated_exits(s) >= s->goal.exits) {
-        simulated_say(stop, SESSION_STOPPED, STOPPED_EXIT, s->vm ? "VM exit handled" : "trap taken");
+        simulated_say(stop, SESSION_STOPPED, STOPPED_EXIT,
+                      s->vm ? "VM exit handled" : "trap taken");
         return true;
     }
     return at_limit(s, stop);
@@ -457,6 +462,7 @@ static struct machine_config guest_config(struct simulated *s)
     config.engine = engine_find(c->engine);
     config.disk = c->disk;
     config.disk_readonly = c->disk_readonly;
+    config.disk_open = disk_format_open;
     config.kernel_args = c->kernel_args;
     config.rng = c->rng;
     config.rng_seed = c->rng_seed;

@@ -8,7 +8,7 @@ EXTRA_DIST += %D%/layering.sh %D%/lsan.supp
 
 # Unit tests, one program a file or part of it.
 AM_CPPFLAGS += $(CHECK_CFLAGS)
-%C%_unit_libs = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(CHECK_LIBS)
+%C%_unit_libs = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(ZLIB_LIBS) $(CHECK_LIBS)
 %C%_unit_tests =
 if HAVE_CHECK
 %C%_unit_tests += %D%/test-clint
@@ -50,6 +50,18 @@ if HAVE_CHECK
 %C%_test_uart_LDADD = $(%C%_unit_libs)
 %C%_test_virtio_SOURCES = %D%/test-virtio.c %D%/tap.h %D%/device.c %D%/device.h
 %C%_test_virtio_LDADD = $(%C%_unit_libs)
+# Disk images: layers and what is refused; QEMU's tools as the judge; crashes.
+%C%_qcow2_parts = %D%/qcow2-crash.c %D%/qcow2-crash.h %D%/storage-trace.c %D%/storage-trace.h
+%C%_qcow2_files = %D%/qcow2-files.c %D%/qcow2-files.h %D%/tap.h $(%C%_qcow2_parts)
+%C%_unit_tests += %D%/test-qcow2 %D%/test-qcow2-hostile %D%/test-qcow2-qemu %D%/test-qcow2-crash
+%C%_test_qcow2_SOURCES = %D%/test-qcow2.c $(%C%_qcow2_files)
+%C%_test_qcow2_hostile_SOURCES = %D%/test-qcow2-hostile.c $(%C%_qcow2_files)
+%C%_test_qcow2_hostile_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_test_qcow2_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_test_qcow2_qemu_SOURCES = %D%/test-qcow2-qemu.c %D%/tap.h $(%C%_qcow2_parts)
+%C%_test_qcow2_qemu_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_test_qcow2_crash_SOURCES = %D%/test-qcow2-crash.c %D%/tap.h $(%C%_qcow2_parts)
+%C%_test_qcow2_crash_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Bare and virtual, instruction by instruction.
 %C%_unit_tests += %D%/test-equivalence
 %C%_test_equivalence_SOURCES = %D%/test-equivalence.c %D%/tap.h %D%/lockstep.c %D%/lockstep.h \
@@ -186,28 +198,53 @@ FUZZ_TARGETS =
 fuzz:
 	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 .PHONY: fuzz
+EXTRA_DIST += %D%/fuzz/fuzz-snapshot.c
 EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c \
 	%D%/fuzz/fuzz-record.c
 EXTRA_DIST += %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-net-filter.c %D%/fuzz/fuzz-virtio-net.c
 EXTRA_DIST += %D%/fuzz/guarded.h %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-explain.c \
 	%D%/fuzz/fuzz-legacy.c %D%/fuzz/fuzz-state.c %D%/fuzz/fuzz-walk.c
+EXTRA_DIST += %D%/fuzz/fuzz-qcow2.c
+
+# make faults: every point at which something can fail, where make check takes a sample. Each program
+# and script in faults/ speaks TAP.
+%C%_faults = %D%/faults/qcow2 %D%/faults/snapshot
+EXTRA_PROGRAMS += $(%C%_faults)
+%C%_faults_qcow2_SOURCES = %D%/faults/qcow2.c %D%/qcow2-crash.c %D%/qcow2-crash.h \
+	%D%/storage-trace.c %D%/storage-trace.h
+%C%_faults_qcow2_LDADD = hv/libhv.a cpu/libcpu.a $(ZLIB_LIBS)
+%C%_faults_snapshot_SOURCES = %D%/faults/snapshot.c %D%/snapshot-plan.c %D%/snapshot-plan.h
+%C%_faults_snapshot_LDADD = hv/libhv.a cpu/libcpu.a
+%C%_faults_scripts = %D%/faults/qcow2-kill.sh
+faults: all $(%C%_faults)
+	@failed=0; for test in $(%C%_faults); do \
+		echo "==== $$test"; ./$$test || failed=1; done; \
+	for test in $(%C%_faults_scripts); do echo "==== $$test"; \
+		$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/$$test || failed=1; done; exit $$failed
+.PHONY: faults
+EXTRA_DIST += $(%C%_faults_scripts)
 
 # The same targets in every make check, with inputs that follow from a seed.
-%C%_seeded = %D%/fuzz/seeded-decode %D%/fuzz/seeded-image %D%/fuzz/seeded-record \
-	%D%/fuzz/seeded-virtio-net
+%C%_seeded = %D%/fuzz/seeded-decode %D%/fuzz/seeded-image %D%/fuzz/seeded-qcow2 %D%/fuzz/seeded-record \
+	%D%/fuzz/seeded-snapshot %D%/fuzz/seeded-virtio-net
 %C%_seeded_libs = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS)
 %C%_fuzz_seeded_decode_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-decode.c
 %C%_fuzz_seeded_decode_LDADD = $(%C%_seeded_libs)
 %C%_fuzz_seeded_image_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-image.c %D%/elf-sample.c
 %C%_fuzz_seeded_image_LDADD = $(%C%_seeded_libs)
+%C%_fuzz_seeded_qcow2_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-qcow2.c \
+	%D%/storage-trace.c %D%/storage-trace.h
+%C%_fuzz_seeded_qcow2_LDADD = hv/libhv.a $(ZLIB_LIBS)
 %C%_fuzz_seeded_record_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-record.c
 %C%_fuzz_seeded_record_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS)
+%C%_fuzz_seeded_snapshot_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-snapshot.c
+%C%_fuzz_seeded_snapshot_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS)
 %C%_fuzz_seeded_virtio_net_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-virtio-net.c
 %C%_fuzz_seeded_virtio_net_LDADD = $(%C%_seeded_libs)
 if KVM
 %C%_seeded += %D%/fuzz/seeded-boot %D%/fuzz/seeded-explain %D%/fuzz/seeded-legacy \
 	%D%/fuzz/seeded-net-filter %D%/fuzz/seeded-state %D%/fuzz/seeded-walk
-%C%_seeded_kvm_libs = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS)
+%C%_seeded_kvm_libs = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS) $(ZLIB_LIBS)
 %C%_fuzz_seeded_boot_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-boot.c %D%/x86-sample.c
 %C%_fuzz_seeded_boot_LDADD = $(%C%_seeded_kvm_libs)
 %C%_fuzz_seeded_explain_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-explain.c
@@ -237,7 +274,8 @@ if KVM
 %C%_bench_kvm_program = %D%/bench/kvm
 EXTRA_PROGRAMS += %D%/bench/kvm
 %C%_bench_kvm_SOURCES = %D%/bench/kvm.c
-%C%_bench_kvm_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS)
+%C%_bench_kvm_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) \
+	$(ZLIB_LIBS)
 endif
 EXTRA_DIST += %D%/bench/bench.py %D%/bench/kvm.py %D%/bench/floors.json %D%/bench/README.md
 

@@ -1,4 +1,4 @@
-/* A raw disk image in a file of the host. See disk.h. */
+/* Disks, and raw images in files of the host. See disk.h. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* fallocate */
 #endif
@@ -15,10 +15,217 @@
 #include "cpu/dev/disk-memory.h"
 
 struct disk {
-    int fd;
+    const struct disk_ops *ops;
+    void *self;
     uint64_t sectors;
     bool readonly;
-    struct disk_memory *memory; /* NULL: writes go to the file */
+    struct disk_memory *memory; /* NULL: writes go to what is behind the disk */
+};
+
+struct disk *disk_new(const struct disk_ops *ops, void *self, uint64_t sectors, bool readonly)
+{
+    struct disk *disk = malloc(sizeof *disk);
+    if (disk)
+        *disk = (struct disk){ops, self, sectors, readonly, NULL};
+    return disk;
+}
+
+int disk_close(struct disk *disk)
+{
+    int error = disk->ops->close(disk->self);
+    disk_memory_free(disk->memory);
+    free(disk);
+    return error;
+}
+
+int disk_descriptor(const struct disk *disk, unsigned n)
+{
+    return disk->ops->descriptor ? disk->ops->descriptor(disk->self, n) : -1;
+}
+
+uint64_t disk_sectors(const struct disk *disk)
+{
+    return disk->sectors;
+}
+
+bool disk_is_readonly(const struct disk *disk)
+{
+    return disk->readonly;
+}
+
+bool disk_holds(const struct disk *disk, uint64_t sector, size_t count)
+{
+    return count % DISK_SECTOR == 0 && sector <= disk->sectors &&
+           count / DISK_SECTOR <= disk->sectors - sector;
+}
+
+/* For the blocks in memory: what is behind them. */
+static int read_behind(void *context, uint64_t at, void *bytes, size_t count)
+{
+    const struct disk *disk = context;
+    return disk->ops->read(disk->self, at / DISK_SECTOR, bytes, count);
+}
+
+static int write_behind(void *context, uint64_t at, void *bytes, size_t count)
+{
+    const struct disk *disk = context;
+    return disk->ops->write(disk->self, at / DISK_SECTOR, bytes, count);
+}
+
+int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count)
+{
+    if (!disk_holds(disk, sector, count))
+        return -EINVAL;
+    return disk->memory ? disk_memory_read(disk->memory, sector * DISK_SECTOR, bytes, count,
+                                           read_behind, disk)
+                        : disk->ops->read(disk->self, sector, bytes, count);
+}
+
+/* May sectors be changed? 0 or -errno. */
+static int check_change(const struct disk *disk, uint64_t sector, size_t count)
+{
+    if (disk->readonly)
+        return -EROFS;
+    return disk_holds(disk, sector, count) ? 0 : -EINVAL;
+}
+
+int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count)
+{
+    int error = check_change(disk, sector, count);
+    if (error)
+        return error;
+    return disk->memory ? disk_memory_write(disk->memory, sector * DISK_SECTOR, bytes, count,
+                                            read_behind, disk)
+                        : disk->ops->write(disk->self, sector, bytes, count);
+}
+
+static int write_zeros(struct disk *disk, uint64_t sector, size_t count)
+{
+    static const uint8_t zeros[8 * DISK_SECTOR];
+    int error = 0;
+    while (count && !error) {
+        size_t part = count < sizeof zeros ? count : sizeof zeros;
+        error = disk_write(disk, sector, zeros, part);
+        sector += part / DISK_SECTOR, count -= part;
+    }
+    return error;
+}
+
+int disk_zero(struct disk *disk, uint64_t sector, size_t count)
+{
+    int error = check_change(disk, sector, count);
+    if (!error)
+        error = disk->ops->zero && !disk->memory ? disk->ops->zero(disk->self, sector, count)
+                                                 : -EOPNOTSUPP;
+    return error == -EOPNOTSUPP ? write_zeros(disk, sector, count) : error;
+}
+
+int disk_discard(struct disk *disk, uint64_t sector, size_t count)
+{
+    int error = check_change(disk, sector, count);
+    if (!error && disk->ops->discard && !disk->memory)
+        error = disk->ops->discard(disk->self, sector, count);
+    return error == -EOPNOTSUPP ? 0 : error;
+}
+
+int disk_flush(struct disk *disk)
+{
+    return disk->readonly ? 0 : disk->ops->flush(disk->self);
+}
+
+/* ---- written blocks in memory ------------------------------------------------------------- */
+
+int disk_keep(struct disk *disk)
+{
+    if (!disk->memory)
+        disk->memory = disk_memory_new(disk->sectors * DISK_SECTOR);
+    return disk->memory ? 0 : -ENOMEM;
+}
+
+struct disk_memory *disk_memory_of(const struct disk *disk)
+{
+    return disk->memory;
+}
+
+int disk_write_through(struct disk *disk)
+{
+    int error = disk->memory ? disk_memory_write_through(disk->memory, write_behind, disk) : 0;
+    return error ? error : disk_flush(disk);
+}
+
+/* ---- raw images --------------------------------------------------------------------------- */
+
+struct raw {
+    int fd;
+};
+
+static int raw_read(void *self, uint64_t sector, void *bytes, size_t count)
+{
+    const struct raw *raw = self;
+    off_t at = (off_t)(sector * DISK_SECTOR);
+    for (uint8_t *to = bytes; count;) {
+        ssize_t got = pread(raw->fd, to, count, at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) /* 0: somebody has cut the file short meanwhile */
+            return got < 0 ? -errno : -EIO;
+        to += got, at += got, count -= (size_t)got;
+    }
+    return 0;
+}
+
+static int raw_write(void *self, uint64_t sector, const void *bytes, size_t count)
+{
+    const struct raw *raw = self;
+    off_t at = (off_t)(sector * DISK_SECTOR);
+    for (const uint8_t *from = bytes; count;) {
+        ssize_t put = pwrite(raw->fd, from, count, at);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return -errno;
+        from += put, at += put, count -= (size_t)put;
+    }
+    return 0;
+}
+
+/* A hole in the file reads as zeros. -EOPNOTSUPP: the host's file system has none. */
+static int raw_punch(void *self, uint64_t sector, size_t count)
+{
+    const struct raw *raw = self;
+    if (count && fallocate(raw->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                           (off_t)(sector * DISK_SECTOR), (off_t)count))
+        return -errno;
+    return 0;
+}
+
+static int raw_flush(void *self)
+{
+    return fdatasync(((struct raw *)self)->fd) ? -errno : 0;
+}
+
+static int raw_descriptor(void *self, unsigned n)
+{
+    return n == 0 ? ((struct raw *)self)->fd : -1;
+}
+
+/* Does not wait for the host's disk: what the kernel has been given outlives this program. */
+static int raw_close(void *self)
+{
+    struct raw *raw = self;
+    int error = close(raw->fd) ? -errno : 0;
+    free(raw);
+    return error;
+}
+
+static const struct disk_ops RAW_OPS = {
+    .read = raw_read,
+    .write = raw_write,
+    .zero = raw_punch,
+    .discard = raw_punch,
+    .flush = raw_flush,
+    .descriptor = raw_descriptor,
+    .close = raw_close,
 };
 
 /* Why this file cannot be a disk, or NULL. */
@@ -45,159 +252,15 @@ struct disk *disk_open(const char *path, bool readonly, char *why)
     }
     struct stat st;
     const char *reason = fstat(fd, &st) ? strerror(errno) : objection(&st);
-    struct disk *disk = reason ? NULL : calloc(1, sizeof *disk);
+    struct raw *raw = reason ? NULL : malloc(sizeof *raw);
+    struct disk *disk =
+        raw ? disk_new(&RAW_OPS, raw, (uint64_t)st.st_size / DISK_SECTOR, readonly) : NULL;
     if (!disk) {
         snprintf(why, DISK_ERROR, "%.400s: %s", path, reason ? reason : strerror(ENOMEM));
+        free(raw);
         close(fd);
         return NULL;
     }
-    *disk = (struct disk){fd, (uint64_t)st.st_size / DISK_SECTOR, readonly, NULL};
+    *raw = (struct raw){fd};
     return disk;
-}
-
-void disk_close(struct disk *disk)
-{
-    disk_memory_free(disk->memory);
-    close(disk->fd);
-    free(disk);
-}
-
-int disk_descriptor(const struct disk *disk)
-{
-    return disk->fd;
-}
-
-uint64_t disk_sectors(const struct disk *disk)
-{
-    return disk->sectors;
-}
-
-bool disk_is_readonly(const struct disk *disk)
-{
-    return disk->readonly;
-}
-
-bool disk_holds(const struct disk *disk, uint64_t sector, size_t count)
-{
-    return count % DISK_SECTOR == 0 && sector <= disk->sectors &&
-           count / DISK_SECTOR <= disk->sectors - sector;
-}
-
-static int read_file(void *context, uint64_t from, void *bytes, size_t count)
-{
-    struct disk *disk = context;
-    off_t at = (off_t)from;
-    for (uint8_t *to = bytes; count;) {
-        ssize_t got = pread(disk->fd, to, count, at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0) /* 0: somebody has cut the file short meanwhile */
-            return got < 0 ? -errno : -EIO;
-        to += got, at += got, count -= (size_t)got;
-    }
-    return 0;
-}
-
-static int write_file(struct disk *disk, uint64_t to, const void *bytes, size_t count)
-{
-    off_t at = (off_t)to;
-    for (const uint8_t *from = bytes; count;) {
-        ssize_t put = pwrite(disk->fd, from, count, at);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return -errno;
-        from += put, at += put, count -= (size_t)put;
-    }
-    return 0;
-}
-
-int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count)
-{
-    if (!disk_holds(disk, sector, count))
-        return -EINVAL;
-    uint64_t at = sector * DISK_SECTOR;
-    return disk->memory ? disk_memory_read(disk->memory, at, bytes, count, read_file, disk)
-                        : read_file(disk, at, bytes, count);
-}
-
-/* May the guest write there? */
-static int check_write(const struct disk *disk, uint64_t sector, size_t count)
-{
-    if (disk->readonly)
-        return -EROFS;
-    return disk_holds(disk, sector, count) ? 0 : -EINVAL;
-}
-
-int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count)
-{
-    int error = check_write(disk, sector, count);
-    uint64_t at = sector * DISK_SECTOR;
-    if (error)
-        return error;
-    return disk->memory ? disk_memory_write(disk->memory, at, bytes, count, read_file, disk)
-                        : write_file(disk, at, bytes, count);
-}
-
-/* A hole in the file reads as zeros. -EOPNOTSUPP: the host's file system has none, or the file is not
- * to be written. */
-static int punch_hole(struct disk *disk, uint64_t sector, size_t count)
-{
-    int error = check_write(disk, sector, count);
-    if (error)
-        return error;
-    if (disk->memory)
-        return -EOPNOTSUPP;
-    if (count && fallocate(disk->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                           (off_t)(sector * DISK_SECTOR), (off_t)count))
-        return -errno;
-    return 0;
-}
-
-int disk_zero(struct disk *disk, uint64_t sector, size_t count)
-{
-    static const uint8_t zeros[8 * DISK_SECTOR];
-    int error = punch_hole(disk, sector, count);
-    if (error != -EOPNOTSUPP)
-        return error;
-    for (error = 0; count && !error;) {
-        size_t part = count < sizeof zeros ? count : sizeof zeros;
-        error = disk_write(disk, sector, zeros, part);
-        sector += part / DISK_SECTOR, count -= part;
-    }
-    return error;
-}
-
-int disk_discard(struct disk *disk, uint64_t sector, size_t count)
-{
-    int error = punch_hole(disk, sector, count);
-    return error == -EOPNOTSUPP ? 0 : error;
-}
-
-int disk_keep(struct disk *disk)
-{
-    if (!disk->memory)
-        disk->memory = disk_memory_new(disk->sectors * DISK_SECTOR);
-    return disk->memory ? 0 : -ENOMEM;
-}
-
-struct disk_memory *disk_memory_of(const struct disk *disk)
-{
-    return disk->memory;
-}
-
-static int write_block(void *context, uint64_t at, void *bytes, size_t count)
-{
-    return write_file(context, at, bytes, count);
-}
-
-int disk_write_through(struct disk *disk)
-{
-    int error = disk->memory ? disk_memory_write_through(disk->memory, write_block, disk) : 0;
-    return error ? error : disk_flush(disk);
-}
-
-int disk_flush(struct disk *disk)
-{
-    return !disk->readonly && fdatasync(disk->fd) ? -errno : 0;
 }

@@ -1,4 +1,9 @@
-/* A raw disk image in a file of the host. */
+/*
+ * A disk: sectors of 512 bytes that can be read, written and flushed.
+ *
+ * What is behind it is a table of functions. One kind is here, a raw image in a file of the host;
+ * who knows another format makes a disk of it with disk_new().
+ */
 #ifndef VITRINE_CPU_DISK_H
 #define VITRINE_CPU_DISK_H
 
@@ -10,14 +15,40 @@ enum { DISK_SECTOR = 512, DISK_ERROR = 512 };
 
 struct disk;
 
-/* Opens an image; NULL and one line in `why` (DISK_ERROR bytes) that names the file and the reason:
- * missing, no permission (to write, unless `readonly`), not a regular file, empty, or not a multiple
- * of 512 bytes. */
-struct disk *disk_open(const char *path, bool readonly, char *why);
-void disk_close(struct disk *disk);
+/* What is behind a disk. Whole sectors, inside the disk; 0 or -errno. */
+struct disk_ops {
+    int (*read)(void *self, uint64_t sector, void *bytes, size_t count);
+    /* Not called if readonly. */
+    int (*write)(void *self, uint64_t sector, const void *bytes, size_t count);
+    /* The same, the sectors being zero. NULL, or -EOPNOTSUPP: zeros are written. */
+    int (*zero)(void *self, uint64_t sector, size_t count);
+    /* Gives back what room can be; the sectors are zeros or what they were. NULL, or
+     * -EOPNOTSUPP: nothing can be. */
+    int (*discard)(void *self, uint64_t sector, size_t count);
+    /* What was written is durable after this, and need not be before. */
+    int (*flush)(void *self);
+    /* The n-th descriptor that reading and writing use; -1: there are no more. NULL: none. */
+    int (*descriptor)(void *self, unsigned n);
+    int (*close)(void *self); /* hands everything to the host; gone in any case */
+};
 
-/* The descriptor of the image, which stays the disk's: for threads that are confined to a few. */
-int disk_descriptor(const struct disk *disk);
+/* NULL: no memory; `self` is still the caller's then. */
+struct disk *disk_new(const struct disk_ops *ops, void *self, uint64_t sectors, bool readonly);
+
+/* How a machine opens its disk: disk_open(), or what knows more formats. */
+typedef struct disk *(*disk_open_fn)(const char *path, bool readonly, char *why);
+
+/* Opens a raw image; NULL and one line in `why` (DISK_ERROR bytes) that names the file and the
+ * reason: missing, no permission (to write, unless `readonly`), not a regular file, empty, or not a
+ * multiple of 512 bytes. */
+struct disk *disk_open(const char *path, bool readonly, char *why);
+/* What was written outlives the program (though not, without a flush, the host's crash). Freed in
+ * any case. */
+int disk_close(struct disk *disk);
+
+/* The n-th descriptor that the disk uses, and keeps; -1 behind the last. For threads that are
+ * confined to a few. */
+int disk_descriptor(const struct disk *disk, unsigned n);
 uint64_t disk_sectors(const struct disk *disk);
 bool disk_is_readonly(const struct disk *disk);
 
@@ -31,7 +62,8 @@ int disk_flush(struct disk *disk);
 /* Whole sectors become zeros; the host's file gives their space back where it can, and they are
  * written where it cannot. Errors as disk_write(). */
 int disk_zero(struct disk *disk, uint64_t sector, size_t count);
-/* Nobody needs these sectors any longer: they are zeros or what they were. Errors as disk_write(). */
+/* Nobody needs these sectors any longer: they are zeros or what they were. Errors as disk_write().
+ */
 int disk_discard(struct disk *disk, uint64_t sector, size_t count);
 
 /* From now on written blocks stay in memory (disk-memory.h) and the file is as it was, until they

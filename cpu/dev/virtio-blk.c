@@ -62,6 +62,15 @@ static uint8_t serve_read(struct virtio_blk *b, struct virtio_request *r, uint64
     return S_OK;
 }
 
+/* A driver that has not accepted F_FLUSH cannot ask for it: each change is durable at once then
+ * (section 5.2.6.2). */
+static uint8_t settle(struct virtio_blk *b)
+{
+    if (virtio_features(b->virtio) & F_FLUSH)
+        return S_OK;
+    return disk_flush(b->disk) ? S_IOERR : S_OK;
+}
+
 static uint8_t serve_write(struct virtio_blk *b, struct virtio_request *r, uint64_t sector)
 {
     uint8_t piece[PIECE];
@@ -75,7 +84,7 @@ static uint8_t serve_write(struct virtio_blk *b, struct virtio_request *r, uint6
         sector += part / DISK_SECTOR;
         left -= part;
     }
-    return S_OK;
+    return settle(b);
 }
 
 /* Discard and write zeroes, section 5.2.6: one range of sectors. `flags` bit 0 lets zeroes be a
@@ -95,7 +104,7 @@ static uint8_t serve_range(struct virtio_blk *b, struct virtio_request *r, uint3
     size_t count = (size_t)range.sectors * DISK_SECTOR;
     int error = zeroes ? disk_zero(b->disk, range.sector, count)
                        : disk_discard(b->disk, range.sector, count);
-    return error ? S_IOERR : S_OK;
+    return error ? S_IOERR : settle(b);
 }
 
 static uint8_t serve_id(struct virtio_request *r)

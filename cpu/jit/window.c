@@ -33,7 +33,7 @@ enum {
     PATIENCE_LIMIT = 1 << 28,
     MAPPINGS = 8192,           /* in one window; the host's limit is 65,530 for a process */
     NEIGHBOURS = 256,          /* pages looked at on either side of one that is mapped */
-    NEAR = 8,                  /* of these, how many are taken to be written soon, too */
+    NEAR = 16,                 /* of these, how many are taken to be written soon, too */
     REFUSALS = 3,              /* a site that faults so often in vain calls the interpreter at once */
     TRAPS = 8,                 /* the same, if it traps */
     REGIONS = 1 << 10,         /* of 4 MiB */

@@ -18,7 +18,9 @@
 enum {
     EXIT_SCRIPT = 1,  /* a command of a `vitrine debug` script failed */
     EXIT_DIFFERS = 1, /* a run of `vitrine compare` failed, or had another result; a replay differs */
+    EXIT_CORRUPT = 1, /* `vitrine disk check`: the image is damaged */
     EXIT_USAGE = 2,   /* bad options, bad input files, outputs that cannot be written */
+    EXIT_LEAKS = 3,   /* `vitrine disk check`: it has clusters that nobody uses, nothing worse */
     EXIT_LIMIT = 124, /* --max-instructions or --max-seconds was reached */
     EXIT_STUCK = 125, /* the guest sleeps for ever, or cannot go on */
 };
@@ -34,8 +36,9 @@ enum {
     CMD_DRAW = 1 << 6,
     CMD_COMPARE = 1 << 7,
     CMD_KVM_INFO = 1 << 8,
-    CMD_REPLAY = 1 << 9,
-    CMD_SNAPSHOT = 1 << 10,
+    CMD_DISK = 1 << 9,
+    CMD_REPLAY = 1 << 10,
+    CMD_SNAPSHOT = 1 << 11,
     /* Of options only: guests of the other kind do not take it. */
     CMD_ONLY_SIMULATED = 1 << 16,
     CMD_ONLY_KVM = 1 << 17,
@@ -78,6 +81,11 @@ struct options {
     unsigned runs;       /* of each program, 1 to 99 */
     bool brief;          /* the kernels' short variants */
     const char *svg;     /* the chart, NULL: none */
+    /* `disk` */
+    const char *backing, *backing_format; /* NULL: none; find out */
+    const char *disk_format;              /* to convert to; NULL: qcow2 */
+    uint64_t disk_size;                   /* bytes, 0: the backing file's */
+    bool repair;
 };
 
 struct command {
@@ -109,6 +117,8 @@ void cmd_compare_help(FILE *out);
 int cmd_snapshot(const struct options *options, int argc, char **argv);
 void cmd_snapshot_help(FILE *out);
 int cmd_kvm_info(const struct options *options, int argc, char **argv);
+int cmd_disk(const struct options *options, int argc, char **argv);
+void cmd_disk_help(FILE *out);
 
 /* Prints "vitrine: " and the line on stderr; returns EXIT_USAGE. */
 int cmd_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -14,6 +14,7 @@ vitrine_SOURCES = \
 	%D%/debug-commands.c \
 	%D%/devices.c \
 	%D%/disasm.c %D%/disasm.h %D%/disasm-x86.c \
+	%D%/disk.c \
 	%D%/draw.c \
 	%D%/guest.c \
 	%D%/isa.c \
@@ -32,4 +33,4 @@ vitrine_SOURCES = \
 	%D%/walk.c
 vitrine_CFLAGS = $(AM_CFLAGS) $(CAIRO_CFLAGS)
 vitrine_LDADD = gui/libdraw.a hv/libhv.a cpu/libcpu.a \
-	$(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) -lm
+	$(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(ZLIB_LIBS) -lm

@@ -44,6 +44,8 @@ static const struct command COMMANDS[] = {
     {"kvm-info", CMD_KVM_INFO, "", 0, 0,
      "say what this host offers to x86 guests, and how to get access",
      "vitrine kvm-info --json | jq .features", cmd_kvm_info},
+    {"disk", CMD_DISK, "ACTION FILE [TO]", 2, 3, "make, look into, check and copy disk images",
+     "vitrine disk create mine.qcow2 --backing samples/minios/fs.img", cmd_disk, cmd_disk_help},
 };
 
 enum { COUNT = sizeof COMMANDS / sizeof *COMMANDS };

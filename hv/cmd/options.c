@@ -204,6 +204,21 @@ static const char *set_size(void *field, const char *value)
                : "WIDTHxHEIGHT, each from 64 to 16384";
 }
 
+static const char *set_disk_size(void *field, const char *value)
+{
+    uint64_t *size = field;
+    return parse_size(value, size) == 0 && *size && *size % 512 == 0
+               ? NULL
+               : "a multiple of 512 above 0, such as 64M";
+}
+
+static const char *set_format(void *field, const char *value)
+{
+    *(const char **)field = value;
+    return find_word(value, (const char *const[]){"raw", "qcow2", NULL}) < 0 ? "raw or qcow2"
+                                                                             : NULL;
+}
+
 static const char *set_runs(void *field, const char *value)
 {
     uint64_t runs;
@@ -252,7 +267,7 @@ static const struct option_row ROWS[] = {
     {"memory", "SIZE", CMD_GUEST | CMD_COMPARE, AT(config.memory), set_memory,
      "guest memory (default: 64M)"},
     {"disk", "FILE", CMD_GUEST | CMD_REPLAY, AT(config.disk), set_text,
-     "raw image for the virtio disk; KVM without GUEST: boot from it"},
+     "virtio disk, qcow2 or raw; KVM without GUEST: boot from it"},
     {"disk-readonly", NULL, CMD_GUEST, AT(config.disk_readonly), set_flag,
      "the guest cannot write the disk"},
     {"disk-discard", NULL, CMD_GUEST | CMD_ONLY_SIMULATED, AT(config.disk_discard), set_flag,
@@ -301,7 +316,7 @@ static const struct option_row ROWS[] = {
     {"input", "FILE", CMD_GUEST, AT(input), set_text, "type FILE to the guest, not what stdin has"},
     {"trace", "LIST", CMD_RUN, AT(trace), set_trace,
      "a line on stderr for each: exits, mmu, insns (with commas)"},
-    {"json", "[=FILE]", CMD_RUN | CMD_COMPARE | CMD_KVM_INFO, 0, set_json,
+    {"json", "[=FILE]", CMD_RUN | CMD_COMPARE | CMD_KVM_INFO | CMD_DISK, 0, set_json,
      "report as one JSON object on stdout (run: with the console in it), or in FILE"},
     {"digest", NULL, CMD_RUN | CMD_REPLAY, AT(digest), set_flag,
      "print a digest of the guest's whole state at the end, on stderr"},
@@ -333,6 +348,15 @@ static const struct option_row ROWS[] = {
      "the kernels' short variants: a check of the results, no measurement"},
     {"svg", "FILE", CMD_COMPARE, AT(svg), set_text,
      "draw a chart to FILE.svg, FILE.pdf or FILE.png"},
+    {"backing", "FILE", CMD_DISK, AT(backing), set_text,
+     "create: an overlay of FILE; a relative name starts at the new image's folder"},
+    {"backing-format", "FORMAT", CMD_DISK, AT(backing_format), set_format,
+     "create: what FILE is, raw or qcow2 (default: look)"},
+    {"size", "SIZE", CMD_DISK, AT(disk_size), set_disk_size,
+     "create: of the disk (default: the backing file's)"},
+    {"repair", NULL, CMD_DISK, AT(repair), set_flag, "check: give leaked clusters back"},
+    {"format", "FORMAT", CMD_DISK, AT(disk_format), set_format,
+     "convert: to qcow2 (default) or raw"},
 };
 
 enum { ROW_COUNT = sizeof ROWS / sizeof *ROWS, CODE_HELP = 256, CODE_ROW };

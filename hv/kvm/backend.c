@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cpu/symbols.h"
+#include "hv/disk-format.h"
 #include "hv/kvm/backend_priv.h"
 #include "hv/kvm/boot.h"
 #include "hv/kvm/confine.h"
@@ -40,6 +41,7 @@ static struct kvm_boot_config boot_config(const struct kvm_backend *b)
         .format = c->boot_format,
         .firmware = c->firmware,
         .disk = c->disk,
+        .disk_image = kvm_board_disk(b->board),
         .cpus = c->cpus,
     };
     config.virtio = kvm_board_announce(b->board, &config.virtio_count);
@@ -104,12 +106,6 @@ int kvm_backend_reset(void *self, char *why)
 
 /* ---- making --------------------------------------------------------------------------------- */
 
-static void console_out(void *context, const uint8_t *bytes, size_t count)
-{
-    struct kvm_backend *b = context;
-    session_console(b->session, bytes, count);
-}
-
 static void print_debug(struct kvm_backend *b)
 {
     if (b->debug_count)
@@ -117,21 +113,31 @@ static void print_debug(struct kvm_backend *b)
     b->debug_count = 0;
 }
 
+/* A line of the debug ports that waited for the end of one of the console's comes behind it. */
+static void console_out(void *context, const uint8_t *bytes, size_t count)
+{
+    struct kvm_backend *b = context;
+    session_console(b->session, bytes, count);
+    b->in_line = count ? bytes[count - 1] != '\n' : b->in_line;
+    if (!b->in_line && b->debug_count && b->debug[b->debug_count - 1] == '\n')
+        print_debug(b);
+}
+
 void kvm_backend_flush_debug(struct kvm_backend *b, bool over)
 {
-    if (over || b->debug_count == b->debug_seen)
+    if (over || (b->debug_count == b->debug_seen && !b->in_line))
         print_debug(b);
     b->debug_seen = b->debug_count;
 }
 
-/* Firmware writes there and on the serial port at the same time, the same letters even. Line by line
- * that can be read. */
+/* Firmware writes there and on the serial port at the same time, the same letters even. Line by
+ * line that can be read, and in no line of the console's. */
 static void debug_out(void *context, const uint8_t *bytes, size_t count)
 {
     struct kvm_backend *b = context;
     for (size_t i = 0; i < count; i++) {
         b->debug[b->debug_count++] = bytes[i];
-        if (bytes[i] == '\n' || b->debug_count == DEBUG_LINE)
+        if ((bytes[i] == '\n' && !b->in_line) || b->debug_count == DEBUG_BYTES)
             print_debug(b);
     }
 }
@@ -164,6 +170,7 @@ static int make(struct kvm_backend *b, char *why)
     struct kvm_board_config board = {
         .disk = c->disk,
         .disk_readonly = c->disk_readonly,
+        .disk_open = disk_format_open,
         .net = c->net,
         .virtio_console = c->virtio_console,
         .balloon_pages = c->balloon_pages,

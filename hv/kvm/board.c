@@ -153,6 +153,11 @@ void kvm_board_set_balloon(struct kvm_board *b, uint32_t pages)
     kvm_virtio_set_balloon(b->virtio, pages);
 }
 
+struct disk *kvm_board_disk(const struct kvm_board *board)
+{
+    return kvm_virtio_disk(board->virtio);
+}
+
 const struct kvm_boot_device *kvm_board_announce(const struct kvm_board *b, unsigned *count)
 {
     return kvm_virtio_announce(b->virtio, count);

@@ -20,6 +20,7 @@
 #ifndef VITRINE_KVM_BOARD_H
 #define VITRINE_KVM_BOARD_H
 
+#include "cpu/dev/disk.h"
 #include "cpu/state.h"
 #include "hv/kvm/boot.h"
 #include "hv/kvm/vm.h"
@@ -27,8 +28,9 @@
 struct kvm_board;
 
 struct kvm_board_config {
-    const char *disk; /* raw image, NULL: none */
+    const char *disk; /* image, NULL: none */
     bool disk_readonly;
+    disk_open_fn disk_open; /* who opens it; NULL: disk_open(), for raw images */
     const char *net; /* as net_config_parse() reads it; NULL: none */
     /* What is typed goes to the virtio console, as soon as its driver has buffers, and not to COM1.
      * What either of them prints goes to `console`. */
@@ -52,6 +54,9 @@ size_t kvm_board_input(struct kvm_board *board, const uint8_t *bytes, size_t cou
 
 /* Asks the guest to give back so many pages of 4 KiB in all. */
 void kvm_board_set_balloon(struct kvm_board *board, uint32_t pages);
+
+/* The disk, NULL: there is none. */
+struct disk *kvm_board_disk(const struct kvm_board *board);
 
 /* The devices that the guest must be told of, because it cannot find them. */
 const struct kvm_boot_device *kvm_board_announce(const struct kvm_board *board, unsigned *count);

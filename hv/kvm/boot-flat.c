@@ -83,7 +83,11 @@ int boot_load_sector(struct boot *b)
 int boot_load_disk(struct boot *b)
 {
     uint8_t sector[SECTOR];
-    if (!boot_read_start(b, sector, sizeof sector))
+    struct disk *disk = b->config->disk_image;
+    int unread = disk ? disk_read(disk, 0, sector, sizeof sector) : 0;
+    if (unread)
+        return boot_refuse(b, "%s", strerror(-unread));
+    if (!disk && !boot_read_start(b, sector, sizeof sector))
         return -EINVAL;
     b->bytes = sector;
     b->count = sizeof sector;

@@ -60,6 +60,7 @@
 
 #include <linux/kvm.h>
 
+#include "cpu/dev/disk.h"
 #include "hv/kvm/dev/fwcfg.h"
 #include "hv/kvm/memory.h"
 
@@ -82,6 +83,7 @@ struct kvm_boot_config {
     const char *initrd;   /* path, NULL: none. The only module for Multiboot */
     const char *args;     /* command line, NULL: empty */
     const char *disk;     /* path of the first disk: without an image its boot sector is loaded */
+    struct disk *disk_image; /* the same, open; NULL: it is opened, as a raw image */
     const char *format;   /* one of the names above, NULL: find out */
     const char *firmware; /* path of a BIOS image; makes the format "firmware" */
     unsigned cpus;        /* 1..KVM_BOOT_CPUS_MAX; 0 is taken for 1 */

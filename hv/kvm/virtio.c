@@ -59,14 +59,23 @@ static size_t host_entropy(void *context, uint8_t *bytes, size_t count)
     return got < 0 ? 0 : (size_t)got;
 }
 
+/* The vCPUs' threads read and write the disk, all layers of it. */
+static bool keep_disk(struct kvm_virtio *v)
+{
+    int fd, error = 0;
+    for (unsigned n = 0; (fd = disk_descriptor(v->disk, n)) >= 0 && !error; n++)
+        error = kvm_vm_keep(v->vm, fd);
+    return !error;
+}
+
 static bool make_block(struct kvm_virtio *v, const struct kvm_board_config *c, char *why)
 {
     if (!c->disk)
         return true;
-    v->disk = disk_open(c->disk, c->disk_readonly, why);
+    v->disk = (c->disk_open ? c->disk_open : disk_open)(c->disk, c->disk_readonly, why);
     if (v->disk)
         v->block = virtio_blk_new(memory_of(v), line_of(v, SLOT_BLOCK), v->disk);
-    return v->block && kvm_vm_keep(v->vm, disk_descriptor(v->disk)) == 0;
+    return v->block && keep_disk(v);
 }
 
 /* ---- the network ---------------------------------------------------------------------------- */
@@ -195,6 +204,11 @@ void kvm_virtio_free(struct kvm_virtio *v)
 }
 
 /* ---- use ------------------------------------------------------------------------------------ */
+
+struct disk *kvm_virtio_disk(const struct kvm_virtio *v)
+{
+    return v->disk;
+}
 
 const struct kvm_boot_device *kvm_virtio_announce(const struct kvm_virtio *v, unsigned *count)
 {

@@ -32,6 +32,9 @@ struct kvm_virtio *kvm_virtio_new(struct kvm_vm *vm, const struct kvm_board_conf
                                   char *why);
 void kvm_virtio_free(struct kvm_virtio *virtio);
 
+/* The disk, NULL: there is none. */
+struct disk *kvm_virtio_disk(const struct kvm_virtio *virtio);
+
 /* Those that the guest must be told of. */
 const struct kvm_boot_device *kvm_virtio_announce(const struct kvm_virtio *virtio, unsigned *count);
 

@@ -33,7 +33,7 @@
 #include "cpu/bus.h"
 #include "hv/kvm/memory.h"
 
-enum { KVM_VCPUS_MAX = 64, KVM_EXIT_LOG = 4096, KVM_REASONS = 64, KVM_KEEP_MAX = 16 };
+enum { KVM_VCPUS_MAX = 64, KVM_EXIT_LOG = 4096, KVM_REASONS = 64, KVM_KEEP_MAX = 288 };
 
 struct kvm_vm;
 

@@ -5,6 +5,7 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/bad-input.sh \
 	%D%/compare.sh \
 	%D%/debug.sh \
+	%D%/disk.sh \
 	%D%/gdb.sh \
 	%D%/kvm.sh \
 	%D%/kvm-debug.sh \

@@ -56,6 +56,14 @@ fg >/dev/null 2>&1
 echo \$? >"$work/status"
 stty -g >"$work/after"
 END
+# A minute at most, for a busy host; what comes of it is checked.
+wait_until() {
+    tries=0
+    until "$@" || [ $tries = 600 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+}
 on_terminal() { # text, options...
     text=$1
     shift
@@ -63,14 +71,10 @@ on_terminal() { # text, options...
     : >"$out"
     : >"$err"
     {
-        tries=0
-        until grep -q '>' "$out" || [ $tries = 100 ]; do
-            sleep 0.1
-            tries=$((tries + 1))
-        done
+        wait_until grep -q '>' "$out"
         # shellcheck disable=SC2059 # the text has escapes
         printf "$text"
-        sleep 1
+        wait_until test -s "$work/after"
     } | script -qefc "bash -m '$work/inside' '$work/echo.elf' $*" /dev/null >"$out" 2>&1
     status=$(cat "$work/status" 2>/dev/null)
 }

@@ -1,0 +1,240 @@
+/*
+ * A file of the host as storage. See storage.h.
+ *
+ * Locks are those that QEMU's block layer takes (its source, block/file-posix.c): byte 100 + p is
+ * read-locked by whoever uses permission p, byte 200 + p by whoever does not let others use it. To
+ * ask whether somebody does is to ask whether a write lock on that byte would be refused. Taking
+ * first and asking then means that of two who come at once both may be refused, but never none.
+ * The locks belong to the open file description (F_OFD_SETLK): unlike the older ones they are not
+ * lost when some other part of the program opens and closes the same file.
+ */
+#include "config.h"
+
+#include "hv/storage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct file {
+    struct storage storage;
+    int fd;
+};
+
+static struct file *file_of(struct storage *storage)
+{
+    return (struct file *)storage;
+}
+
+/* ---- reading and writing ------------------------------------------------------------------ */
+
+static int file_read(struct storage *storage, uint64_t at, void *bytes, size_t count)
+{
+    uint8_t *to = bytes;
+    while (count) {
+        ssize_t got = pread(file_of(storage)->fd, to, count, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -errno;
+        if (got == 0) {
+            memset(to, 0, count);
+            return 0;
+        }
+        to += got, at += (uint64_t)got, count -= (size_t)got;
+    }
+    return 0;
+}
+
+static int file_write(struct storage *storage, uint64_t at, const void *bytes, size_t count)
+{
+    const uint8_t *from = bytes;
+    while (count) {
+        ssize_t put = pwrite(file_of(storage)->fd, from, count, (off_t)at);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return put < 0 ? -errno : -EIO;
+        from += put, at += (uint64_t)put, count -= (size_t)put;
+    }
+    return 0;
+}
+
+static int file_flush(struct storage *storage)
+{
+    return fdatasync(file_of(storage)->fd) ? -errno : 0;
+}
+
+static int file_size(struct storage *storage, uint64_t *size)
+{
+    struct stat st;
+    if (fstat(file_of(storage)->fd, &st))
+        return -errno;
+    *size = (uint64_t)st.st_size;
+    return 0;
+}
+
+static void file_close(struct storage *storage)
+{
+    close(file_of(storage)->fd);
+    free(storage);
+}
+
+static int file_descriptor(const struct storage *storage)
+{
+    return ((const struct file *)storage)->fd;
+}
+
+static void file_identity(struct storage *storage, uint64_t *device, uint64_t *inode)
+{
+    struct stat st;
+    if (fstat(file_of(storage)->fd, &st))
+        return;
+    *device = st.st_dev;
+    *inode = st.st_ino;
+}
+
+static const struct storage_ops FILE_OPS = {
+    .read = file_read,
+    .write = file_write,
+    .flush = file_flush,
+    .size = file_size,
+    .close = file_close,
+    .descriptor = file_descriptor,
+    .identity = file_identity,
+};
+
+/* ---- locks -------------------------------------------------------------------------------- */
+
+enum { USES = 100, FORBIDS = 200 };                      /* the first byte of each row */
+enum { READ = 1 << 0, WRITE = 1 << 1, RESIZE = 1 << 3 }; /* permissions */
+
+static struct flock lock_of(short type, int first, int permission)
+{
+    int number = permission == READ ? 0 : permission == WRITE ? 1 : 3;
+    return (struct flock){
+        .l_type = type, .l_whence = SEEK_SET, .l_start = first + number, .l_len = 1};
+}
+
+static int take(int fd, int first, int permissions)
+{
+    for (int p = READ; p <= RESIZE; p <<= 1) {
+        struct flock lock = lock_of(F_RDLCK, first, p);
+        if (permissions & p && fcntl(fd, F_OFD_SETLK, &lock))
+            return -errno;
+    }
+    return 0;
+}
+
+/* Does another hold any of these? */
+static int refuse_if_held(int fd, int first, int permissions)
+{
+    for (int p = READ; p <= RESIZE; p <<= 1) {
+        struct flock lock = lock_of(F_WRLCK, first, p);
+        if (!(permissions & p))
+            continue;
+        if (fcntl(fd, F_OFD_GETLK, &lock))
+            return -errno;
+        if (lock.l_type != F_UNLCK)
+            return -EBUSY;
+    }
+    return 0;
+}
+
+/* Readers forbid writing, and a writer forbids other writers and, by writing, all readers. */
+static int lock(int fd, bool readonly)
+{
+    int uses = readonly ? READ : READ | WRITE | RESIZE, forbids = WRITE | RESIZE;
+    int error = take(fd, USES, uses);
+    error = error ? error : take(fd, FORBIDS, forbids);
+    error = error ? error : refuse_if_held(fd, USES, forbids);
+    return error ? error : refuse_if_held(fd, FORBIDS, uses);
+}
+
+/* ---- opening ------------------------------------------------------------------------------ */
+
+static struct storage *refuse(const char *path, const char *reason, char *why)
+{
+    snprintf(why, STORAGE_ERROR, "%.400s: %s", path, reason);
+    return NULL;
+}
+
+static struct storage *adopt(int fd, const char *path, bool readonly, char *why)
+{
+    struct stat st;
+    const char *reason = NULL;
+    struct file *file = calloc(1, sizeof *file);
+    int error = 0;
+    if (!file || fstat(fd, &st))
+        reason = strerror(file ? errno : ENOMEM);
+    else if (!S_ISREG(st.st_mode))
+        reason = "a disk image must be a regular file";
+    else if ((error = lock(fd, readonly)) != 0)
+        reason = error == -EBUSY || error == -EAGAIN || error == -EACCES
+                     ? "in use by another program, or by another disk of this one"
+                     : strerror(-error);
+    if (reason) {
+        close(fd);
+        free(file);
+        return refuse(path, reason, why);
+    }
+    file->storage.ops = &FILE_OPS;
+    file->fd = fd;
+    return &file->storage;
+}
+
+struct storage *storage_open(const char *path, bool readonly, char *why)
+{
+    /* Not blocking: opening a FIFO must not hang. */
+    int fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd < 0 ? refuse(path, strerror(errno), why) : adopt(fd, path, readonly, why);
+}
+
+struct storage *storage_create(const char *path, char *why)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    return fd < 0 ? refuse(path, strerror(errno), why) : adopt(fd, path, false, why);
+}
+
+int storage_read(struct storage *storage, uint64_t at, void *bytes, size_t count)
+{
+    return at > INT64_MAX - count ? -EIO : storage->ops->read(storage, at, bytes, count);
+}
+
+int storage_write(struct storage *storage, uint64_t at, const void *bytes, size_t count)
+{
+    return at > INT64_MAX - count ? -EFBIG : storage->ops->write(storage, at, bytes, count);
+}
+
+int storage_flush(struct storage *storage)
+{
+    return storage->ops->flush(storage);
+}
+
+int storage_size(struct storage *storage, uint64_t *size)
+{
+    return storage->ops->size(storage, size);
+}
+
+int storage_descriptor(const struct storage *storage)
+{
+    return storage->ops->descriptor(storage);
+}
+
+bool storage_is_same(struct storage *a, struct storage *b)
+{
+    uint64_t device[2] = {0, 0}, inode[2] = {0, 0};
+    a->ops->identity(a, &device[0], &inode[0]);
+    b->ops->identity(b, &device[1], &inode[1]);
+    return inode[0] && device[0] == device[1] && inode[0] == inode[1];
+}
+
+void storage_close(struct storage *storage)
+{
+    if (storage)
+        storage->ops->close(storage);
+}
