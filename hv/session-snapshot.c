@@ -271,8 +271,10 @@ static int describe(const struct session_config *c, struct snapshot_config *out,
     error = error ? error : look_at(&out->disk, c->disk, why);
     error = error ? error : look_at(&out->initrd, c->initrd, why);
     error = error ? error : look_at(&out->firmware, c->firmware, why);
-    error = error ? error : copy_text(out->kernel_args, sizeof out->kernel_args, c->kernel_args, why);
-    error = error ? error : copy_text(out->boot_format, sizeof out->boot_format, c->boot_format, why);
+    error =
+        error ? error : copy_text(out->kernel_args, sizeof out->kernel_args, c->kernel_args, why);
+    error =
+        error ? error : copy_text(out->boot_format, sizeof out->boot_format, c->boot_format, why);
     return error ? error : copy_text(out->net, sizeof out->net, c->net, why);
 }
 
@@ -301,7 +303,8 @@ static struct session_config config_of(const struct snapshot_config *from,
     c.image = c.image && *from->image.path ? c.image : text_or_null(from->image.path);
     c.disk = c.disk && *from->disk.path ? c.disk : text_or_null(from->disk.path);
     c.initrd = c.initrd && *from->initrd.path ? c.initrd : text_or_null(from->initrd.path);
-    c.firmware = c.firmware && *from->firmware.path ? c.firmware : text_or_null(from->firmware.path);
+    c.firmware =
+        c.firmware && *from->firmware.path ? c.firmware : text_or_null(from->firmware.path);
     c.kernel_args = text_or_null(from->kernel_args);
     c.boot_format = text_or_null(from->boot_format);
     c.net = text_or_null(from->net);

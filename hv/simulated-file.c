@@ -2,9 +2,9 @@
  * The simulated backend: a snapshot as what a file can hold, and back.
  *
  * What is small goes by the state tables, with names and versions, so that it can be read by later
- * programs; what is large goes page by page out of the layers (simulated-state.c). Under the monitor
- * that is the computer's memory and the monitor's arrays, so a guest that comes out of a file has
- * the very exits and shadow tables that it would have had.
+ * programs; what is large goes page by page out of the layers (simulated-state.c). Under the
+ * monitor that is the computer's memory and the monitor's arrays, so a guest that comes out of a
+ * file has the very exits and shadow tables that it would have had.
  *
  * A file is not to be trusted: what the monitor builds on is checked (vm_check) before it is used,
  * and if anything is refused the guest is what it was before.
@@ -23,7 +23,7 @@
 
 /* What belongs to the moment and to no struct that lives on. */
 struct between {
-    bool between;  /* struct simulated */
+    bool between;   /* struct simulated */
     uint64_t mtime; /* with the host's clock: the guest's time, which must not jump */
 };
 
@@ -65,8 +65,7 @@ static unsigned monitor_objects(struct simulated *s, struct state_object out[OBJ
     return n;
 }
 
-static int save_objects(const struct state_object *object, unsigned count,
-                        struct state_buffer *out)
+static int save_objects(const struct state_object *object, unsigned count, struct state_buffer *out)
 {
     int error = 0;
     for (unsigned i = 0; i < count && !error; i++)
@@ -105,15 +104,15 @@ static int load_objects(const struct state_object *object, unsigned count, bool 
         return refuse(why, -EINVAL, "it has state that this guest has not");
     if (error)
         snprintf(why, SESSION_ERROR, "the state of '%s' %s", object[i - 1].table->name,
-                 error == -EPROTO  ? "was saved by a newer version of this program"
+                 error == -EPROTO   ? "was saved by a newer version of this program"
                  : error == -EINVAL ? "makes no sense"
                                     : strerror(-error));
     return error;
 }
 
 /* `keep` false: only looks whether it can be loaded. */
-static int load_tables(struct simulated *s, struct between *between, const struct snapshot_file *from,
-                       bool keep, char *why)
+static int load_tables(struct simulated *s, struct between *between,
+                       const struct snapshot_file *from, bool keep, char *why)
 {
     struct state_object object[OBJECTS];
     unsigned count = guest_objects(s, between, object);
@@ -138,7 +137,8 @@ int simulated_save(void *self, int id, int base, struct snapshot_file *out, char
     struct between between = {.between = s->between};
     clock_sample(&s->guest->hart.clock);
     between.mtime = hart_mtime(&s->guest->hart);
-    int layer = simulated_snapshot_layer(s, id), below = base ? simulated_snapshot_layer(s, base) : 0;
+    int layer = simulated_snapshot_layer(s, id),
+        below = base ? simulated_snapshot_layer(s, base) : 0;
     int error = save_objects(object, guest_objects(s, &between, object), &out->tables);
     error = error ? error : save_objects(object, monitor_objects(s, object), &out->monitor);
     for (unsigned i = 0; (part = overlay_part_at(s->overlay, i)) && !error; i++)

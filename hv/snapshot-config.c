@@ -1,9 +1,10 @@
 /*
  * The configuration of a session directory: as bytes, and compared.
  *
- *      u8 under | u8 misaligned_trap | u8 ad_trap | u8 host_clock | u8 disk_readonly | u8 virtio_console |
- *      u8 rng | u8 balloon | u64 rng_seed | u64 memory | u32 balloon_pages | u32 cpus | string kernel_args | string boot_format | string net |
- *      file image | file disk | file initrd | file firmware
+ *      u8 under | u8 misaligned_trap | u8 ad_trap | u8 host_clock | u8 disk_readonly | u8
+ * virtio_console | u8 rng | u8 balloon | u64 rng_seed | u64 memory | u32 balloon_pages | u32 cpus |
+ * string kernel_args | string boot_format | string net | file image | file disk | file initrd |
+ * file firmware
  *
  * A file is its name (string), its size (u64) and its digest (u64).
  */
@@ -24,8 +25,8 @@ static void put_file(struct state_buffer *b, const struct record_file *file)
 
 void snapshot_config_put(const struct snapshot_config *c, struct state_buffer *b)
 {
-    const bool flags[] = {c->misaligned_trap, c->ad_trap,        c->host_clock, c->disk_readonly,
-                          c->virtio_console,  c->rng,            c->balloon};
+    const bool flags[] = {c->misaligned_trap, c->ad_trap, c->host_clock, c->disk_readonly,
+                          c->virtio_console,  c->rng,     c->balloon};
     snapshot_put(b, c->under, 1);
     for (unsigned i = 0; i < sizeof flags; i++)
         snapshot_put(b, flags[i], 1);
@@ -52,8 +53,8 @@ static void take_file(struct snapshot_reader *r, struct record_file *file)
 int snapshot_config_take(struct snapshot_config *c, const uint8_t *bytes, size_t count)
 {
     struct snapshot_reader r = {bytes, count, 0, false};
-    bool *const flags[] = {&c->misaligned_trap, &c->ad_trap,        &c->host_clock, &c->disk_readonly,
-                           &c->virtio_console,  &c->rng,            &c->balloon};
+    bool *const flags[] = {&c->misaligned_trap, &c->ad_trap, &c->host_clock, &c->disk_readonly,
+                           &c->virtio_console,  &c->rng,     &c->balloon};
     *c = (struct snapshot_config){.under = (uint8_t)snapshot_take(&r, 1)};
     for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
         *flags[i] = snapshot_take(&r, 1) & 1;

@@ -434,7 +434,8 @@ int snapshot_parse_about(const uint8_t *bytes, size_t count, struct snapshot_abo
 }
 
 /* One page of a part; false: it makes no sense. */
-static bool take_page(struct snapshot_file *s, struct snapshot_part *part, struct snapshot_reader *r)
+static bool take_page(struct snapshot_file *s, struct snapshot_part *part,
+                      struct snapshot_reader *r)
 {
     uint64_t index = snapshot_take(r, 4), kind = snapshot_take(r, 1);
     uint64_t pages = (part->size + SNAPSHOT_PAGE - 1) / SNAPSHOT_PAGE;

@@ -54,7 +54,7 @@ enum {
     SNAPSHOT_VERSION = 1,
     SNAPSHOT_PAGE = 4096,
     SNAPSHOT_PARTS = 8,
-    SNAPSHOT_NAME = 64, /* with the 0 at its end */
+    SNAPSHOT_NAME = 64,     /* with the 0 at its end */
     SNAPSHOT_FILES = 65536, /* in a directory, at most */
 };
 
@@ -71,12 +71,12 @@ struct snapshot_config {
 };
 
 struct snapshot_about {
-    int id, parent;          /* parent 0: none */
+    int id, parent;           /* parent 0: none */
     char name[SNAPSHOT_NAME]; /* may be empty */
     uint64_t file_bytes, time, instructions, exits;
-    uint64_t config; /* digest of the configuration */
-    uint64_t pages;  /* of memory and the monitor's arrays that the file has itself */
-    uint64_t blocks; /* of the disk, 4096 bytes each */
+    uint64_t config;             /* digest of the configuration */
+    uint64_t pages;              /* of memory and the monitor's arrays that the file has itself */
+    uint64_t blocks;             /* of the disk, 4096 bytes each */
     char damage[SNAPSHOT_ERROR]; /* "": none known. Else only `id` is to be relied on */
 };
 
@@ -100,17 +100,17 @@ struct snapshot_file {
     struct state_buffer tables, monitor, kvm;
     struct snapshot_part part[SNAPSHOT_PARTS];
     unsigned parts;
-    uint8_t *bytes;         /* the file, in which the pages are; NULL: they are somebody else's */
+    uint8_t *bytes; /* the file, in which the pages are; NULL: they are somebody else's */
     struct snapshot_file *below; /* further files in which they are */
-    bool failed;            /* memory ran out while pages were added */
+    bool failed;                 /* memory ran out while pages were added */
 };
 
 /* Empty. NULL: no memory. */
 struct snapshot_file *snapshot_new(void);
 void snapshot_free(struct snapshot_file *snapshot);
 /* A new part, empty. NULL: there are SNAPSHOT_PARTS already. */
-struct snapshot_part *snapshot_add_part(struct snapshot_file *snapshot, const char *name, uint64_t size,
-                                        uint32_t unit, bool backed);
+struct snapshot_part *snapshot_add_part(struct snapshot_file *snapshot, const char *name,
+                                        uint64_t size, uint32_t unit, bool backed);
 struct snapshot_part *snapshot_find_part(const struct snapshot_file *snapshot, const char *name);
 /* The bytes must stay where they are. Without memory `failed` is set. */
 void snapshot_add_page(struct snapshot_file *snapshot, struct snapshot_part *part, uint32_t index,
@@ -147,7 +147,7 @@ struct snapshot_dir;
 /* Called before each step that touches the disk: for tests, which end the program there. `fd` and
  * the bytes are those of a write, else -1. */
 struct snapshot_step {
-    const char *what; /* "write", "fsync", "rename", "fsync folder", "unlink" */
+    const char *what;      /* "write", "fsync", "rename", "fsync folder", "unlink" */
     const char *path, *to; /* `to`: of a rename */
     int fd;
     const uint8_t *bytes;

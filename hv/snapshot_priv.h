@@ -1,5 +1,5 @@
-/* Inside of snapshots as files: snapshot-file.c (one file's bytes), snapshot-config.c, snapshot-disk.c
- * (what touches the disk) and snapshot.c (the directory). */
+/* Inside of snapshots as files: snapshot-file.c (one file's bytes), snapshot-config.c,
+ * snapshot-disk.c (what touches the disk) and snapshot.c (the directory). */
 #ifndef VITRINE_HV_SNAPSHOT_PRIV_H
 #define VITRINE_HV_SNAPSHOT_PRIV_H
 
@@ -33,7 +33,8 @@ struct snapshot_disk {
 int snapshot_disk_replace(const struct snapshot_disk *disk, const char *path, const uint8_t *bytes,
                           size_t count);
 int snapshot_disk_remove(const struct snapshot_disk *disk, const char *path);
-/* The first `most` bytes of a regular file, malloc()ed; `size`: of the whole file. NULL and errno. */
+/* The first `most` bytes of a regular file, malloc()ed; `size`: of the whole file. NULL and errno.
+ */
 uint8_t *snapshot_disk_read(const char *path, size_t most, size_t *count, uint64_t *size);
 
 #endif

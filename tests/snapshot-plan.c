@@ -169,7 +169,8 @@ static bool commit_one(struct plan *p, struct snapshot_dir *dir, int id, char *w
 }
 
 /* Out and in again: a new one without a parent. */
-static bool move_one(struct plan *p, struct snapshot_dir *dir, int id, const char *export, char *why)
+static bool move_one(struct plan *p, struct snapshot_dir *dir, int id, const char *export,
+                     char *why)
 {
     if (dir && (snapshot_dir_export(dir, id, export, why) ||
                 snapshot_dir_import(dir, export, why) != p->model.last + 1))
@@ -189,8 +190,9 @@ static struct plan_step peek(const struct plan *plan)
     if (p.model.last < 4 || kind < 5 || !id)
         return step;
     step.id = id;
-    step.what = kind < 7 ? PLAN_DELETE : kind < 9 && p.model.snapshot[id].parent ? PLAN_COMMIT
-                                                                                   : PLAN_MOVE;
+    step.what = kind < 7                                  ? PLAN_DELETE
+                : kind < 9 && p.model.snapshot[id].parent ? PLAN_COMMIT
+                                                          : PLAN_MOVE;
     return step;
 }
 
@@ -300,7 +302,8 @@ static void step(void *context, const struct snapshot_step *s)
         d->count = 0;
     check_order(d, s);
     if (++d->steps == d->at) {
-        if (d->loss == PLAN_TORN && s->fd >= 0 && s->bytes && write(s->fd, s->bytes, s->count / 2) < 0)
+        if (d->loss == PLAN_TORN && s->fd >= 0 && s->bytes &&
+            write(s->fd, s->bytes, s->count / 2) < 0)
             _exit(EXIT_ORDER);
         if (d->loss == PLAN_POWER)
             lose_names(d);

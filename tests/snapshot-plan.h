@@ -41,8 +41,8 @@ struct plan {
 };
 
 void plan_begin(struct plan *plan, unsigned seed);
-/* Does the next operation, first in the directory (if it is not NULL) and then in the model; false and `why`: the
- * directory has refused. `export` is a file for its use. */
+/* Does the next operation, first in the directory (if it is not NULL) and then in the model; false
+ * and `why`: the directory has refused. `export` is a file for its use. */
 bool plan_next(struct plan *plan, struct snapshot_dir *dir, const char *export, char *why);
 /* The configuration that the directories have. */
 void plan_configure(struct snapshot_config *config);
@@ -54,9 +54,9 @@ bool plan_agrees(const struct plan_model *model, struct snapshot_dir *dir, int s
 /* ---- dying ---------------------------------------------------------------------------------- */
 
 enum plan_loss {
-    PLAN_KILLED,  /* the program ends in front of the step */
-    PLAN_TORN,    /* ... in the middle of it, if it is a write */
-    PLAN_POWER,   /* the host ends: names that were not flushed are as they were before */
+    PLAN_KILLED, /* the program ends in front of the step */
+    PLAN_TORN,   /* ... in the middle of it, if it is a write */
+    PLAN_POWER,  /* the host ends: names that were not flushed are as they were before */
     PLAN_LOSSES,
 };
 
@@ -67,8 +67,8 @@ struct plan_result {
     char first[SNAPSHOT_ERROR + 100]; /* what failed first */
 };
 
-/* A new folder, in memory where the host has such: a step is what is tried here, not the disk. NULL:
- * there is none. It is another one each time. */
+/* A new folder, in memory where the host has such: a step is what is tried here, not the disk.
+ * NULL: there is none. It is another one each time. */
 const char *plan_folder(void);
 /* Runs the plan of this seed to each `every`-th step from `from` on, in new folders below `folder`,
  * and looks at what is left. */

@@ -222,7 +222,8 @@ END_TEST
 START_TEST(test_dies)
 {
     struct plan_result r;
-    plan_crash(7 + (unsigned)_i, (enum plan_loss)(_i % PLAN_LOSSES), (unsigned)_i % 3, 3, folder, &r);
+    plan_crash(7 + (unsigned)_i, (enum plan_loss)(_i % PLAN_LOSSES), (unsigned)_i % 3, 3, folder,
+               &r);
     ck_assert_msg(!r.failed, "%u of %u: %s", r.failed, r.points, r.first);
     ck_assert_uint_gt(r.points, 30);
 }
@@ -476,12 +477,18 @@ static const struct {
     void (*change)(struct snapshot_file *f);
     const char *complaint; /* NULL: it is loaded */
 } CHANGES[] = {
-    {newer_table, "newer version"},   {older_table, NULL},
-    {unknown_table, "makes no sense"}, {short_table, "makes no sense"},
-    {bad_mode, "'hart' makes no sense"}, {many_free, "never have been"},
-    {next_frame, "never have been"},  {wild_root, "never have been"},
-    {wild_set, "never have been"},    {wild_map, "never have been"},
-    {other_part, "log is not of this guest"}, {no_part, "log is not of this guest"},
+    {newer_table, "newer version"},
+    {older_table, NULL},
+    {unknown_table, "makes no sense"},
+    {short_table, "makes no sense"},
+    {bad_mode, "'hart' makes no sense"},
+    {many_free, "never have been"},
+    {next_frame, "never have been"},
+    {wild_root, "never have been"},
+    {wild_set, "never have been"},
+    {wild_map, "never have been"},
+    {other_part, "log is not of this guest"},
+    {no_part, "log is not of this guest"},
 };
 
 START_TEST(test_changed)

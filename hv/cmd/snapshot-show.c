@@ -113,12 +113,21 @@ static const char *element_name(const char *table, const char *field, uint32_t i
     return text;
 }
 
+/* Of an array only what is not zero. */
 static void show_field(FILE *out, const struct snapshot_field *f, int *column)
 {
     char text[100];
-    for (uint32_t i = 0; i < f->count; i++, ++*column)
-        fprintf(out, "%s%-16s 0x%08" PRIx64, *column % 3 ? "   " : *column ? "\n  " : "  ",
-                element_name(f->table, f->name, i, f->count, text), snapshot_field_value(f, i));
+    for (uint32_t i = 0; i < f->count; i++) {
+        uint64_t value = snapshot_field_value(f, i);
+        if (!value && f->count > 1)
+            continue;
+        fprintf(out, "%s%-16s 0x%08" PRIx64,
+                *column % 3 ? "   "
+                : *column   ? "\n  "
+                            : "  ",
+                element_name(f->table, f->name, i, f->count, text), value);
+        ++*column;
+    }
 }
 
 /* Of the first table with that name: the guest's. */
@@ -159,7 +168,8 @@ static void show_layers(FILE *out, const struct snapshot_dir *dir, int id)
                 a->pages, a->blocks, (a->file_bytes + 1023) / 1024, a->name);
 }
 
-static void show_parts(FILE *out, const struct snapshot_file *own, const struct snapshot_file *whole)
+static void show_parts(FILE *out, const struct snapshot_file *own,
+                       const struct snapshot_file *whole)
 {
     fprintf(out, "parts: pages of its own, of all layers, of the part\n");
     for (unsigned i = 0; i < whole->parts; i++) {
@@ -179,8 +189,9 @@ void show_one_snapshot(FILE *out, const struct snapshot_dir *dir, const struct s
     char text[32];
     fprintf(out, "snapshot %d%s%s, taken %s\n", a->id, *a->name ? " " : "", a->name,
             when(a->time, text));
-    fprintf(out, "guest: %s, %s, %" PRIu64 " MiB", *c->image.path ? c->image.path : c->firmware.path,
-            UNDER[c->under < 3 ? c->under : 0], c->memory >> 20);
+    fprintf(out, "guest: %s, %s, %" PRIu64 " MiB",
+            *c->image.path ? c->image.path : c->firmware.path, UNDER[c->under < 3 ? c->under : 0],
+            c->memory >> 20);
     if (*c->disk.path)
         fprintf(out, ", disk %s", c->disk.path);
     fprintf(out, "\nafter %" PRIu64 " instructions and %" PRIu64 " exits\n", a->instructions,

@@ -26,8 +26,8 @@ int main(int argc, char **argv)
         for (int loss = 0; loss < PLAN_LOSSES; loss++) {
             struct plan_result r;
             plan_crash(s, (enum plan_loss)loss, 0, 1, folder, &r);
-            printf("# seed %u: %u steps, %u deaths, %u failed%s%s\n", s, r.steps, r.points, r.failed,
-                   r.failed ? ": " : "", r.first);
+            printf("# seed %u: %u steps, %u deaths, %u failed%s%s\n", s, r.steps, r.points,
+                   r.failed, r.failed ? ": " : "", r.first);
             printf("%sok %u - %s at each step of plan %u\n", r.failed ? "not " : "", ++number,
                    LOSS[loss], s);
             all &= !r.failed;
