@@ -39,7 +39,7 @@ for under in bare hv; do
     run snapshot create "$dir" end --from middle --at after
     check "$under: and to a symbol again" status_is 0
     run snapshot list "$dir"
-    check "$under: list" says '^ +2 +1 .* 305 .* middle$'
+    check "$under: list" says '^ +2 +1 .* 304 .* middle$'
     run snapshot tree "$dir"
     check "$under: tree: the root" says '^`-- 1 start'
     check "$under: tree: a branch" says '^    \|-- 2 middle'
