@@ -60,6 +60,7 @@ struct backend_stop {
 
 struct event;
 struct record;
+struct snapshot_file;
 
 struct backend_ops {
     /* The highest guest address. What a person or a breakpoint names above it is refused by the
@@ -153,6 +154,14 @@ struct backend_ops {
     /* `out` has disk, address and page. */
     void (*view_layers)(void *self, struct view_layers *out);
     int (*write_disk)(void *self, char *why);
+    /* Snapshots as files (hv/snapshot.h); the guest stands. keep_files: from now on nothing that a
+     * snapshot file does not have is kept elsewhere (the disk's file stays as it is). save: of
+     * snapshot `id`, which was taken just now, what differs from snapshot `base` below it (0: all);
+     * the pages stay valid as long as the snapshot. load: makes the guest what a whole file says,
+     * and a snapshot of that, whose id is the result; after -errno it is what it was. */
+    int (*keep_files)(void *self, char *why);
+    int (*save)(void *self, int id, int base, struct snapshot_file *out, char *why);
+    int (*load)(void *self, const struct snapshot_file *from, char *why);
     /* hv/recorder.h. `follow` takes the record over, also when it fails. */
     int (*record)(void *self, const char *path, char *why);
     int (*record_end)(void *self, char *why);

@@ -47,7 +47,7 @@ static enum emulated emulate_csr(struct vm *vm, const struct insn *insn)
     guest->hart.pc += 4;
     machine_csr_effects(guest, access.effects);
     if (access.effects & CSR_PROTECTION)
-        shadow_drop_all(&vm->shadow, "the guest has changed its PMP");
+        shadow_drop_all(&vm->shadow, SHADOW_PMP);
     return retired(vm);
 }
 

@@ -625,3 +625,34 @@ uint64_t overlay_top_pages(const struct overlay *o)
     }
     return pages;
 }
+
+const struct overlay_part *overlay_part_at(const struct overlay *o, unsigned part)
+{
+    return part < o->parts ? &o->part[part].is : NULL;
+}
+
+/* Those that no layer above has had; they are marked. */
+static void see_own(struct overlay *o, const struct layer *l, overlay_see_fn see, void *context)
+{
+    for (uint64_t i = 0; i < l->count; i++) {
+        const struct entry *e = &l->entry[i];
+        uint8_t *mark = &o->part[e->part].mark[e->page];
+        if (!*mark)
+            see(context, e->part, e->page, e->version->bytes);
+        *mark = 1;
+    }
+}
+
+int overlay_each(struct overlay *o, int id, int base, overlay_see_fn see, void *context)
+{
+    struct layer *from = find(o, id), *to = find(o, base), *l = from;
+    while (l && l != to)
+        l = l->parent;
+    if (!from || l != to || (base && !to))
+        return -ENOENT;
+    for (l = from; l != to; l = l->parent)
+        see_own(o, l, see, context);
+    for (l = from; l != to; l = l->parent)
+        set_marks(o, l, 0);
+    return 0;
+}

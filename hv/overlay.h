@@ -43,6 +43,7 @@ struct overlay_part {
     const char *name;
     uint8_t *bytes;
     uint64_t size;           /* bytes; the last page may be a part of one */
+    uint32_t unit;           /* bytes of an element, for those who write the pages to a file */
     struct ram_track *track; /* which pages were written; NULL: all are compared */
     bool backed;             /* the base is not zeros, but something that put() knows */
     /* Makes page `page` what it is to be; `bytes` NULL: as it is in the base. May be NULL: the
@@ -75,6 +76,14 @@ uint64_t overlay_pages(const struct overlay *overlay, int id);
 uint64_t overlay_bytes(const struct overlay *overlay);
 /* The same of what only layer `id` has. */
 uint64_t overlay_layer_bytes(const struct overlay *overlay, int id);
+
+/* The parts, as overlay_new() was told; NULL: there are not so many. */
+const struct overlay_part *overlay_part_at(const struct overlay *overlay, unsigned part);
+/* Each page in which layer `id` may differ from layer `base` below it (0: from the base), with its
+ * content in `id`; in no order. Of the last page of a part the bytes behind the part's end are
+ * anything. -ENOENT: there is no such layer, or it does not stand on `base`. */
+typedef void (*overlay_see_fn)(void *context, unsigned part, uint32_t page, const uint8_t *bytes);
+int overlay_each(struct overlay *overlay, int id, int base, overlay_see_fn see, void *context);
 
 /* What the newest layer below the top that has this page says of it; NULL: none has, it is as in
  * the base. By the index. */

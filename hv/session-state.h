@@ -8,5 +8,6 @@
 extern const struct state_table session_state;   /* struct session */
 extern const struct state_table simulated_state; /* struct simulated */
 extern const struct state_table console_state;   /* struct console */
+extern const struct state_table between_state;   /* struct between, simulated-file.c */
 
 #endif

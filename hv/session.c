@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "hv/session_priv.h"
+#include "hv/snapshot.h"
 
 /* What runs the guest. NULL: not in this build. */
 static const struct backend_ops *const BACKENDS[] = {
@@ -303,6 +304,8 @@ void session_free(struct session *s)
     }
     if (s->backend)
         s->ops->destroy(s->backend);
+    snapshot_dir_close(s->kept);
+    free(s->peer);
     destroy_locks(s);
     for (unsigned i = 0; (string = strings_of(&s->config, i)); i++)
         free((char *)*string);
@@ -407,7 +410,7 @@ int session_pause(struct session *s)
 }
 
 /* The machine is another one than before: what belonged to the old one goes. */
-static void start_anew(struct session *s, const char *text)
+void session_start_anew(struct session *s, const char *text)
 {
     session_clear_console(s);
     s->rate_from = instructions(s);
@@ -425,7 +428,7 @@ int session_reset(struct session *s)
             session_clear_console(s);
             stop(s, SESSION_ENDED, STOPPED_STUCK, "the image cannot be loaded again");
         } else {
-            start_anew(s, "ready");
+            session_start_anew(s, "ready");
         }
     }
     session_leave(s);
@@ -470,78 +473,4 @@ int session_wait(struct session *s, int timeout_ms)
     bool running = s->running;
     pthread_mutex_unlock(&s->wait_lock);
     return running ? -ETIMEDOUT : 0;
-}
-
-/* ---- snapshots ---------------------------------------------------------------------------- */
-
-/* May a snapshot be touched now? `has`: the backend knows how. */
-static int check_snapshots(struct session *s, bool has, char *why)
-{
-    int error = !has ? -ENOTSUP : s->state == SESSION_RUNNING ? -EBUSY : 0;
-    if (error)
-        snprintf(why, SESSION_ERROR, "%s",
-                 has ? "the guest runs" : "this kind of guest has no snapshots");
-    return error;
-}
-
-int session_snapshot(struct session *s, const char *name, char *why)
-{
-    session_enter(s);
-    int result = check_snapshots(s, s->ops->snapshot, why);
-    if (!result)
-        result = s->ops->snapshot(s->backend, name, why);
-    session_leave(s);
-    return result;
-}
-
-int session_restore(struct session *s, int id, char *why)
-{
-    session_enter(s);
-    int error = check_snapshots(s, s->ops->restore, why);
-    if (!error)
-        error = s->ops->restore(s->backend, id, why);
-    if (!error)
-        start_anew(s, "restored");
-    session_leave(s);
-    return error;
-}
-
-int session_snapshots(struct session *s, struct view_snapshot *out, int max)
-{
-    session_enter(s);
-    int count = s->ops->snapshots ? s->ops->snapshots(s->backend, out, max) : -ENOTSUP;
-    session_leave(s);
-    return count;
-}
-
-int session_snapshot_delete(struct session *s, int id)
-{
-    char why[SESSION_ERROR];
-    session_enter(s);
-    int error = check_snapshots(s, s->ops->snapshot_delete, why);
-    if (!error)
-        error = s->ops->snapshot_delete(s->backend, id);
-    session_leave(s);
-    return error;
-}
-
-int session_write_disk(struct session *s, char *why)
-{
-    session_enter(s);
-    int error = s->state == SESSION_RUNNING ? -EBUSY : 0;
-    if (error)
-        snprintf(why, SESSION_ERROR, "the guest runs");
-    else if (s->ops->write_disk)
-        error = s->ops->write_disk(s->backend, why);
-    session_leave(s);
-    return error;
-}
-
-void session_view_history(struct session *s, struct view_history *out)
-{
-    *out = (struct view_history){0};
-    session_enter(s);
-    if (s->ops->view_history)
-        s->ops->view_history(s->backend, out);
-    session_leave(s);
 }

@@ -275,6 +275,26 @@ int session_restore(struct session *session, int id, char *why);
 int session_snapshots(struct session *session, struct view_snapshot *out, int max);
 int session_snapshot_delete(struct session *session, int id); /* -ENOENT */
 
+/*
+ * Snapshots that outlive the program: files in a session directory (hv/snapshot.h). From then on
+ * session_snapshot() and the others above mean the snapshots in that directory, those of earlier
+ * programs too, whose ids they take and give; a snapshot is acknowledged when it is on the disk.
+ * The disk's file stays as it is: what the guest writes to its disk is in the snapshots, as with
+ * config.disk_discard. What else the directory offers (comparing, committing, exporting) is done
+ * with hv/snapshot.h while no session has it.
+ *
+ * session_keep() makes the directory if need be, and locks it. -EBUSY: another program has it, the
+ * guest runs, or there are snapshots in memory already; -EINVAL: the directory is of another guest
+ * or of other options; -ENOTSUP: this kind of guest, or one with a disk that cannot be kept.
+ */
+int session_keep(struct session *session, const char *path, char *why);
+/* A session that goes on from snapshot `id` (0: the newest) of a directory, which it keeps. Of
+ * `wishes` it takes all but what the directory says (guest, memory, devices, where it runs); image,
+ * disk, initrd and firmware there, if not NULL, are other places of the same files. NULL and `why`
+ * as session_new(), and when a file is damaged or not what it was. */
+struct session *session_open(const char *path, int id, const struct session_config *wishes,
+                             char *why);
+
 /* What the guest has written to a disk stays in memory while there is a history or a snapshot, so that
  * it can be put back, too; the file is as it was. This writes it to the file: 0, or -errno with
  * `why`. From then on there is no way back: history and snapshots are gone. session_free() does the

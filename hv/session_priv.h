@@ -57,6 +57,10 @@ struct session {
     unsigned events_head, events_count;
     uint64_t events_dropped;
 
+    struct snapshot_dir *kept; /* where snapshots are files; NULL: they are in memory only */
+    struct snapshot_peer *peer; /* which of those files are in memory, too */
+    int peers;
+
     double napped;      /* host time of the present slice that the guest did not run */
     double seconds;     /* host time spent in slices since `rate_from` */
     uint64_t rate_from; /* instruction count */
@@ -69,6 +73,14 @@ void session_leave(struct session *session);
 
 /* The file by which people know the guest: image, firmware or disk. */
 const char *session_guest_name(const struct session_config *config);
+
+/* A snapshot in a file and the same one in memory. */
+struct snapshot_peer {
+    int file, memory; /* their ids */
+};
+
+/* The machine is another one than before: what belonged to the old one goes. With the lock held. */
+void session_start_anew(struct session *session, const char *text);
 
 /* Drops what was printed and not taken, and what was typed and not delivered. With the lock held.
  */

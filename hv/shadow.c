@@ -59,6 +59,25 @@ static const struct state_field set_fields[] = {
 const struct state_table shadow_set_state =
     STATE_TABLE("shadow set", struct shadow_set, 1, set_fields);
 
+const char *shadow_reason_text(unsigned reason)
+{
+    static const char *const TEXT[SHADOW_REASONS] = {
+        [SHADOW_NO_REASON] = "",
+        [SHADOW_FIRST_ACCESS] = "first access to the page",
+        [SHADOW_FIRST_WRITE] = "first write to the page: the guest's D bit is now set",
+        [SHADOW_MORE_GRANTED] = "the guest's entry grants more than before",
+        [SHADOW_FENCE_PAGE] = "sfence.vma of this page",
+        [SHADOW_FENCE_SUPERPAGE] = "sfence.vma of its 4 MiB page",
+        [SHADOW_FENCE_SPACE] = "sfence.vma of this address space",
+        [SHADOW_FENCE_ALL] = "sfence.vma of everything",
+        [SHADOW_PMP] = "the guest has changed its PMP",
+        [SHADOW_PMP_DEBUGGER] = "a debugger has changed the PMP",
+        [SHADOW_RESET] = "the machine was reset",
+        [SHADOW_END] = "the virtual machine has ended",
+    };
+    return reason < SHADOW_REASONS ? TEXT[reason] : "";
+}
+
 /* ---- tables in the hardware's memory ------------------------------------------------------ */
 
 static uint32_t *table_at(struct shadow *s, uint32_t pa)
@@ -96,10 +115,10 @@ static uint32_t *leaf_table(struct shadow *s, const struct shadow_set *set, uint
     return pointer & PTE_V ? table_at(s, frame_of(pointer)) : NULL;
 }
 
-static void note(struct shadow *s, enum shadow_change_kind kind, const char *reason, uint32_t va,
-                 uint32_t old, uint32_t new)
+static void note(struct shadow *s, enum shadow_change_kind kind, enum shadow_reason reason,
+                 uint32_t va, uint32_t old, uint32_t new)
 {
-    s->change = (struct shadow_change){(uint8_t)kind, reason, va, 1, old, new};
+    s->change = (struct shadow_change){(uint8_t)kind, (uint8_t)reason, va, 1, old, new};
     machine_publish(s->guest, EVENT_SHADOW, va, old, new, kind);
 }
 
@@ -220,13 +239,13 @@ static uint32_t rights(const struct shadow *s, const struct walk *walk)
     return granted;
 }
 
-static const char *reason_for(uint32_t old, uint32_t new)
+static enum shadow_reason reason_for(uint32_t old, uint32_t new)
 {
     if (!(old & PTE_V))
-        return "first access to the page";
+        return SHADOW_FIRST_ACCESS;
     if (~old & new & PTE_W)
-        return "first write to the page: the guest's D bit is now set";
-    return "the guest's entry grants more than before";
+        return SHADOW_FIRST_WRITE;
+    return SHADOW_MORE_GRANTED;
 }
 
 static void fill(struct shadow *s, uint32_t va, uint32_t hpa, uint32_t flags)
@@ -284,7 +303,8 @@ enum shadow_outcome shadow_fault(struct shadow *s, uint32_t va, enum access acce
 /* ---- forgetting --------------------------------------------------------------------------- */
 
 /* Drops the entry for va in one set; returns whether there was one. */
-static bool drop_entry(struct shadow *s, struct shadow_set *set, uint32_t va, const char *reason)
+static bool drop_entry(struct shadow *s, struct shadow_set *set, uint32_t va,
+                       enum shadow_reason reason)
 {
     uint32_t *leaf = leaf_table(s, set, va);
     if (!leaf || !(leaf[VPN(va, 0)] & PTE_V))
@@ -300,7 +320,7 @@ static bool drop_entry(struct shadow *s, struct shadow_set *set, uint32_t va, co
  * is every entry of the leaf table that was made from it. Returns whether there were such. */
 static bool fence_address(struct shadow *s, struct shadow_set *set, uint32_t va)
 {
-    uint32_t dropped = drop_entry(s, set, va, "sfence.vma of this page");
+    uint32_t dropped = drop_entry(s, set, va, SHADOW_FENCE_PAGE);
     uint32_t *pointer = &table_at(s, set->root)[VPN(va, 1)];
     bool parts = *pointer & PTE_FROM_SUPERPAGE;
     if (parts) {
@@ -308,7 +328,7 @@ static bool fence_address(struct shadow *s, struct shadow_set *set, uint32_t va)
         const uint32_t *leaf = leaf_table(s, set, va);
         for (uint32_t i = 0; i < 1024; i++)
             if (leaf[i] & PTE_FROM_SUPERPAGE)
-                dropped += drop_entry(s, set, first + i * PAGE_SIZE, "sfence.vma of its 4 MiB page");
+                dropped += drop_entry(s, set, first + i * PAGE_SIZE, SHADOW_FENCE_SUPERPAGE);
         *pointer &= ~PTE_FROM_SUPERPAGE;
     }
     if (dropped)
@@ -316,7 +336,7 @@ static bool fence_address(struct shadow *s, struct shadow_set *set, uint32_t va)
     return parts;
 }
 
-static void drop_set(struct shadow *s, struct shadow_set *set, const char *reason)
+static void drop_set(struct shadow *s, struct shadow_set *set, enum shadow_reason reason)
 {
     uint32_t entries = set->entries;
     uint32_t before = s->change.kind == SHADOW_DROPPED ? s->change.count : 0;
@@ -338,19 +358,19 @@ void shadow_fence(struct shadow *s, const uint32_t *va, const uint32_t *asid)
         if (va)
             parts |= fence_address(s, set, *va);
         else
-            drop_set(s, set, asid ? "sfence.vma of this address space" : "sfence.vma of everything");
+            drop_set(s, set, asid ? SHADOW_FENCE_SPACE : SHADOW_FENCE_ALL);
     }
     if (s->active) /* the hardware does not know which of its pages were one page of the guest */
         s->hw->ops->flush(s->hw, parts ? NULL : va);
 }
 
-void shadow_drop_all(struct shadow *s, const char *reason)
+void shadow_drop_all(struct shadow *s, enum shadow_reason reason)
 {
     for (int i = 0; i < SHADOW_SETS; i++)
         if (s->set[i].root)
             set_release(s, &s->set[i]);
     s->active = 0;
-    s->change = (struct shadow_change){SHADOW_DROPPED, reason, 0, 0, 0, 0};
+    s->change = (struct shadow_change){SHADOW_DROPPED, (uint8_t)reason, 0, 0, 0, 0};
     s->hw->ops->flush(s->hw, NULL);
 }
 
@@ -370,7 +390,7 @@ void shadow_free(struct shadow *s)
 {
     if (!s->limit)
         return;
-    shadow_drop_all(s, "the virtual machine has ended");
+    shadow_drop_all(s, SHADOW_END);
     frames_unpromise(s->frames, s->limit);
     s->limit = 0;
 }

@@ -31,10 +31,30 @@ struct shadow_set {
     uint64_t pointers[1024 / 64]; /* a bit for each entry of the root that is in use */
 };
 
+/* Why an entry has changed; a number, so that a log of changes can be written to a file. */
+enum shadow_reason {
+    SHADOW_NO_REASON,
+    SHADOW_FIRST_ACCESS,
+    SHADOW_FIRST_WRITE,
+    SHADOW_MORE_GRANTED,
+    SHADOW_FENCE_PAGE,
+    SHADOW_FENCE_SUPERPAGE,
+    SHADOW_FENCE_SPACE,
+    SHADOW_FENCE_ALL,
+    SHADOW_PMP,
+    SHADOW_PMP_DEBUGGER,
+    SHADOW_RESET,
+    SHADOW_END,
+    SHADOW_REASONS,
+};
+
+/* In words; "" for SHADOW_NO_REASON and for what is no reason. */
+const char *shadow_reason_text(unsigned reason);
+
 /* The newest change, for the exit log and the drawing. */
 struct shadow_change {
-    uint8_t kind;        /* enum shadow_change_kind of view.h */
-    const char *reason;
+    uint8_t kind;   /* enum shadow_change_kind of view.h */
+    uint8_t reason; /* enum shadow_reason */
     uint32_t va, count;
     uint32_t pte_old, pte_new;
 };
@@ -85,7 +105,7 @@ enum shadow_outcome shadow_fault(struct shadow *shadow, uint32_t va, enum access
 /* The guest's sfence.vma: forgets entries for va (NULL: all) in the sets of asid (NULL: all). */
 void shadow_fence(struct shadow *shadow, const uint32_t *va, const uint32_t *asid);
 /* Forgets everything: PMP has changed, the guest's memory was replaced, or the machine is reset. */
-void shadow_drop_all(struct shadow *shadow, const char *reason);
+void shadow_drop_all(struct shadow *shadow, enum shadow_reason reason);
 
 /* For viewers: the shadow translation of va for the guest's present root and mode, without side
  * effects; false: there is no such set yet. */

@@ -136,24 +136,28 @@ static void pages_cleaned(void *context, const uint32_t *page, uint32_t count)
 static struct overlay *make_layers(struct simulated *s)
 {
     struct overlay_part part[OVERLAY_PARTS];
-    struct vm_array array[VM_ARRAYS] = {{s->traps.record, TRAP_LOG * sizeof *s->traps.record}};
+    struct vm_array array[VM_ARRAYS] = {{"log", s->traps.record,
+                                                TRAP_LOG * sizeof *s->traps.record,
+                                                sizeof *s->traps.record}};
     struct ram *ram = &hardware(s)->ram;
     unsigned n = 0, arrays = s->vm ? vm_arrays(s->vm, array) : 1;
     part[n++] = (struct overlay_part){.name = "memory",
                                       .bytes = ram->mapping,
                                       .size = ram->size,
+                                      .unit = 1,
                                       .track = &ram->code->track,
                                       .put = put_page,
                                       .cleaned = pages_cleaned,
                                       .context = s};
     for (unsigned i = 0; i < arrays; i++)
         part[n++] = (struct overlay_part){
-            .name = "monitor", .bytes = array[i].bytes, .size = array[i].size};
+            .name = array[i].name, .bytes = array[i].bytes, .size = array[i].size, .unit = array[i].unit};
     struct disk_memory *disk = s->guest->disk_image ? disk_memory_of(s->guest->disk_image) : NULL;
     if (disk)
         part[n++] = (struct overlay_part){.name = "disk",
                                           .bytes = disk->bytes,
                                           .size = disk->size,
+                                          .unit = 1,
                                           .track = &disk->track,
                                           .backed = true,
                                           .put = disk_memory_put,
@@ -268,6 +272,12 @@ static struct snapshot *find_snapshot(struct simulated *s, int id)
     return NULL;
 }
 
+int simulated_snapshot_layer(struct simulated *s, int id)
+{
+    const struct snapshot *snapshot = find_snapshot(s, id);
+    return snapshot ? snapshot->moment.layer : 0;
+}
+
 /* The snapshot that layer `layer` is of or stands on, by way of layers that are no snapshots; 0:
  * none. `pages`: what those and the layer itself have. */
 static int snapshot_at(const struct simulated *s, int layer, uint64_t *pages, uint64_t *bytes)
@@ -380,7 +390,7 @@ int simulated_write_disk(void *self, char *why)
 {
     struct simulated *s = self;
     struct disk *disk = s->guest->disk_image;
-    if (!disk || !disk_memory_of(disk))
+    if (!disk || !disk_memory_of(disk) || s->config->disk_discard)
         return 0;
     replay_end(s);
     simulated_forget_snapshots(s);

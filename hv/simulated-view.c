@@ -167,7 +167,7 @@ static int write_csr(void *self, uint16_t number, uint32_t value)
     csr_poke(&s->guest->hart, number, value, &effects);
     machine_csr_effects(s->guest, effects);
     if (s->vm && effects & CSR_PROTECTION)
-        shadow_drop_all(&s->vm->shadow, "a debugger has changed the PMP");
+        shadow_drop_all(&s->vm->shadow, SHADOW_PMP_DEBUGGER);
     replay_written(s);
     return 0;
 }
@@ -358,7 +358,7 @@ static void view_change(const struct shadow_change *c, uint64_t seq, struct view
         .pte_new = c->pte_new,
         .exit_seq = seq,
     };
-    snprintf(out->reason, sizeof out->reason, "%s", c->reason ? c->reason : "");
+    snprintf(out->reason, sizeof out->reason, "%s", shadow_reason_text(c->reason));
 }
 
 /* The newest exit that changed a shadow entry. */
@@ -769,6 +769,9 @@ const struct backend_ops backend_simulated = {
     .view_history = simulated_view_history,
     .view_timeline = simulated_view_timeline,
     .view_layers = simulated_view_layers,
+    .keep_files = simulated_keep_files,
+    .save = simulated_save,
+    .load = simulated_load,
     .write_disk = simulated_write_disk,
     .record = record,
     .record_end = record_end,

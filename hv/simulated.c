@@ -205,7 +205,7 @@ static bool at_idle(struct simulated *s, struct backend_stop *stop)
     return false;
 }
 
-static int load_guest(struct simulated *s, char *why)
+int simulated_reload(struct simulated *s, char *why)
 {
     int error = s->vm ? vm_load(s->vm, s->config->image, why)
                       : machine_load(s->guest, s->config->image, why);
@@ -231,7 +231,7 @@ static bool guest_reset(struct simulated *s, struct backend_stop *stop)
     }
     if (!recorder_reset(s, stop))
         return true;
-    if (load_guest(s, why)) {
+    if (simulated_reload(s, why)) {
         simulated_say(stop, SESSION_ENDED, STOPPED_STUCK, "the image cannot be loaded again");
         return true;
     }
@@ -536,7 +536,7 @@ void *simulated_create(const struct session_config *config, struct session *sess
         return NULL;
     s->config = config;
     s->session = session;
-    if (!allocate(s) || build(s, why) || load_guest(s, why) || !discard_disk(s, why)) {
+    if (!allocate(s) || build(s, why) || simulated_reload(s, why) || !discard_disk(s, why)) {
         simulated_destroy(s);
         return NULL;
     }
@@ -566,7 +566,7 @@ int simulated_reset(void *self, char *why)
 {
     struct simulated *s = self;
     recorder_spoil(s, "the guest was reset from outside");
-    int error = load_guest(s, why);
+    int error = simulated_reload(s, why);
     simulated_load_points(s);
     if (!error)
         simulated_restarted(s);

@@ -154,6 +154,9 @@ uint64_t simulated_cpu_ns(void);
 uint64_t simulated_exits(const struct simulated *s);
 /* Where the log has exit (bare: trap) number `seq`, or one that came later or never. */
 const struct exit_record *simulated_exit_record(const struct simulated *s, uint64_t seq);
+
+/* The guest as it is loaded from its image. 0 or -errno with `why`. */
+int simulated_reload(struct simulated *s, char *why);
 /* The machine has been replaced by another: its history begins here. */
 void simulated_restarted(struct simulated *s);
 
@@ -176,6 +179,8 @@ int simulated_restore(void *self, int id, char *why);
 int simulated_snapshots(void *self, struct view_snapshot *out, int max);
 int simulated_snapshot_delete(void *self, int id);
 void simulated_forget_snapshots(struct simulated *s);
+/* The layer of memory that belongs to snapshot `id`; 0: there is no such snapshot. */
+int simulated_snapshot_layer(struct simulated *s, int id);
 void simulated_view_history(void *self, struct view_history *out);
 int simulated_write_disk(void *self, char *why);
 /* Which part of the overlay the disk's written blocks are; -1: none. Memory is part 0. */
@@ -190,5 +195,11 @@ void profile_cut(struct simulated *s);
 
 void simulated_view_timeline(void *self, struct view_timeline *out);
 void simulated_view_layers(void *self, struct view_layers *out);
+
+/* ---- simulated-file.c ----------------------------------------------------------------------- */
+
+int simulated_keep_files(void *self, char *why);
+int simulated_save(void *self, int id, int base, struct snapshot_file *out, char *why);
+int simulated_load(void *self, const struct snapshot_file *from, char *why);
 
 #endif

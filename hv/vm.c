@@ -277,7 +277,7 @@ void vm_free(struct vm *vm)
 
 void vm_clear(struct vm *vm)
 {
-    shadow_drop_all(&vm->shadow, "the machine was reset");
+    shadow_drop_all(&vm->shadow, SHADOW_RESET);
     machine_clear(vm->machine);
     gpa_clear(&vm->gpa);
     vm->exits = vm->direct = vm->last_exit = 0;
@@ -311,10 +311,11 @@ unsigned vm_arrays(struct vm *vm, struct vm_array out[VM_ARRAYS])
     const struct frames *f = &vm->vmm->frames;
     const struct gpa *g = &vm->gpa;
     unsigned n = 0, clusters = (g->pages + GPA_CLUSTER - 1) / GPA_CLUSTER;
-    out[n++] = (struct vm_array){g->frame, g->pages * sizeof *g->frame};
-    out[n++] = (struct vm_array){g->run, clusters * sizeof *g->run};
-    out[n++] = (struct vm_array){f->free, (f->end - f->first) / PAGE_SIZE * sizeof *f->free};
-    out[n++] = (struct vm_array){vm->log, EXIT_LOG * sizeof *vm->log};
+    out[n++] = (struct vm_array){"map", g->frame, g->pages * sizeof *g->frame, sizeof *g->frame};
+    out[n++] = (struct vm_array){"runs", g->run, clusters * sizeof *g->run, sizeof *g->run};
+    out[n++] = (struct vm_array){"free", f->free, (f->end - f->first) / PAGE_SIZE * sizeof *f->free,
+                                 sizeof *f->free};
+    out[n++] = (struct vm_array){"log", vm->log, EXIT_LOG * sizeof *vm->log, sizeof *vm->log};
     return n;
 }
 

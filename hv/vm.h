@@ -104,13 +104,19 @@ enum { VM_OBJECTS = SHADOW_SETS + 8 };
 unsigned vm_objects(struct vm *vm, struct state_object out[VM_OBJECTS]);
 /* The arrays. */
 struct vm_array {
+    const char *name;
     void *bytes;
     size_t size;
+    uint32_t unit; /* bytes of an element */
 };
 enum { VM_ARRAYS = 4 };
 unsigned vm_arrays(struct vm *vm, struct vm_array out[VM_ARRAYS]);
 /* After all of it was replaced: what follows from it is found anew. */
 void vm_loaded(struct vm *vm);
+
+/* Can the monitor have come to this by itself? Of its own state and tables alone; to be asked before
+ * vm_loaded(), where the state comes from outside. The monitor has no other virtual machine. */
+bool vm_check(struct vm *vm);
 
 /* Digest of the monitor's own state and the hardware's: for replay, not for guests. */
 void vm_digest(struct vm *vm, struct digest *digest);

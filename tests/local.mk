@@ -83,12 +83,19 @@ if HAVE_CHECK
 # Any moment of the past is the moment that there was.
 %C%_unit_tests += %D%/test-replay
 %C%_test_replay_SOURCES = %D%/test-replay.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
+	%D%/random-elf.c %D%/random-elf.h \
 	$(%C%_random_programs)
 %C%_test_replay_LDADD = hv/libhv.a $(%C%_unit_libs)
 # What a session tells of time and layers.
 %C%_unit_tests += %D%/test-view-time
 %C%_test_view_time_SOURCES = %D%/test-view-time.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h
 %C%_test_view_time_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Snapshots as files.
+%C%_unit_tests += %D%/test-snapshot
+%C%_test_snapshot_SOURCES = %D%/test-snapshot.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
+	%D%/random-elf.c %D%/random-elf.h %D%/snapshot-plan.c %D%/snapshot-plan.h \
+	$(%C%_random_programs)
+%C%_test_snapshot_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Sessions as files.
 %C%_unit_tests += %D%/test-record
 %C%_test_record_SOURCES = %D%/test-record.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
@@ -195,6 +202,7 @@ FUZZ_TARGETS =
 fuzz:
 	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 .PHONY: fuzz
+EXTRA_DIST += %D%/fuzz/fuzz-snapshot.c
 EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c \
 	%D%/fuzz/fuzz-record.c
 EXTRA_DIST += %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-net-filter.c %D%/fuzz/fuzz-virtio-net.c
@@ -204,11 +212,13 @@ EXTRA_DIST += %D%/fuzz/fuzz-qcow2.c
 
 # make faults: every point at which something can fail, where make check takes a sample. Each program
 # and script in faults/ speaks TAP.
-%C%_faults = %D%/faults/qcow2
+%C%_faults = %D%/faults/qcow2 %D%/faults/snapshot
 EXTRA_PROGRAMS += $(%C%_faults)
 %C%_faults_qcow2_SOURCES = %D%/faults/qcow2.c %D%/qcow2-crash.c %D%/qcow2-crash.h \
 	%D%/storage-trace.c %D%/storage-trace.h
 %C%_faults_qcow2_LDADD = hv/libhv.a cpu/libcpu.a $(ZLIB_LIBS)
+%C%_faults_snapshot_SOURCES = %D%/faults/snapshot.c %D%/snapshot-plan.c %D%/snapshot-plan.h
+%C%_faults_snapshot_LDADD = hv/libhv.a cpu/libcpu.a
 %C%_faults_scripts = %D%/faults/qcow2-kill.sh
 faults: all $(%C%_faults)
 	@failed=0; for test in $(%C%_faults); do \
@@ -220,7 +230,7 @@ EXTRA_DIST += $(%C%_faults_scripts)
 
 # The same targets in every make check, with inputs that follow from a seed.
 %C%_seeded = %D%/fuzz/seeded-decode %D%/fuzz/seeded-image %D%/fuzz/seeded-qcow2 %D%/fuzz/seeded-record \
-	%D%/fuzz/seeded-virtio-net
+	%D%/fuzz/seeded-snapshot %D%/fuzz/seeded-virtio-net
 %C%_seeded_libs = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS)
 %C%_fuzz_seeded_decode_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-decode.c
 %C%_fuzz_seeded_decode_LDADD = $(%C%_seeded_libs)
@@ -231,6 +241,8 @@ EXTRA_DIST += $(%C%_faults_scripts)
 %C%_fuzz_seeded_qcow2_LDADD = hv/libhv.a $(ZLIB_LIBS)
 %C%_fuzz_seeded_record_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-record.c
 %C%_fuzz_seeded_record_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS)
+%C%_fuzz_seeded_snapshot_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-snapshot.c
+%C%_fuzz_seeded_snapshot_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS)
 %C%_fuzz_seeded_virtio_net_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-virtio-net.c
 %C%_fuzz_seeded_virtio_net_LDADD = $(%C%_seeded_libs)
 if KVM

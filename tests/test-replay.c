@@ -3,7 +3,6 @@
  * that there was. Random guests and a small system with a disk and somebody who types, in every
  * engine, bare and under the monitor.
  */
-#include <elf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,63 +12,19 @@
 #include "cpu/engine.h"
 #include "cpu/isa.h"
 #include "hv/session.h"
+#include "tests/random-elf.h"
 #include "tests/random-program.h"
 #include "tests/small-guest.h"
 #include "tests/tap.h"
 
 /* ---- guests --------------------------------------------------------------------------------- */
 
-enum { PIECES = 16 };
-
 static char image[64], disk[64];
-
-/* A random program as an ELF file with a segment for each piece. */
-struct writer {
-    Elf32_Phdr phdr[PIECES];
-    unsigned count;
-    uint32_t at;
-    FILE *file;
-};
-
-static void add_piece(void *context, uint32_t pa, const void *bytes, size_t size)
-{
-    struct writer *w = context;
-    ck_assert_uint_lt(w->count, PIECES);
-    w->phdr[w->count++] = (Elf32_Phdr){.p_type = PT_LOAD,
-                                       .p_offset = w->at,
-                                       .p_vaddr = pa,
-                                       .p_paddr = pa,
-                                       .p_filesz = (uint32_t)size,
-                                       .p_memsz = (uint32_t)size,
-                                       .p_flags = PF_R | PF_W | PF_X,
-                                       .p_align = 4};
-    fseek(w->file, (long)w->at, SEEK_SET);
-    ck_assert_uint_eq(fwrite(bytes, 1, size, w->file), size);
-    w->at += (uint32_t)size;
-}
 
 static void write_program(uint64_t seed, unsigned options)
 {
-    static struct random_program program;
-    struct writer w = {.at = 4096};
-    random_program_make_as(&program, seed, options);
     strcpy(image, "/tmp/test-replay-XXXXXX");
-    w.file = fdopen(mkstemp(image), "w");
-    ck_assert_ptr_nonnull(w.file);
-    random_program_write(&program, add_piece, &w);
-    Elf32_Ehdr ehdr = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS32, ELFDATA2LSB, 1},
-                       .e_type = ET_EXEC,
-                       .e_machine = EM_RISCV,
-                       .e_version = 1,
-                       .e_entry = VIRT_RAM,
-                       .e_phoff = sizeof ehdr,
-                       .e_ehsize = sizeof ehdr,
-                       .e_phentsize = sizeof w.phdr[0],
-                       .e_phnum = (Elf32_Half)w.count};
-    rewind(w.file);
-    fwrite(&ehdr, sizeof ehdr, 1, w.file);
-    fwrite(w.phdr, sizeof w.phdr[0], w.count, w.file);
-    ck_assert_int_eq(fclose(w.file), 0);
+    ck_assert(random_elf_write(image, seed, options));
 }
 
 static char output[1 << 20];

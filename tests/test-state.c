@@ -183,7 +183,8 @@ START_TEST(test_every_member_has_a_row)
         missing += missing_in(dwarf, object[i].table);
     static const struct state_table *const monitor[] = {
         &vmm_state, &frames_state, &vm_state, &gpa_state, &shadow_state, &shadow_set_state,
-        &trap_log_state, &console_state, &simulated_state, &session_state};
+        &trap_log_state, &console_state, &between_state,
+        &simulated_state, &session_state};
     for (unsigned i = 0; i < sizeof monitor / sizeof *monitor; i++)
         missing += missing_in(dwarf, monitor[i]);
     machine_free(m);

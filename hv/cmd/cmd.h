@@ -38,10 +38,12 @@ enum {
     CMD_KVM_INFO = 1 << 8,
     CMD_DISK = 1 << 9,
     CMD_REPLAY = 1 << 10,
+    CMD_SNAPSHOT = 1 << 11,
     /* Of options only: guests of the other kind do not take it. */
     CMD_ONLY_SIMULATED = 1 << 16,
     CMD_ONLY_KVM = 1 << 17,
-    CMD_GUEST = CMD_RUN | CMD_DEBUG | CMD_WALK | CMD_DEVICES | CMD_DRAW, /* those that run one */
+    CMD_GUEST = CMD_RUN | CMD_DEBUG | CMD_WALK | CMD_DEVICES | CMD_DRAW |
+                CMD_SNAPSHOT, /* those that run one */
 };
 
 enum { TRACE_EXITS = 1, TRACE_MMU = 2, TRACE_INSNS = 4 };
@@ -70,6 +72,8 @@ struct options {
     bool digest;
     const char *signature;
     const char *gdb;
+    const char *session; /* directory in which snapshots are kept */
+    const char *from;    /* its snapshot to go on from; NULL: from the start */
     const char *record; /* file that the session is recorded to */
     const char
         *at;     /* where `walk` and `draw` look: instruction count, address, symbol, file:line */
@@ -103,6 +107,7 @@ struct command {
     int (*run)(const struct options *options, int argc, char **argv);
     void (*help)(FILE *out); /* what --help says besides; NULL: nothing */
     int guest_at;            /* which argument is the guest, from 0 on */
+    bool own_guest;          /* it finds its guest among the arguments by itself */
 };
 
 int cmd_run(const struct options *options, int argc, char **argv);
@@ -116,6 +121,8 @@ int cmd_isa(const struct options *options, int argc, char **argv);
 int cmd_draw(const struct options *options, int argc, char **argv);
 int cmd_compare(const struct options *options, int argc, char **argv);
 void cmd_compare_help(FILE *out);
+int cmd_snapshot(const struct options *options, int argc, char **argv);
+void cmd_snapshot_help(FILE *out);
 int cmd_kvm_info(const struct options *options, int argc, char **argv);
 int cmd_disk(const struct options *options, int argc, char **argv);
 void cmd_disk_help(FILE *out);
@@ -137,6 +144,10 @@ int parse_size(const char *text, uint64_t *out);
 
 /* session_new(); NULL after the error was printed. */
 struct session *cmd_session(const struct session_config *config);
+
+/* The same, with --session and --from: kept in a directory, or gone on from one of its snapshots. */
+struct session *cmd_session_kept(const struct options *options,
+                                 const struct session_config *config);
 
 /* Opens the guest of a subcommand that does not run a console: output is dropped, and no input
  * will come. NULL after the error was printed. */

@@ -141,7 +141,7 @@ static struct session *open_session(struct debug *debug, const struct options *o
     config.output = on_output;
     config.stopped = on_stopped;
     config.context = debug;
-    struct session *session = cmd_session(&config);
+    struct session *session = cmd_session_kept(options, &config);
     if (session &&
         !debug->interactive) /* a script does not wait for a guest that waits for input */
         session_input_end(session);

@@ -11,6 +11,7 @@
 
 #include "hv/cmd/cmd.h"
 #include "hv/cmd/console.h"
+#include "hv/snapshot.h"
 
 /* A guest that never comes to the point ends here: some seconds, where instructions are not
  * counted, by the clock. */
@@ -29,13 +30,44 @@ struct session *cmd_session(const struct session_config *config)
     return session;
 }
 
+/* The number of snapshot --from; 0 after a message. */
+static int find_snapshot(const struct options *options)
+{
+    char why[SNAPSHOT_ERROR];
+    struct snapshot_dir *dir = snapshot_dir_open(options->session, SNAPSHOT_READ, why);
+    int id = dir ? snapshot_dir_named(dir, options->from, why) : 0;
+    snapshot_dir_close(dir);
+    if (!id)
+        cmd_fail("%s", why);
+    return id;
+}
+
+struct session *cmd_session_kept(const struct options *options, const struct session_config *config)
+{
+    char why[SESSION_ERROR];
+    int id = options->from ? find_snapshot(options) : 0;
+    if (options->from && !id)
+        return NULL;
+    struct session *session =
+        id ? session_open(options->session, id, config, why) : cmd_session(config);
+    if (!session && id)
+        cmd_fail("%s", why);
+    if (!session || id || !options->session)
+        return session;
+    if (!session_keep(session, options->session, why))
+        return session;
+    cmd_fail("%s", why);
+    session_free(session);
+    return NULL;
+}
+
 struct session *cmd_open(const struct options *options)
 {
     struct session_config config = options->config;
     config.output = drop_output;
     if (!config.max_instructions)
         config.max_instructions = LIMIT;
-    struct session *session = cmd_session(&config);
+    struct session *session = cmd_session_kept(options, &config);
     if (!session)
         return NULL;
     int failed = options->input ? console_type_file(session, options->input) : 0;

@@ -26,6 +26,7 @@ vitrine_SOURCES = \
 	%D%/report.c %D%/report.h \
 	%D%/run.c \
 	%D%/show.c %D%/show.h \
+	%D%/snapshot.c %D%/snapshot-show.c %D%/snapshot-show.h \
 	%D%/terminal.c %D%/terminal.h \
 	%D%/trace.c %D%/trace.h \
 	%D%/waker.c %D%/waker.h \

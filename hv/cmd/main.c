@@ -37,6 +37,10 @@ static const struct command COMMANDS[] = {
     {"compare", CMD_COMPARE, "KERNEL...", 1, 64,
      "compare guests' speed natively, in each engine, with paging, under the monitor",
      "vitrine compare fib sieve --svg speed.svg", cmd_compare, cmd_compare_help},
+    {"snapshot", CMD_SNAPSHOT, "ACTION DIR ...", 2, 4,
+     "keep states of a guest in a directory, compare them, go on from them",
+     "vitrine snapshot create work first samples/paging.elf --at 38900", cmd_snapshot,
+     cmd_snapshot_help, .own_guest = true},
     {"kvm-info", CMD_KVM_INFO, "", 0, 0,
      "say what this host offers to x86 guests, and how to get access",
      "vitrine kvm-info --json | jq .features", cmd_kvm_info},
@@ -114,7 +118,10 @@ static int run_command(const struct command *command, int argc, char **argv)
         return 0;
     }
     int left = argc - first;
-    bool guest = command->bit & CMD_GUEST, no_file = guest && left == command->min - 1;
+    bool guest = command->bit & CMD_GUEST && !command->own_guest;
+    bool no_file = guest && left == command->min - 1;
+    if (guest && options.from && !options.session)
+        return cmd_fail("--from %s: of which directory? (--session)", options.from);
     if (left > command->max || (left < command->min && !no_file))
         return fail_arguments(command);
     if (guest && !no_file) { /* taken out, so that the others follow each other */
@@ -122,9 +129,9 @@ static int run_command(const struct command *command, int argc, char **argv)
         argv[first + command->guest_at] = argv[first];
         first++;
     }
-    if (guest && options_settle(&options))
+    if (guest && !options.from && options_settle(&options))
         return EXIT_USAGE;
-    if (no_file && !can_boot(&options.config))
+    if (no_file && !options.from && !can_boot(&options.config))
         return fail_arguments(command);
     return command->run(&options, argc - first, argv + first);
 }

@@ -232,7 +232,7 @@ static struct session *open_session(struct run *run)
     config.output_fd = run->waker;
     config.stopped = on_stopped;
     config.context = run;
-    return cmd_session(&config);
+    return cmd_session_kept(run->options, &config);
 }
 
 static int check_outputs(struct run *run)

@@ -76,6 +76,11 @@ int kvm_backend_reset(void *self, char *why);
  * nobody writes on it or on the console's any more. The vCPUs are parked. */
 void kvm_backend_flush_debug(struct kvm_backend *backend, bool over);
 
+/* backend-file.c */
+int kvm_backend_keep_files(void *self, char *why);
+int kvm_backend_save_file(void *self, int id, int base, struct snapshot_file *out, char *why);
+int kvm_backend_load_file(void *self, const struct snapshot_file *from, char *why);
+
 /* backend-snapshot.c */
 int kvm_backend_snapshot(void *self, const char *name, char *why);
 int kvm_backend_restore(void *self, int id, char *why);

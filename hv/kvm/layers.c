@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 struct layer {
     int id, parent;
@@ -353,6 +354,35 @@ uint64_t kvm_layers_pages(const struct kvm_layers *l, int id)
 {
     const struct layer *a = find(l, id);
     return a ? a->count : 0;
+}
+
+/* What the memfd holds is the base; its holes are zeros. */
+static void add_base(const struct kvm_layers *l, uint64_t *set)
+{
+    int fd = l->vm->memory.fd;
+    for (off_t from = 0, to; (from = lseek(fd, from, SEEK_DATA)) >= 0; from = to) {
+        to = lseek(fd, from, SEEK_HOLE);
+        for (off_t at = from; at < to && (uint64_t)at / KVM_PAGE < l->pages; at += KVM_PAGE)
+            set_add(set, (uint64_t)at / KVM_PAGE);
+    }
+}
+
+int kvm_layers_each(struct kvm_layers *l, int id, int base,
+                    void (*see)(void *context, uint64_t page), void *context)
+{
+    if (!find(l, id) || (base && !is_below(l, base, id)))
+        return -ENOENT;
+    uint64_t *set = calloc(set_words(l), sizeof *set);
+    if (!set)
+        return -ENOMEM;
+    for (const struct layer *a = find(l, id); a && a->id != base; a = find(l, a->parent))
+        add_pages(set, a);
+    if (!base)
+        add_base(l, set);
+    for (uint64_t page = set_next(l, set, 0); page < l->pages; page = set_next(l, set, page + 1))
+        see(context, page);
+    free(set);
+    return 0;
 }
 
 static bool has_page(const struct layer *a, uint64_t page)

@@ -39,6 +39,10 @@ int kvm_layers_current(const struct kvm_layers *layers);
 int kvm_layers_parent(const struct kvm_layers *layers, int id);
 /* Pages that layer `id` holds itself. */
 uint64_t kvm_layers_pages(const struct kvm_layers *layers, int id);
+/* Each page that may differ between layer `id` and layer `base` below it; 0: each that may differ
+ * from zeros. In ascending order, by its number. -ENOENT, -ENOMEM. */
+int kvm_layers_each(struct kvm_layers *layers, int id, int base,
+                    void (*see)(void *context, uint64_t page), void *context);
 /* Which layer would answer for the page at this offset of memory: an id, 0 the base, -1 the top. */
 int kvm_layers_find(struct kvm_layers *layers, uint64_t offset);
 /* Pages that the top has: those that the next layer will hold. */

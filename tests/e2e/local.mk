@@ -17,6 +17,7 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/oracle.sh \
 	%D%/report.sh \
 	%D%/samples.sh \
+	%D%/snapshot.sh \
 	%D%/terminal.sh \
 	%D%/time.sh \
 	%D%/virtio.sh \
