@@ -78,7 +78,7 @@ void ram_free(struct ram *ram)
             close(ram->fd);
     }
     if (ram->code && ram->code->base == ram->mapping) { /* else it is the hardware's */
-        ram_track_off(ram);
+        ram_track_free(&ram->code->track, ram->size / PAGE_SIZE);
         free(ram->code->derived);
         free(ram->code);
     }
@@ -215,9 +215,10 @@ static void *map_zeroed(uint64_t size)
 
 int ram_track_init(struct ram_track *track, uint64_t pages)
 {
-    *track = (struct ram_track){map_zeroed(pages), map_zeroed(pages * sizeof *track->dirty), 0};
+    *track = (struct ram_track){.clean = map_zeroed(pages),
+                                .dirty = map_zeroed(pages * sizeof *track->dirty)};
     if (track->clean && track->dirty) {
-        memset(track->clean, 1, pages);
+        memset(track->clean, RAM_CLEAN, pages);
         return 0;
     }
     ram_track_free(track, pages);
@@ -230,6 +231,8 @@ void ram_track_free(struct ram_track *track, uint64_t pages)
         munmap(track->clean, pages);
     if (track->dirty)
         munmap(track->dirty, pages * sizeof *track->dirty);
+    if (track->moved)
+        munmap(track->moved, pages * sizeof *track->moved);
     *track = (struct ram_track){0};
 }
 
@@ -245,9 +248,39 @@ int ram_track_on(struct ram *ram)
     return error;
 }
 
+/* While the guest is moved the account goes on; that of the snapshots is then as good as new. */
 void ram_track_off(struct ram *ram)
 {
-    ram_track_free(&ram->code->track, ram->size / PAGE_SIZE);
+    if (!ram->code->track.moved)
+        ram_track_free(&ram->code->track, ram->size / PAGE_SIZE);
+}
+
+int ram_track_moves(struct ram *ram)
+{
+    struct ram_track *track = &ram->code->track;
+    uint32_t pages = ram->size / PAGE_SIZE;
+    int error = track->moved ? 0 : ram_track_on(ram);
+    if (!error && !track->moved)
+        track->moved = map_zeroed(pages * sizeof *track->moved);
+    if (error || !track->moved)
+        return error ? error : -ENOMEM;
+    track->moved_count = 0;
+    for (uint32_t i = 0; i < pages; i++)
+        track->clean[i] |= RAM_CLEAN_MOVED;
+    return 0;
+}
+
+void ram_track_moves_end(struct ram *ram)
+{
+    struct ram_track *track = &ram->code->track;
+    uint32_t pages = ram->size / PAGE_SIZE;
+    if (!track->moved)
+        return;
+    for (uint32_t i = 0; i < pages; i++)
+        track->clean[i] &= RAM_CLEAN;
+    munmap(track->moved, pages * sizeof *track->moved);
+    track->moved = NULL;
+    track->moved_count = 0;
 }
 
 static bool page_is_zero(const uint8_t *page)

@@ -32,11 +32,18 @@ enum { RAM_PAGE = 4096, RAM_GRANULE = 64 }; /* bytes; a page's granules are bits
  * Which pages were written since somebody last looked (a snapshot, say). A clean page is like one
  * with derived code: no fast path may write to it, so its first write is heard of, and from then on
  * it is dirty and free for all.
+ *
+ * Two may look, each in its own time: snapshots, and who moves the guest to another host. A page has
+ * a bit for each to whom it is clean.
  */
+enum { RAM_CLEAN = 1, RAM_CLEAN_MOVED = 2 };
+
 struct ram_track {
-    uint8_t *clean;   /* by page: 1 if it was not written; NULL: nobody keeps account */
-    uint32_t *dirty;  /* the others, in the order of their first write; room for all */
+    uint8_t *clean;   /* by page: RAM_CLEAN_*; NULL: nobody keeps account */
+    uint32_t *dirty;  /* not RAM_CLEAN, in the order of their first write; room for all */
     uint32_t count;
+    uint32_t *moved;  /* the same for RAM_CLEAN_MOVED; NULL: nobody moves the guest */
+    uint32_t moved_count;
 };
 
 /* For `pages` pages, all clean. -ENOMEM. */
@@ -45,8 +52,11 @@ void ram_track_free(struct ram_track *track, uint64_t pages);
 static inline void ram_track_write(struct ram_track *track, uint32_t page)
 {
     if (track->clean && track->clean[page]) {
+        if (track->clean[page] & RAM_CLEAN)
+            track->dirty[track->count++] = page;
+        if (track->clean[page] & RAM_CLEAN_MOVED)
+            track->moved[track->moved_count++] = page;
         track->clean[page] = 0;
-        track->dirty[track->count++] = page;
     }
 }
 
@@ -109,6 +119,9 @@ void ram_underive(struct ram *ram);
  * now, and when pages become clean: machine_pages_cleaned(). */
 int ram_track_on(struct ram *ram);
 void ram_track_off(struct ram *ram);
+/* The same for who moves the guest; all pages are clean at first. */
+int ram_track_moves(struct ram *ram);
+void ram_track_moves_end(struct ram *ram);
 
 /* Host address of the page that holds physical address `pa`, which need not be page-aligned.
  * NULL: not RAM, or no memory left. */

@@ -12,11 +12,16 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/gpa.c %D%/gpa.h \
 	%D%/hw.c %D%/hw.h \
 	%D%/inject.c \
+	%D%/link.c %D%/link-secret.c %D%/link.h \
+	%D%/migrate.c %D%/migrate.h %D%/migrate_priv.h \
+	%D%/migrate-receive.c \
+	%D%/migrate-send.c \
+	%D%/migrate-stream.c %D%/migrate-stream.h \
 	%D%/overlay.c %D%/overlay.h \
 	%D%/sched.c \
 	%D%/session.c %D%/session-ask.c %D%/session-io.c %D%/session.h %D%/session_priv.h \
 	%D%/shadow.c %D%/shadow.h \
-	%D%/simulated.c %D%/simulated-view.c %D%/simulated_priv.h \
+	%D%/simulated.c %D%/simulated-move.c %D%/simulated-view.c %D%/simulated_priv.h \
 	%D%/trap-log.c %D%/trap-log.h \
 	%D%/view.h \
 	%D%/vm.c %D%/vm.h

@@ -281,7 +281,7 @@ static void make_clean(struct part *p)
             t->dirty[kept++] = page;
             continue;
         }
-        t->clean[page] = 1;
+        t->clean[page] |= RAM_CLEAN;
         if (gone)
             gone[cleaned++] = page;
     }
@@ -399,7 +399,7 @@ static void forget_writes(struct part *p)
 {
     struct ram_track *t = p->is.track;
     for (uint32_t i = 0; i < t->count; i++)
-        t->clean[t->dirty[i]] = 1;
+        t->clean[t->dirty[i]] |= RAM_CLEAN;
     if (p->is.cleaned && t->count)
         p->is.cleaned(p->is.context, t->dirty, t->count);
     t->count = 0;
@@ -585,5 +585,5 @@ const uint8_t *overlay_scan(const struct overlay *o, unsigned part, uint32_t pag
 bool overlay_in_top(const struct overlay *o, unsigned part, uint32_t page)
 {
     const struct part *p = &o->part[part];
-    return p->is.track ? !p->is.track->clean[page] : has_changed(p, page);
+    return p->is.track ? !(p->is.track->clean[page] & RAM_CLEAN) : has_changed(p, page);
 }

@@ -148,17 +148,28 @@ static void measure(struct session *s, double seconds)
     s->rate_from = now;
 }
 
+/* A guest that writes faster than its pages can be sent to another host has to wait after each slice. */
+static void slow_down(struct session *s, double seconds)
+{
+    unsigned throttle = s->throttle;
+    if (throttle)
+        session_nap(s, (uint64_t)(seconds * 1e9 * throttle / (100 - throttle)));
+}
+
 static void run_slice(struct session *s)
 {
     struct backend_stop told = {0};
     double from = host_seconds();
     s->napped = 0;
     bool over = s->ops->slice(s->backend, &told);
-    measure(s, host_seconds() - from - s->napped);
+    double took = host_seconds() - from - s->napped;
+    measure(s, took);
     if (over)
         stop_as_told(s, &told);
     else if (s->pause_wanted)
         stop(s, SESSION_STOPPED, STOPPED_PAUSE, "paused");
+    else
+        slow_down(s, took);
 }
 
 static void *work(void *argument)
@@ -305,12 +316,18 @@ void session_free(struct session *s)
 
 /* ---- control ------------------------------------------------------------------------------ */
 
+/* The guest may run on another host, so it must not here, not even from its start: the disk is there. */
+static bool is_away(const struct session *s)
+{
+    return s->stop == STOPPED_MOVED && s->state == SESSION_ENDED;
+}
+
 /* Starts a run as the command says. */
 static int begin(struct session *s, const struct backend_command *command)
 {
     if (s->state == SESSION_RUNNING)
         return -EBUSY;
-    if (s->state == SESSION_ENDED)
+    if (s->state == SESSION_ENDED || is_away(s))
         return -ESHUTDOWN;
     int error = s->ops->begin(s->backend, command);
     if (error)
@@ -382,7 +399,7 @@ int session_reset(struct session *s)
 {
     char why[SESSION_ERROR];
     session_enter(s);
-    int error = s->state == SESSION_RUNNING ? -EBUSY : 0;
+    int error = s->state == SESSION_RUNNING ? -EBUSY : is_away(s) ? -ESHUTDOWN : 0;
     if (!error) {
         error = s->ops->reset(s->backend, why);
         if (error) {
@@ -424,15 +441,46 @@ int session_wait(struct session *s, int timeout_ms)
     return running ? -ETIMEDOUT : 0;
 }
 
+/* ---- moving to another host ----------------------------------------------------------------- */
+
+void session_moved(struct session *s, const char *text)
+{
+    stop(s, SESSION_ENDED, STOPPED_MOVED, text);
+}
+
+int session_take_back(struct session *s)
+{
+    session_enter(s);
+    int error = s->stop == STOPPED_MOVED && s->migration.phase == MIGRATION_DOUBT ? 0 : -EINVAL;
+    if (!error) {
+        s->migration.phase = MIGRATION_STAYED;
+        stop(s, SESSION_STOPPED, STOPPED_PAUSE, "taken back");
+    }
+    session_leave(s);
+    return error;
+}
+
+void session_view_migration(struct session *s, struct view_migration *out)
+{
+    session_enter(s);
+    *out = s->migration;
+    session_leave(s);
+}
+
 /* ---- snapshots ---------------------------------------------------------------------------- */
 
 /* May a snapshot be touched now? `has`: the backend knows how. */
 static int check_snapshots(struct session *s, bool has, char *why)
 {
-    int error = !has ? -ENOTSUP : s->state == SESSION_RUNNING ? -EBUSY : 0;
+    int error = !has                          ? -ENOTSUP
+                : s->state == SESSION_RUNNING ? -EBUSY
+                : is_away(s)                  ? -ESHUTDOWN
+                                              : 0;
     if (error)
         snprintf(why, SESSION_ERROR, "%s",
-                 has ? "the guest runs" : "this kind of guest has no snapshots");
+                 !has                  ? "this kind of guest has no snapshots"
+                 : error == -ESHUTDOWN ? "the guest has moved to another host"
+                                       : "the guest runs");
     return error;
 }
 

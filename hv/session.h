@@ -100,7 +100,8 @@ void session_free(struct session *session);
 
 /* ---- control: these return at once; session_wait() waits for the stop --------------------- */
 
-/* Each is -EBUSY while the guest runs (but pause, input) and -ESHUTDOWN once it has ended (but reset). */
+/* Each is -EBUSY while the guest runs (but pause, input) and -ESHUTDOWN once it has ended (but reset;
+ * that, too, if it has moved to another host). */
 int session_step(struct session *session, uint64_t count); /* instructions of the current vCPU */
 int session_step_over(struct session *session);  /* as step, but runs through a call or a trap */
 int session_step_exit(struct session *session);  /* until a VM exit has been handled (bare: a trap) */
@@ -209,6 +210,13 @@ int session_restore(struct session *session, int id, char *why);
 /* Fills in at most `max`, oldest first; returns how many there are in all. */
 int session_snapshots(struct session *session, struct view_snapshot *out, int max);
 int session_snapshot_delete(struct session *session, int id); /* -ENOENT */
+
+/* ---- moving to another host: hv/migrate.h does it ------------------------------------------- */
+
+void session_view_migration(struct session *session, struct view_migration *out);
+/* By a person's word, who knows that the guest does not run on the other side: after a migration that
+ * ended in doubt the guest can run here again (STOPPED_PAUSE). -EINVAL: there was none. */
+int session_take_back(struct session *session);
 
 /* ---- events ------------------------------------------------------------------------------- */
 

@@ -61,6 +61,10 @@ struct session {
     unsigned events_head, events_count;
     uint64_t events_dropped;
 
+    struct view_migration migration;
+    bool moving; /* a migration is under way */
+    atomic_uint throttle; /* percent of the time that the guest is kept from running */
+
     double napped;      /* host time of the present slice that the guest did not run */
     double seconds;     /* host time spent in slices since `rate_from` */
     uint64_t rate_from; /* instruction count */
@@ -70,6 +74,9 @@ struct session {
 /* Every question begins and ends with these: the worker stands between two slices meanwhile. */
 void session_enter(struct session *session);
 void session_leave(struct session *session);
+
+/* The guest runs elsewhere, or may. With the lock held. */
+void session_moved(struct session *session, const char *text);
 
 /* Drops what was printed and not taken, and what was typed and not delivered. With the lock held.
  */

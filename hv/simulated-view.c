@@ -739,4 +739,5 @@ const struct backend_ops backend_simulated = {
     .lookup = lookup,
     .symbol = symbol,
     .write_signature = write_signature,
+    .move = &simulated_move,
 };

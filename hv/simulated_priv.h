@@ -37,7 +37,10 @@ struct simulated {
     int point_count;
 
     struct trap_log traps; /* bare: instead of exits */
+    struct simulated_move *move; /* while the guest is moved to another host: simulated-move.c */
 };
+
+extern const struct backend_move simulated_move;
 
 /* ---- simulated.c: the functions of struct backend_ops --------------------------------------- */
 

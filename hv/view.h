@@ -316,6 +316,7 @@ enum session_stop {
     STOPPED_SHUTDOWN,   /* triple fault: a fault while the double fault was delivered */
     STOPPED_INTERNAL,   /* KVM cannot go on, e.g. its instruction emulator lacks the instruction */
     STOPPED_FAIL_ENTRY, /* the processor has refused the guest's state */
+    STOPPED_MOVED,      /* the guest runs on another host, or may: see struct view_migration */
 };
 
 struct view_status {
@@ -340,6 +341,35 @@ struct view_status {
     char engine[16]; /* "kvm" where the host's processor runs the guest */
     uint64_t memory; /* bytes of guest memory */
     double mips;      /* million instructions per second of host time in the last second of running */
+};
+
+/* ---- moving to another host ----------------------------------------------------------------- */
+
+enum view_migration_phase {
+    MIGRATION_NONE,     /* the guest has never moved */
+    MIGRATION_COPYING,  /* it runs, and its pages are being sent (or are coming) */
+    MIGRATION_HANDOVER, /* it stands; the rest is on its way */
+    MIGRATION_MOVED,    /* it runs on the other side; or incoming: it came here */
+    MIGRATION_STAYED,   /* the attempt has failed: it is where it was */
+    MIGRATION_DOUBT,    /* it was handed over, and nobody has confirmed that */
+};
+
+/* The present or last migration of the session's guest: hv/migrate.h. */
+struct view_migration {
+    enum view_migration_phase phase;
+    bool incoming;
+    unsigned round;       /* 1: all pages, then those written meanwhile */
+    unsigned throttle;    /* percent of the time that the guest is kept from running */
+    uint64_t pages;       /* of the guest's memory, 4 KiB each */
+    uint64_t dirty;       /* written while the last round was sent; sent next */
+    uint64_t moved_pages; /* sent or got so far, each as often as it was */
+    uint64_t zero_pages;  /* of them all zero: sent in five bytes */
+    uint64_t bytes;       /* sent so far */
+    double rate;          /* bytes a second, of the last round */
+    double dirty_rate;    /* bytes that the guest has written to new pages a second, in that time */
+    double expected;      /* seconds: how long the guest would stand if it were handed over now */
+    double downtime;      /* seconds that it stood, as the source has seen it */
+    double seconds;       /* since the migration began, or that it took */
 };
 
 #endif

@@ -8,7 +8,7 @@ EXTRA_DIST += %D%/layering.sh %D%/lsan.supp
 
 # Unit tests, one program a file or part of it.
 AM_CPPFLAGS += $(CHECK_CFLAGS)
-%C%_unit_libs = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(CHECK_LIBS)
+%C%_unit_libs = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(NETTLE_LIBS) $(CHECK_LIBS)
 %C%_unit_tests =
 if HAVE_CHECK
 %C%_unit_tests += %D%/test-clint
@@ -57,6 +57,10 @@ if HAVE_CHECK
 %C%_unit_tests += %D%/test-overlay
 %C%_test_overlay_SOURCES = %D%/test-overlay.c %D%/tap.h $(%C%_random_programs)
 %C%_test_overlay_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Guests that move from session to session, over links that break.
+%C%_unit_tests += %D%/test-migrate
+%C%_test_migrate_SOURCES = %D%/test-migrate.c %D%/tap.h %D%/migrate-pair.c %D%/migrate-pair.h
+%C%_test_migrate_LDADD = hv/libhv.a $(%C%_unit_libs)
 # The one door to all that.
 %C%_unit_tests += %D%/test-session
 %C%_test_session_SOURCES = %D%/test-session.c %D%/tap.h
@@ -144,7 +148,7 @@ bench: all
 if KVM
 EXTRA_PROGRAMS += %D%/bench/kvm
 %C%_bench_kvm_SOURCES = %D%/bench/kvm.c
-%C%_bench_kvm_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS)
+%C%_bench_kvm_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(NETTLE_LIBS)
 endif
 EXTRA_DIST += %D%/bench/bench.py %D%/bench/floors.json %D%/bench/README.md
 

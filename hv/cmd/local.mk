@@ -28,4 +28,4 @@ vitrine_SOURCES = \
 	%D%/walk.c
 vitrine_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(CAIRO_CFLAGS)
 vitrine_LDADD = gui/libdraw.a hv/libhv.a cpu/libcpu.a \
-	$(CAIRO_LIBS) $(JSON_LIBS) $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) -lm
+	$(CAIRO_LIBS) $(JSON_LIBS) $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(NETTLE_LIBS) -lm

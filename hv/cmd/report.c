@@ -25,6 +25,7 @@ const char *report_stop_name(unsigned stop)
         [STOPPED_SHUTDOWN] = "shutdown",
         [STOPPED_INTERNAL] = "internal",
         [STOPPED_FAIL_ENTRY] = "fail-entry",
+        [STOPPED_MOVED] = "moved",
     };
     return stop < sizeof NAMES / sizeof *NAMES ? NAMES[stop] : "unknown";
 }
