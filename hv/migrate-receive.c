@@ -138,11 +138,10 @@ static int take_round(struct receiver *r)
 static int take_input(struct receiver *r)
 {
     struct session *session = r->session;
-    size_t count = r->stream.length - 1;
+    size_t count = r->stream.length;
     if (r->has_input)
         return refuse(r, -EPROTO, "the stream is damaged: input comes twice");
-    session->input_ended |= r->stream.payload[0] != 0;
-    memmove(session->input, r->stream.payload + 1, count);
+    memcpy(session->input, r->stream.payload, count);
     session->input_head = 0;
     session->input_count = count;
     r->has_input = true;

@@ -174,8 +174,9 @@ static double limit(const struct sender *s)
     return s->options->downtime > 0 ? s->options->downtime : DOWNTIME;
 }
 
-/* How the round that took `seconds` and sent `bytes` went, and what it means for the next. */
-static void measure(struct sender *s, double seconds, uint64_t bytes)
+/* How the round that took `seconds`, and sent so many bytes and pages, went, and what it means for
+ * the next. */
+static void measure(struct sender *s, double seconds, uint64_t bytes, uint64_t pages)
 {
     struct view_migration *v = &s->view;
     seconds = seconds > 1e-6 ? seconds : 1e-6;
@@ -184,6 +185,8 @@ static void measure(struct sender *s, double seconds, uint64_t bytes)
         v->rate = (double)bytes / seconds;
     v->dirty_rate = (double)v->dirty * MIGRATE_PAGE / seconds;
     v->expected = (double)(v->dirty + FEW_PAGES) * MIGRATE_PAGE / v->rate;
+    if (v->dirty <= pages && seconds < v->expected) /* as many pages took no longer just now */
+        v->expected = seconds;
 }
 
 /* A guest that writes nearly as fast as the link carries gets less of the processor. */
@@ -200,7 +203,7 @@ static void adjust_throttle(struct sender *s)
 static int do_round(struct sender *s)
 {
     double from = now();
-    uint64_t bytes = s->stream.bytes;
+    uint64_t bytes = s->stream.bytes, pages = s->view.moved_pages;
     s->view.round++;
     int error = send_pages(s, false);
     error = error ? error : end_round(s);
@@ -210,7 +213,7 @@ static int do_round(struct sender *s)
     error = collect(s);
     if (!error && s->session->state == SESSION_ENDED)
         error = fail(s, -ESHUTDOWN, "the guest has ended meanwhile");
-    measure(s, now() - from, s->stream.bytes - bytes);
+    measure(s, now() - from, s->stream.bytes - bytes, s->view.moved_pages - pages);
     adjust_throttle(s);
     publish(s, MIGRATION_COPYING);
     session_leave(s->session);
@@ -241,7 +244,6 @@ static int send_input(struct sender *s)
 {
     const struct session *session = s->session;
     stream_begin(&s->stream);
-    stream_put_u8(&s->stream, session->input_ended);
     for (size_t i = 0; i < session->input_count; i++)
         stream_put_u8(&s->stream, session->input[(session->input_head + i) % INPUT_QUEUE]);
     return stream_failed(s, stream_send(&s->stream, MESSAGE_INPUT));

@@ -15,12 +15,12 @@ static const struct {
     const char *name;
     uint32_t min, max;
 } TYPES[MESSAGES] = {
-    [MESSAGE_HELLO] = {"HELLO", 20, 20},       [MESSAGE_CONFIG] = {"CONFIG", 1, 16384},
-    [MESSAGE_ACCEPT] = {"ACCEPT", 0, 0},       [MESSAGE_PAGES] = {"PAGES", 5, PAGES_MAX},
-    [MESSAGE_ROUND] = {"ROUND", 4, 4},         [MESSAGE_SYNC] = {"SYNC", 4, 4},
-    [MESSAGE_INPUT] = {"INPUT", 1, 1 + 65536}, [MESSAGE_STATE] = {"STATE", 1, 4 << 20},
-    [MESSAGE_PREPARE] = {"PREPARE", 8, 8},     [MESSAGE_READY] = {"READY", 8, 8},
-    [MESSAGE_COMMIT] = {"COMMIT", 0, 0},       [MESSAGE_DONE] = {"DONE", 0, 0},
+    [MESSAGE_HELLO] = {"HELLO", 20, 20},   [MESSAGE_CONFIG] = {"CONFIG", 1, 16384},
+    [MESSAGE_ACCEPT] = {"ACCEPT", 0, 0},   [MESSAGE_PAGES] = {"PAGES", 5, PAGES_MAX},
+    [MESSAGE_ROUND] = {"ROUND", 4, 4},     [MESSAGE_SYNC] = {"SYNC", 4, 4},
+    [MESSAGE_INPUT] = {"INPUT", 0, 65536}, [MESSAGE_STATE] = {"STATE", 1, 4 << 20},
+    [MESSAGE_PREPARE] = {"PREPARE", 8, 8}, [MESSAGE_READY] = {"READY", 8, 8},
+    [MESSAGE_COMMIT] = {"COMMIT", 0, 0},   [MESSAGE_DONE] = {"DONE", 0, 0},
     [MESSAGE_ABORT] = {"ABORT", 0, 400},
 };
 

@@ -31,7 +31,7 @@ enum message {
     MESSAGE_PAGES,   /* for each: u32 index, u8 1 and 4,096 bytes, or u8 0: it is all zero */
     MESSAGE_ROUND,   /* u32 number: all pages of this round have been sent */
     MESSAGE_SYNC,    /* u32 number: they have arrived */
-    MESSAGE_INPUT,   /* u8: no more will come; then what was typed and not delivered */
+    MESSAGE_INPUT,   /* what was typed and not delivered */
     MESSAGE_STATE,   /* u8: the guest runs; then what state_save() has written */
     MESSAGE_PREPARE, /* u64 sum of all messages before it */
     MESSAGE_READY,   /* the same number */

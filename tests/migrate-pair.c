@@ -140,8 +140,10 @@ struct breaking {
 /* Is it this call's turn? Lets a part of it pass, then ends the link for both sides. */
 static bool breaks(struct breaking *b, const uint8_t *out, uint8_t *in, size_t count)
 {
-    bool due =
-        b->plan.fault != FAULT_NONE && b->plan.source == b->source && b->calls++ == b->plan.call;
+    bool ours = b->plan.fault != FAULT_NONE && b->plan.source == b->source;
+    bool due = ours && b->calls++ == b->plan.call;
+    if (ours && b->plan.fault == FAULT_SLOW && b->calls <= b->plan.call)
+        usleep(2000);
     if (due && b->plan.fault == FAULT_LOSE)
         b->lost = true;
     if (!due || b->plan.fault != FAULT_CUT)

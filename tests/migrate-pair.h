@@ -11,6 +11,7 @@
 enum fault {
     FAULT_NONE,
     FAULT_CUT,  /* in the middle of a call, which fails; and for both sides from then on */
+    FAULT_SLOW, /* no fault: each of the first `call` calls takes 2 ms */
     FAULT_LOSE, /* what is sent from then on never arrives, though the sender is told that it has
                    been */
 };

@@ -17,6 +17,8 @@
 
 enum {
     EXIT_SCRIPT = 1,  /* a command of a `vitrine debug` script failed */
+    EXIT_STAYED = 1,  /* `vitrine migrate`: the guest is where it was */
+    EXIT_DOUBT = 3,   /* the same: it may have moved, or not */
     EXIT_DIFFERS = 1, /* a run of `vitrine compare` failed, or had another result */
     EXIT_USAGE = 2,   /* bad options, bad input files, outputs that cannot be written */
     EXIT_LIMIT = 124, /* --max-instructions was reached */
@@ -34,6 +36,7 @@ enum {
     CMD_DRAW = 1 << 6,
     CMD_COMPARE = 1 << 7,
     CMD_KVM_INFO = 1 << 8,
+    CMD_MIGRATE = 1 << 12,
     CMD_GUEST = CMD_RUN | CMD_DEBUG | CMD_WALK | CMD_DEVICES | CMD_DRAW, /* those that run one */
 };
 
@@ -65,6 +68,10 @@ struct options {
     unsigned runs;       /* of each program, 1 to 99 */
     bool brief;          /* the kernels' short variants */
     const char *svg;     /* the chart, NULL: none */
+    const char *control;  /* path of the socket that other programs rule the run by */
+    const char *incoming; /* address where the guest comes from */
+    const char *secret;   /* file */
+    uint64_t downtime, rounds, throttle; /* of `migrate`: ms, number, percent; 0: not given */
 };
 
 struct command {
@@ -87,6 +94,8 @@ int cmd_isa(const struct options *options, int argc, char **argv);
 int cmd_draw(const struct options *options, int argc, char **argv);
 int cmd_compare(const struct options *options, int argc, char **argv);
 void cmd_compare_help(FILE *out);
+int cmd_migrate(const struct options *options, int argc, char **argv);
+void cmd_migrate_help(FILE *out);
 int cmd_kvm_info(const struct options *options, int argc, char **argv);
 
 /* Prints "vitrine: " and the line on stderr; returns EXIT_USAGE. */

@@ -8,6 +8,7 @@ vitrine_SOURCES = \
 	%D%/compare-json.c \
 	%D%/compare-run.c \
 	%D%/compare-table.c \
+	%D%/control.c %D%/control.h \
 	%D%/console.c %D%/console.h \
 	%D%/debug.c %D%/debug.h \
 	%D%/debug-commands.c \
@@ -17,7 +18,9 @@ vitrine_SOURCES = \
 	%D%/guest.c \
 	%D%/isa.c \
 	%D%/kvm-info.c \
+	%D%/incoming.c %D%/incoming.h \
 	%D%/main.c \
+	%D%/migrate.c \
 	%D%/options.c \
 	%D%/report.c %D%/report.h \
 	%D%/run.c \

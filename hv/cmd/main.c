@@ -33,6 +33,9 @@ static const struct command COMMANDS[] = {
     {"compare", CMD_COMPARE, "KERNEL...", 1, 64,
      "compare guests' speed natively, in each engine, with paging, under the monitor",
      "vitrine compare fib sieve --svg speed.svg", cmd_compare, cmd_compare_help},
+    {"migrate", CMD_MIGRATE, "SESSION ADDRESS", 2, 2,
+     "move the guest of a `vitrine run --control SESSION` to another `vitrine run --incoming`",
+     "vitrine migrate /tmp/session unix:/tmp/there", cmd_migrate, cmd_migrate_help},
     {"kvm-info", CMD_KVM_INFO, "", 0, 0,
      "say what this host offers to x86 guests, and how to get access", "vitrine kvm-info",
      cmd_kvm_info},
@@ -85,7 +88,7 @@ static int finish(int status)
 
 static int run_command(const struct command *command, int argc, char **argv)
 {
-    struct options options = {.access = 'r', .runs = 3};
+    struct options options = {.access = 'r', .runs = 3, .throttle = 80};
     session_config_init(&options.config);
     int first = options_parse(command, argc, argv, &options);
     if (first < 0)

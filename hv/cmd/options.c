@@ -86,6 +86,11 @@ static const char *set_net(void *field, const char *value)
     return strcmp(value, "user") ? "user (the only kind of network there is)" : NULL;
 }
 
+static const char *set_throttle(void *field, const char *value)
+{
+    return parse_size(value, field) == 0 && *(uint64_t *)field <= 99 ? NULL : "0 to 99 (percent)";
+}
+
 static const char *set_descriptor(void *field, const char *value)
 {
     uint64_t fd;
@@ -237,6 +242,18 @@ static const struct option_row ROWS[] = {
      "print a digest of the guest's whole state at the end, on stderr"},
     {"signature", "FILE", CMD_RUN, AT(signature), set_text,
      "write begin_signature..end_signature to FILE at the end"},
+    {"control", "PATH", CMD_RUN, AT(control), set_text,
+     "let `vitrine migrate` and others rule the run through this Unix socket"},
+    {"incoming", "ADDRESS", CMD_RUN, AT(incoming), set_text,
+     "take the guest from a `vitrine migrate` to unix:PATH or tcp:HOST:PORT"},
+    {"secret", "FILE", CMD_RUN | CMD_MIGRATE, AT(secret), set_text,
+     "both sides must know what is in FILE (needed for --incoming beyond this host)"},
+    {"downtime", "MS", CMD_MIGRATE, AT(downtime), set_count,
+     "how long the guest may stand, in milliseconds (default: 10)"},
+    {"rounds", "N", CMD_MIGRATE, AT(rounds), set_count,
+     "give up if it takes more rounds than this (default: 30)"},
+    {"throttle", "PERCENT", CMD_MIGRATE, AT(throttle), set_throttle,
+     "slow a guest that writes too fast down by so much at most (default: 80)"},
     {"gdb", "[ADDRESS:]PORT", CMD_RUN, AT(gdb), set_text,
      "wait for gdb there (address: 127.0.0.1 unless given)"},
     {"at", "POINT", CMD_WALK | CMD_DEVICES | CMD_DRAW, AT(at), set_text,

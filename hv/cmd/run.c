@@ -19,6 +19,8 @@
 
 #include "hv/cmd/cmd.h"
 #include "hv/cmd/console.h"
+#include "hv/cmd/control.h"
+#include "hv/cmd/incoming.h"
 #include "hv/cmd/report.h"
 #include "hv/cmd/trace.h"
 #include "hv/cmd/waker.h"
@@ -33,6 +35,8 @@ struct run {
     struct console console;
     struct trace trace;
     atomic_bool output_broken; /* stdout is gone */
+
+    struct control *control; /* others who rule this run; NULL: none */
 
     bool waits; /* between two batches, for input */
     struct gdb *_Atomic gdb;
@@ -124,12 +128,12 @@ static int start_slice(struct run *run)
 static bool run_is_over(struct run *run)
 {
     struct view_status status;
-    if (run->console.leave || run->output_broken)
+    if (run->console.leave || run->output_broken || control_quits(run->control))
         return true;
     if (run->gdb)
         return run->gdb_done;
     session_status(run->session, &status);
-    if (status.state == SESSION_RUNNING)
+    if (status.state == SESSION_RUNNING || control_waits(run->control))
         return false;
     if (!run->trace.what)
         return true;
@@ -240,8 +244,12 @@ static int status_of(struct run *run)
         return EXIT_USAGE;
     if (status.stop == STOPPED_POWEROFF)
         return status.exit_code & 0xff || !status.exit_code ? status.exit_code & 0xff : 1;
-    if (run->console.leave || run->gdb_done)
+    if (run->console.leave || run->gdb_done || control_quits(run->control))
         return 0;
+    if (status.stop == STOPPED_MOVED) {
+        cmd_fail("%s: %s", status.guest, status.text);
+        return 0;
+    }
     if (status.counted)
         cmd_fail("%s: %s after %llu instructions", status.guest, status.text,
                  (unsigned long long)status.instructions);
@@ -296,10 +304,36 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
+/* Lets the guest come from elsewhere, if it shall, and others rule it. Is it to be run at once? */
+static int prepare(struct run *run, bool *runs)
+{
+    const struct options *options = run->options;
+    enum migrate_end came = MIGRATE_MOVED;
+    *runs = true;
+    if (options->control) {
+        run->control = control_new(run->session, options->control, run->waker);
+        if (!run->control)
+            return EXIT_USAGE;
+    }
+    if (options->incoming)
+        came = incoming_receive(run->session, options, runs);
+    if (came == MIGRATE_STAYED || (came == MIGRATE_WHOLE && !run->control))
+        return EXIT_USAGE;
+    if (came == MIGRATE_WHOLE)
+        *runs = false;
+    else if (!run->control) /* it stood there, but here is nobody who could let it go on */
+        *runs = true;
+    if (!*runs)
+        control_hold(run->control);
+    return 0;
+}
+
 static int run_guest(struct run *run)
 {
     const struct options *options = run->options;
+    bool runs;
     int failed = check_outputs(run);
+    failed = failed ? failed : prepare(run, &runs);
     if (failed)
         return failed;
     failed = console_open(&run->console, options->input);
@@ -309,7 +343,7 @@ static int run_guest(struct run *run)
     if (options->trace)
         trace_start(&run->trace, run->session, options->trace, stderr);
     double started = now();
-    failed = options->gdb ? start_gdb(run) : -start_slice(run);
+    failed = options->gdb ? start_gdb(run) : runs ? -start_slice(run) : 0;
     if (!failed)
         run_loop(run);
     double seconds = now() - started;
@@ -332,6 +366,7 @@ int cmd_run(const struct options *options, int argc, char **argv)
     run.session = open_session(&run, argv[0]);
     if (run.session)
         status = run_guest(&run);
+    control_free(run.control);
     session_free(run.session);
     close(run.waker);
     free(run.kept);

@@ -7,6 +7,7 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/debug.sh \
 	%D%/gdb.sh \
 	%D%/linux.sh \
+	%D%/migrate.sh \
 	%D%/minios.sh \
 	%D%/options.sh \
 	%D%/oracle.sh \
