@@ -87,6 +87,10 @@ if KVM
 %C%_unit_tests += %D%/test-kvm-session
 %C%_test_kvm_session_SOURCES = %D%/test-kvm-session.c %D%/tap.h %D%/kvm-guest.h
 %C%_test_kvm_session_LDADD = hv/libhv.a $(%C%_unit_libs)
+# x86 guests that move.
+%C%_unit_tests += %D%/test-kvm-migrate
+%C%_test_kvm_migrate_SOURCES = %D%/test-kvm-migrate.c %D%/tap.h %D%/kvm-guest.h
+%C%_test_kvm_migrate_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Looking into x86 guests.
 %C%_unit_tests += %D%/test-kvm-walk
 %C%_test_kvm_walk_SOURCES = %D%/test-kvm-walk.c %D%/kvm-probe.c %D%/kvm-probe.h %D%/tap.h \

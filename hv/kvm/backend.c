@@ -217,4 +217,5 @@ const struct backend_ops backend_kvm = {
     .restore = kvm_backend_restore,
     .snapshots = kvm_backend_snapshots,
     .snapshot_delete = kvm_backend_snapshot_delete,
+    .move = &kvm_backend_move,
 };

@@ -58,7 +58,11 @@ struct kvm_backend {
     struct kvm_snapshot snapshot[SNAPSHOTS_MAX];
     int snapshots;
     uint64_t dirty_total;
+    bool moves; /* the guest is being moved, and all its pages have been told of */
 };
+
+/* backend-move.c */
+extern const struct backend_move kvm_backend_move;
 
 /* backend-run.c */
 int kvm_backend_begin(void *self, const struct backend_command *command);

@@ -4,6 +4,7 @@ hv_libhv_a_SOURCES += \
 	%D%/acpi.c %D%/acpi.h \
 	%D%/backend.c \
 	%D%/backend-exits.c \
+	%D%/backend-move.c \
 	%D%/backend-run.c \
 	%D%/backend-snapshot.c \
 	%D%/backend-view.c \
