@@ -143,12 +143,28 @@ FUZZ_SECONDS = 60
 fuzz:
 	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS)
 .PHONY: fuzz
-EXTRA_DIST += %D%/fuzz/fuzz-boot.c
+EXTRA_DIST += %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-migrate.c
 EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c
+
+# make faults: every point at which something can fail, where make check takes a sample. Each program in
+# faults/ speaks TAP.
+%C%_faults = %D%/faults/migrate
+EXTRA_PROGRAMS += $(%C%_faults)
+%C%_faults_migrate_SOURCES = %D%/faults/migrate.c %D%/migrate-pair.c %D%/migrate-pair.h
+%C%_faults_migrate_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) \
+	$(NETTLE_LIBS)
+faults: all $(%C%_faults)
+	@failed=0; for test in $(%C%_faults); do \
+	    echo "==== $$test"; $(AM_TESTS_ENVIRONMENT) ./$$test || failed=1; done; exit $$failed
+.PHONY: faults
 
 # make bench: figures beside a peer's, in one run.
 bench: all
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
+EXTRA_PROGRAMS += %D%/bench/migrate
+%C%_bench_migrate_SOURCES = %D%/bench/migrate.c
+%C%_bench_migrate_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) \
+	$(NETTLE_LIBS)
 if KVM
 EXTRA_PROGRAMS += %D%/bench/kvm
 %C%_bench_kvm_SOURCES = %D%/bench/kvm.c

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,13 +147,15 @@ static bool breaks(struct breaking *b, const uint8_t *out, uint8_t *in, size_t c
         usleep(2000);
     if (due && b->plan.fault == FAULT_LOSE)
         b->lost = true;
-    if (!due || b->plan.fault != FAULT_CUT)
+    if (!due || (b->plan.fault != FAULT_CUT && b->plan.fault != FAULT_DIE))
         return b->cut;
     size_t part = count * b->plan.part / 8;
     if (out && part)
         link_send(&b->below, out, part);
     if (in && part)
         link_receive(&b->below, in, part);
+    if (b->plan.fault == FAULT_DIE)
+        raise(SIGKILL);
     shutdown(b->fd, SHUT_RDWR);
     return b->cut = true;
 }
@@ -222,6 +225,19 @@ void pair_migrate(struct pair *pair, const struct migrate_options *options)
     pair->calls[1] = own.calls;
 }
 
+void pair_half(struct pair *pair, int fd, bool source, const struct migrate_options *options)
+{
+    struct breaking own = {link_of_socket(fd, PATIENCE_MS), fd, source, pair->plan};
+    struct link link = {&BREAKING, &own};
+    if (source)
+        pair->source_end = migrate_send(pair->source, &link, options, pair->source_why);
+    else
+        pair->destination_end =
+            migrate_receive(pair->destination, &link, &pair->runs, pair->destination_why);
+    link_close(&link);
+    pair->calls[source] = own.calls;
+}
+
 /* ---- checking ------------------------------------------------------------------------------- */
 
 static uint64_t instructions(struct session *session)
@@ -261,6 +277,15 @@ static const char *compare(struct pair *pair, struct session *survivor)
         wrong = "the world has seen another output than that of a run that never moved";
     session_free(reference);
     return wrong;
+}
+
+bool pair_same(struct session *session)
+{
+    struct session *reference = pair_session(PAIR_STEADY, SESSION_HV, "auto");
+    bool same = step_to(reference, instructions(session)) &&
+                session_digest(reference) == session_digest(session);
+    session_free(reference);
+    return same;
 }
 
 static const char *check_stayed(struct pair *pair, struct session **survivor)

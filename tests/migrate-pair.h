@@ -12,6 +12,7 @@ enum fault {
     FAULT_NONE,
     FAULT_CUT,  /* in the middle of a call, which fails; and for both sides from then on */
     FAULT_SLOW, /* no fault: each of the first `call` calls takes 2 ms */
+    FAULT_DIE,  /* as FAULT_CUT, but the whole process is killed */
     FAULT_LOSE, /* what is sent from then on never arrives, though the sender is told that it has
                    been */
 };
@@ -52,6 +53,12 @@ void pair_migrate(struct pair *pair, const struct migrate_options *options);
  * printed. NULL if all is well, else what is not.
  */
 const char *pair_check(struct pair *pair, uint64_t more);
+
+/* One side alone, over one end of a socket, which is closed then; the other is in another process.
+ */
+void pair_half(struct pair *pair, int socket, bool source, const struct migrate_options *options);
+/* Is this session in the state in which a run that never moved is at its instruction? */
+bool pair_same(struct session *session);
 
 void pair_free(struct pair *pair);
 

@@ -20,7 +20,7 @@ for source in "$top"/tests/fuzz/fuzz-*.c; do
     "$cc" -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
         -I"$top" -I. -D_GNU_SOURCE -o "$out/$name" "$source" "$top/tests/elf-sample.c" \
         "$top"/cpu/*.c "$top"/cpu/dev/*.c $(cd "$top" && for f in $more; do echo "$PWD/$f"; done) \
-        -lelf -ldw -lfdt || exit 2
+        -lelf -ldw -lfdt -lnettle || exit 2
     mkdir -p "$out/$name.corpus"
     "$out/$name" -max_total_time="$seconds" -max_len=8192 -timeout=10 -rss_limit_mb=1024 \
         -artifact_prefix="$out/$name-" -print_final_stats=1 "$out/$name.corpus" \
