@@ -26,8 +26,8 @@ enum event_type {
 #define EVENTS_OF_EVERY_INSN (EVENT_BIT(EVENT_INSN) | EVENT_BIT(EVENT_READ) | EVENT_BIT(EVENT_WRITE))
 
 struct event {
-    uint64_t instruction; /* the hart's count when it happened */
-    uint32_t pc;
+    uint64_t instruction; /* the hart's count when it happened; 0 where they are not counted */
+    uint64_t pc;
     uint16_t type;   /* enum event_type */
     uint16_t source; /* 0 = the computer, 1.. = virtual machine number */
     uint32_t a, b, c, d;

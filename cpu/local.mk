@@ -30,6 +30,7 @@ noinst_LIBRARIES += %D%/libcpu.a
 	%D%/dev/clint.c %D%/dev/clint.h \
 	%D%/dev/device.h \
 	%D%/dev/disk.c %D%/dev/disk.h \
+	%D%/dev/disk-memory.c %D%/dev/disk-memory.h \
 	%D%/dev/finisher.c %D%/dev/finisher.h \
 	%D%/dev/plic.c %D%/dev/plic.h \
 	%D%/dev/rtc.c %D%/dev/rtc.h \

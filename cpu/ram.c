@@ -266,7 +266,7 @@ int ram_track_moves(struct ram *ram)
         return error ? error : -ENOMEM;
     track->moved_count = 0;
     for (uint32_t i = 0; i < pages; i++)
-        track->clean[i] |= RAM_CLEAN_MOVED;
+        track->clean[i] |= RAM_UNMOVED;
     return 0;
 }
 
@@ -277,7 +277,7 @@ void ram_track_moves_end(struct ram *ram)
     if (!track->moved)
         return;
     for (uint32_t i = 0; i < pages; i++)
-        track->clean[i] &= RAM_CLEAN;
+        track->clean[i] &= RAM_STATES;
     munmap(track->moved, pages * sizeof *track->moved);
     track->moved = NULL;
     track->moved_count = 0;

@@ -36,15 +36,27 @@ enum { RAM_PAGE = 4096, RAM_GRANULE = 64 }; /* bytes; a page's granules are bits
  * Two may look, each in its own time: snapshots, and who moves the guest to another host. A page has
  * a bit for each to whom it is clean.
  */
-enum { RAM_CLEAN = 1, RAM_CLEAN_MOVED = 2 };
+enum ram_clean {
+    RAM_DIRTY,
+    RAM_CLEAN,
+    RAM_WARM, /* clean, but it was written not long ago, and is likely to be written again */
+    RAM_STATES = 3,     /* mask: one of the three above, for snapshots */
+    RAM_UNMOVED = 4, /* or-ed: for who moves the guest it is clean */
+};
 
 struct ram_track {
-    uint8_t *clean;   /* by page: RAM_CLEAN_*; NULL: nobody keeps account */
-    uint32_t *dirty;  /* not RAM_CLEAN, in the order of their first write; room for all */
+    uint8_t *clean;   /* by page: enum ram_clean; NULL: nobody keeps account */
+    uint32_t *dirty;  /* those that are RAM_DIRTY, in the order of their first write; room for all */
     uint32_t count;
-    uint32_t *moved;  /* the same for RAM_CLEAN_MOVED; NULL: nobody moves the guest */
+    uint32_t *moved;  /* those that are not RAM_UNMOVED; NULL: nobody moves the guest */
     uint32_t moved_count;
 };
+
+/* The page is clean, or warm, for snapshots. */
+static inline void ram_track_clean(struct ram_track *track, uint32_t page, enum ram_clean state)
+{
+    track->clean[page] = (uint8_t)((track->clean[page] & RAM_UNMOVED) | state);
+}
 
 /* For `pages` pages, all clean. -ENOMEM. */
 int ram_track_init(struct ram_track *track, uint64_t pages);
@@ -52,11 +64,11 @@ void ram_track_free(struct ram_track *track, uint64_t pages);
 static inline void ram_track_write(struct ram_track *track, uint32_t page)
 {
     if (track->clean && track->clean[page]) {
-        if (track->clean[page] & RAM_CLEAN)
+        if (track->clean[page] & RAM_STATES)
             track->dirty[track->count++] = page;
-        if (track->clean[page] & RAM_CLEAN_MOVED)
+        if (track->clean[page] & RAM_UNMOVED)
             track->moved[track->moved_count++] = page;
-        track->clean[page] = 0;
+        track->clean[page] = RAM_DIRTY;
     }
 }
 
@@ -109,6 +121,9 @@ static inline bool ram_is_derived(const struct ram *ram, const uint8_t *host);
 /* May fast paths write to this page: is there nothing derived from it, and is it dirty, if somebody
  * keeps account? */
 static inline bool ram_takes_writes(const struct ram *ram, const uint8_t *host);
+/* As ram_takes_writes(), or if it is worth while to count the page as written before it is: somebody
+ * wants to give a fast path the pages around one that is written. */
+static inline bool ram_may_take_writes(const struct ram *ram, const uint8_t *host);
 /* A fast path wants to write to this page from now on. */
 static inline void ram_will_write(const struct ram *ram, const uint8_t *host);
 /* The engine has forgotten everything. */
@@ -164,6 +179,15 @@ static inline bool ram_takes_writes(const struct ram *ram, const uint8_t *host)
         return true;
     size_t page = ram_host_page(ram, host);
     return !ram->code->derived[page] && !(ram->code->track.clean && ram->code->track.clean[page]);
+}
+
+static inline bool ram_may_take_writes(const struct ram *ram, const uint8_t *host)
+{
+    if (!ram->code)
+        return true;
+    size_t page = ram_host_page(ram, host);
+    return !ram->code->derived[page] &&
+           !(ram->code->track.clean && ram->code->track.clean[page] == RAM_CLEAN);
 }
 
 static inline void ram_will_write(const struct ram *ram, const uint8_t *host)

@@ -2,5 +2,6 @@
 dist_man_MANS += %D%/vitrine.1
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = %D%/completion/vitrine
-EXTRA_DIST += %D%/architecture.md %D%/jit.md %D%/linux.md %D%/machine.md %D%/migration.md %D%/monitor.md %D%/tools.md \
+EXTRA_DIST += %D%/architecture.md %D%/jit.md %D%/linux.md %D%/machine.md %D%/migration.md \
+	%D%/monitor.md %D%/time.md %D%/tools.md \
 	%D%/images/window.png

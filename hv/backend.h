@@ -36,12 +36,17 @@ enum backend_goal {
     GOAL_STEP_OVER, /* one, but through a call or a trap */
     GOAL_STEP_EXIT, /* until a VM exit (bare: a trap) has been handled */
     GOAL_RUN_TO,    /* to `va` */
+    GOAL_STEP_BACK, /* `count` instructions, into the past */
+    GOAL_GOTO,      /* to the moment after `count` instructions since reset */
+    GOAL_RUN_BACK,  /* to the newest stop of the kind `back` */
 };
 
 struct backend_command {
     enum backend_goal goal;
-    uint64_t count;
+    uint64_t count; /* BACK_WRITE: bytes */
     uint64_t va;
+    enum session_back back;
+    bool physical; /* va is guest-physical */
 };
 
 /* How a run ended. All zeros when slice() gets it. */
@@ -55,6 +60,7 @@ struct backend_stop {
 };
 
 struct event;
+struct record;
 
 /*
  * What moving a guest to another host asks of a backend (hv/migrate.h). Memory is pages of 4 KiB,
@@ -68,7 +74,7 @@ struct backend_move {
                      void *context);
     uint64_t (*pages)(void *self);
     /* From now on writes are kept account of: the first collect() gives all pages that may not be zero.
-     * 0 or -errno. */
+     * 0, -ENOMEM, or -EBUSY: it cannot be moved now. */
     int (*begin)(void *self);
     void (*end)(void *self);
     /* Sets a bit for each page that may have been written since the last call. 0 or -errno. */
@@ -104,7 +110,8 @@ struct backend_ops {
 
     /* ---- running -------------------------------------------------------------------------- */
 
-    /* A run begins. 0 or -errno (-EINVAL: no such address). */
+    /* A run begins. 0 or -errno (-EINVAL: no such address; for goals that lead into the past also
+     * -ENOTSUP, -ENOSPC: see session_step_back()). */
     int (*begin)(void *self, const struct backend_command *command);
     /* Runs the guest for a while: about a millisecond, or until session_wanted() if there is
      * kick(). True: the run is over, and `stop` says why. False: the session lets waiting callers
@@ -170,6 +177,13 @@ struct backend_ops {
     int (*restore)(void *self, int id, char *why);
     int (*snapshots)(void *self, struct view_snapshot *out, int max);
     int (*snapshot_delete)(void *self, int id);
+    /* Whether the guest stands in the past, and what is known of it. */
+    void (*view_history)(void *self, struct view_history *out);
+    int (*write_disk)(void *self, char *why);
+    /* hv/recorder.h. `follow` takes the record over, also when it fails. */
+    int (*record)(void *self, const char *path, char *why);
+    int (*record_end)(void *self, char *why);
+    int (*follow)(void *self, struct record *record, char *why);
 
     const struct backend_move *move; /* NULL: this guest cannot be moved */
 };
@@ -184,10 +198,27 @@ extern const struct backend_ops backend_kvm; /* only with HAVE_KVM */
 
 /* The guest has written to its console. From any thread, in create() and in slice(). */
 void session_console(struct session *session, const uint8_t *bytes, size_t count);
-/* The oldest byte that was typed and not delivered yet, without taking it; false: there is none. */
+/* The oldest byte that was typed and not delivered yet, without taking it; false: there is none, or
+ * no memory to record it. */
 bool session_input_peek(struct session *session, uint8_t *byte);
-/* That byte has been delivered, before this instruction. */
-void session_input_taken(struct session *session, uint64_t instruction);
+/* That byte has been delivered, before this instruction, when the guest had slept for `idle` (struct
+ * clock; 0 where that is not counted). */
+void session_input_taken(struct session *session, uint64_t instruction, uint64_t idle);
+
+/* What was delivered, and when. */
+struct input_record {
+    uint64_t instruction, idle;
+    uint8_t byte;
+};
+size_t session_log_count(const struct session *session);
+/* Record number `index`, 0..; NULL: there are not so many. Valid until the next one is delivered. */
+const struct input_record *session_log_at(const struct session *session, size_t index);
+/* Something that will be delivered. false: no memory. */
+bool session_log_add(struct session *session, struct input_record record);
+/* Forgets all records from number `count` on. */
+void session_log_cut(struct session *session, size_t count);
+/* How many bytes were ever typed. */
+uint64_t session_typed(const struct session *session);
 /* Nobody will type any more. What was typed before may not be delivered yet: session_input_peek().
  */
 bool session_input_over(struct session *session);

@@ -144,6 +144,8 @@ static void reply_stop(struct gdb *gdb)
         gdb_reply(gdb, "X09");
     else if (status.stop == STOPPED_WATCHPOINT)
         reply_watch(gdb, &status);
+    else if (status.stop == STOPPED_BEGINNING)
+        gdb_reply(gdb, "T%02xreplaylog:begin;", SIGNAL_TRAP);
     else {
         gdb_reply(gdb, "T%02x", signal_of(status.stop));
         reply_thread(gdb, &status);
@@ -161,11 +163,26 @@ static void send_message(struct gdb *gdb, const char *text)
     gdb_send(gdb, packet, at);
 }
 
+/* Going back, the session stands in front of the instruction that made a watched access. gdb takes a
+ * RISC-V processor to report an access before it is made, and steps once, now backwards: so it must
+ * find the guest behind the instruction, as it would going forward. */
+static bool step_behind_access(struct gdb *gdb, const struct view_status *status)
+{
+    bool access = gdb->back && status->stop == STOPPED_WATCHPOINT;
+    gdb->back = false;
+    if (!access || session_step(gdb->session, 1))
+        return false;
+    gdb->stops = status->stops;
+    return true;
+}
+
 void gdb_report_stop(struct gdb *gdb)
 {
     struct view_status status;
     session_status(gdb->session, &status);
     if (!gdb->resumed || status.state == SESSION_RUNNING || status.stops == gdb->stops)
+        return;
+    if (step_behind_access(gdb, &status))
         return;
     gdb->resumed = false;
     if (wants_words(status.stop))
@@ -177,14 +194,30 @@ void gdb_report_stop(struct gdb *gdb)
 
 /* ---- run control -------------------------------------------------------------------------- */
 
-static void resume(struct gdb *gdb, bool step)
+static int step(struct session *session)
+{
+    return session_step(session, 1);
+}
+
+static int step_back(struct session *session)
+{
+    return session_step_back(session, 1);
+}
+
+static int run_back(struct session *session)
+{
+    return session_run_back(session, BACK_POINT, false, 0, 0);
+}
+
+static void resume(struct gdb *gdb, int (*how)(struct session *session))
 {
     struct view_status status;
     if (gdb->resumed)
         return;
     session_status(gdb->session, &status);
     gdb->stops = status.stops;
-    int failed = step ? session_step(gdb->session, 1) : session_run(gdb->session);
+    gdb->back = how == run_back;
+    int failed = how(gdb->session);
     if (failed == -ESHUTDOWN)
         reply_stop(gdb);
     else if (failed)
@@ -203,13 +236,22 @@ static void answer_resume(struct gdb *gdb, const char *at)
     }
     if (gdb->count > 1)
         session_write_register64(gdb->session, gdb->isa->pc, address);
-    resume(gdb, gdb->packet[0] == 's');
+    resume(gdb, gdb->packet[0] == 's' ? step : session_run);
+}
+
+/* "bs", "bc": into the past. */
+static void answer_back(struct gdb *gdb, const char *at)
+{
+    if (*at)
+        gdb_reply_error(gdb, EINVAL);
+    else
+        resume(gdb, gdb->packet[1] == 's' ? step_back : run_back);
 }
 
 /* "S05", "C05": a signal means nothing to a hart. */
 static void answer_resume_signal(struct gdb *gdb, const char *at)
 {
-    resume(gdb, gdb->packet[0] == 'S');
+    resume(gdb, gdb->packet[0] == 'S' ? step : session_run);
 }
 
 /* ---- threads: the vCPUs, from 1 on -------------------------------------------------------- */
@@ -296,7 +338,7 @@ static void answer_thread_name(struct gdb *gdb, const char *at)
  * the others stand; anything else lets all of them run. */
 static void answer_vcont(struct gdb *gdb, const char *at)
 {
-    bool step = false;
+    bool steps = false;
     uint32_t stepper = 0;
     do {
         uint32_t thread = 0, signal;
@@ -308,16 +350,16 @@ static void answer_vcont(struct gdb *gdb, const char *at)
             gdb_reply_error(gdb, EINVAL);
             return;
         }
-        if (!step && (action == 's' || action == 'S')) {
-            step = true;
+        if (!steps && (action == 's' || action == 'S')) {
+            steps = true;
             stepper = thread;
         }
     } while (*at++ == ';');
-    int failed = step ? choose_thread(gdb, stepper) : 0;
+    int failed = steps ? choose_thread(gdb, stepper) : 0;
     if (failed)
         gdb_reply_error(gdb, failed);
     else
-        resume(gdb, step);
+        resume(gdb, steps ? step : session_run);
 }
 
 static void answer_vcont_query(struct gdb *gdb, const char *at)
@@ -600,8 +642,10 @@ static void answer_monitor(struct gdb *gdb, const char *at)
 
 static void answer_supported(struct gdb *gdb, const char *at)
 {
-    gdb_reply(gdb, "PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;vContSupported+",
-              GDB_PACKET);
+    struct view_history history;
+    session_view_history(gdb->session, &history);
+    gdb_reply(gdb, "PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;vContSupported+%s", GDB_PACKET,
+              history.present ? ";ReverseStep+;ReverseContinue+" : "");
 }
 
 static void answer_no_ack(struct gdb *gdb, const char *at)
@@ -645,6 +689,8 @@ static const struct {
     {"z", answer_clear_point},
     {"s", answer_resume},
     {"c", answer_resume},
+    {"bs", answer_back},
+    {"bc", answer_back},
     {"S", answer_resume_signal},
     {"C", answer_resume_signal},
     {"?", answer_why},

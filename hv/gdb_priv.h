@@ -78,6 +78,7 @@ struct gdb {
     char reply[GDB_PACKET];
 
     bool resumed;   /* the guest runs for the debugger, who waits for a stop reply */
+    bool back;      /* ... into the past, to a breakpoint or watchpoint */
     uint64_t stops; /* view_status.stops when it was resumed */
     struct gdb_point point[SESSION_BREAKS];
 };

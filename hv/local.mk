@@ -18,10 +18,14 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/migrate-send.c \
 	%D%/migrate-stream.c %D%/migrate-stream.h \
 	%D%/overlay.c %D%/overlay.h \
+	%D%/page-pool.c %D%/page-pool.h \
+	%D%/record.c %D%/record.h %D%/recorder.c %D%/recorder.h \
+	%D%/replay.c %D%/replay.h \
 	%D%/sched.c \
-	%D%/session.c %D%/session-ask.c %D%/session-io.c %D%/session.h %D%/session_priv.h \
+	%D%/session.c %D%/session-record.c %D%/session-state.c %D%/session-ask.c %D%/session-io.c %D%/session.h %D%/session_priv.h \
 	%D%/shadow.c %D%/shadow.h \
-	%D%/simulated.c %D%/simulated-move.c %D%/simulated-view.c %D%/simulated_priv.h \
+	%D%/simulated.c %D%/simulated-move.c %D%/simulated-state.c %D%/simulated-view.c \
+	%D%/simulated_priv.h \
 	%D%/trap-log.c %D%/trap-log.h \
 	%D%/view.h \
 	%D%/vm.c %D%/vm.h

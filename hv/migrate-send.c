@@ -346,8 +346,12 @@ static int begin_account(struct sender *s)
     if (s->session->moving)
         return fail(s, -EBUSY, "the guest is being moved already");
     s->view.pages = s->move->pages(s->session->backend);
-    if (page_set_init(&s->todo, s->view.pages) || s->move->begin(s->session->backend))
-        return fail(s, -ENOMEM, "the host has no memory left");
+    int error = page_set_init(&s->todo, s->view.pages);
+    error = error ? error : s->move->begin(s->session->backend);
+    if (error)
+        return fail(s, error,
+                    error == -EBUSY ? "the guest stands in the past, or follows a record"
+                                    : "the host has no memory left");
     s->session->moving = s->counts = true;
     publish(s, MIGRATION_COPYING);
     return collect(s);

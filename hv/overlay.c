@@ -21,14 +21,16 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { HOT = 1024 }; /* pages at most that stay dirty because they are written all the time */
+#include "hv/page-pool.h"
 
 struct version {
     struct version *older;
     uint32_t layers; /* that have it */
     bool going;      /* of a layer that is being deleted */
-    uint8_t bytes[OVERLAY_PAGE];
+    uint8_t *bytes;  /* a page of the pool */
 };
+
+enum { VERSION_BYTES = sizeof(struct version) + OVERLAY_PAGE };
 
 struct entry {
     uint32_t page;
@@ -58,6 +60,7 @@ struct overlay {
     struct layer **layer; /* in order of their ids */
     int count, room, next_id;
     struct layer *current;
+    struct page_pool pool;
     uint64_t versions; /* alive */
     uint64_t entries;
 };
@@ -113,6 +116,7 @@ static void let_go(struct overlay *o, struct version *v)
 {
     if (--v->layers)
         return;
+    page_pool_give(&o->pool, v->bytes);
     free(v);
     o->versions--;
 }
@@ -134,6 +138,7 @@ void overlay_free(struct overlay *o)
         layer_free(o, o->layer[i]);
     for (unsigned i = 0; i < o->parts; i++)
         part_free(&o->part[i]);
+    page_pool_free(&o->pool);
     free(o->layer);
     free(o);
 }
@@ -240,8 +245,12 @@ static bool add_version(struct overlay *o, struct layer *l, unsigned part, uint3
 {
     const struct part *p = &o->part[part];
     struct version *v = layer_grow(l, 1) ? malloc(sizeof *v) : NULL;
-    if (!v)
+    uint8_t *bytes = v ? page_pool_take(&o->pool) : NULL;
+    if (!bytes) {
+        free(v);
         return false;
+    }
+    v->bytes = bytes;
     v->older = p->index[page];
     v->layers = 1;
     v->going = false;
@@ -275,13 +284,13 @@ static void make_clean(struct part *p)
     uint32_t kept = 0, cleaned = 0, *gone = malloc((t->count + 1) * sizeof *gone);
     for (uint32_t i = 0; i < t->count; i++) {
         uint32_t page = t->dirty[i];
-        bool stays = p->mark[page] && p->warm[page] && kept < HOT && gone;
+        bool stays = p->mark[page] && p->warm[page] && gone;
         p->warm[page] = p->mark[page];
         if (stays) {
             t->dirty[kept++] = page;
             continue;
         }
-        t->clean[page] |= RAM_CLEAN;
+        ram_track_clean(t, page, p->mark[page] ? RAM_WARM : RAM_CLEAN);
         if (gone)
             gone[cleaned++] = page;
     }
@@ -399,7 +408,7 @@ static void forget_writes(struct part *p)
 {
     struct ram_track *t = p->is.track;
     for (uint32_t i = 0; i < t->count; i++)
-        t->clean[t->dirty[i]] |= RAM_CLEAN;
+        ram_track_clean(t, t->dirty[i], RAM_WARM);
     if (p->is.cleaned && t->count)
         p->is.cleaned(p->is.context, t->dirty, t->count);
     t->count = 0;
@@ -540,7 +549,7 @@ uint64_t overlay_pages(const struct overlay *o, int id)
 
 uint64_t overlay_bytes(const struct overlay *o)
 {
-    return o->versions * sizeof(struct version) + o->entries * sizeof(struct entry) +
+    return o->versions * VERSION_BYTES + o->entries * sizeof(struct entry) +
            (uint64_t)o->count * sizeof(struct layer);
 }
 
@@ -549,7 +558,7 @@ uint64_t overlay_layer_bytes(const struct overlay *o, int id)
     const struct layer *l = find(o, id);
     uint64_t bytes = l ? sizeof *l + l->count * sizeof *l->entry : 0;
     for (uint64_t i = 0; l && i < l->count; i++)
-        bytes += l->entry[i].version->layers == 1 ? sizeof(struct version) : 0;
+        bytes += l->entry[i].version->layers == 1 ? VERSION_BYTES : 0;
     return bytes;
 }
 
@@ -585,5 +594,5 @@ const uint8_t *overlay_scan(const struct overlay *o, unsigned part, uint32_t pag
 bool overlay_in_top(const struct overlay *o, unsigned part, uint32_t page)
 {
     const struct part *p = &o->part[part];
-    return p->is.track ? !(p->is.track->clean[page] & RAM_CLEAN) : has_changed(p, page);
+    return p->is.track ? !(p->is.track->clean[page] & RAM_STATES) : has_changed(p, page);
 }

@@ -14,6 +14,7 @@ size_t session_input(struct session *s, const uint8_t *bytes, size_t count)
     size_t taken = 0;
     for (; taken < count && s->input_count < INPUT_QUEUE; taken++, s->input_count++)
         s->input[(s->input_head + s->input_count) % INPUT_QUEUE] = bytes[taken];
+    s->typed += taken;
     pthread_cond_signal(&s->wake);
     session_leave(s);
     return taken;
@@ -67,31 +68,63 @@ void session_console(struct session *s, const uint8_t *bytes, size_t count)
     pthread_mutex_unlock(&s->output_lock);
 }
 
+/* What cannot be recorded is not delivered. */
+static bool make_log_room(struct session *s)
+{
+    if (s->input_logged < s->input_log_size)
+        return true;
+    size_t size = s->input_log_size * 2 + 256;
+    struct input_record *grown = realloc(s->input_log, size * sizeof *grown);
+    if (!grown)
+        return false;
+    s->input_log = grown;
+    s->input_log_size = size;
+    return true;
+}
+
 bool session_input_peek(struct session *s, uint8_t *byte)
 {
-    if (s->input_count)
-        *byte = s->input[s->input_head];
-    return s->input_count > 0;
+    if (!s->input_count || !make_log_room(s))
+        return false;
+    *byte = s->input[s->input_head];
+    return true;
 }
 
-static void log_input(struct session *s, struct input_record record)
+void session_input_taken(struct session *s, uint64_t instruction, uint64_t idle)
 {
-    if (s->input_logged == s->input_log_size) {
-        size_t size = s->input_log_size * 2 + 256;
-        struct input_record *grown = realloc(s->input_log, size * sizeof *grown);
-        if (!grown)
-            return;
-        s->input_log = grown;
-        s->input_log_size = size;
-    }
-    s->input_log[s->input_logged++] = record;
-}
-
-void session_input_taken(struct session *s, uint64_t instruction)
-{
-    log_input(s, (struct input_record){instruction, s->input[s->input_head]});
+    s->input_log[s->input_logged++] =
+        (struct input_record){instruction, idle, s->input[s->input_head]};
     s->input_head = (s->input_head + 1) % INPUT_QUEUE;
     s->input_count--;
+}
+
+size_t session_log_count(const struct session *s)
+{
+    return s->input_logged;
+}
+
+const struct input_record *session_log_at(const struct session *s, size_t index)
+{
+    return index < s->input_logged ? &s->input_log[index] : NULL;
+}
+
+bool session_log_add(struct session *s, struct input_record record)
+{
+    if (!make_log_room(s))
+        return false;
+    s->input_log[s->input_logged++] = record;
+    return true;
+}
+
+void session_log_cut(struct session *s, size_t count)
+{
+    if (count < s->input_logged)
+        s->input_logged = count;
+}
+
+uint64_t session_typed(const struct session *s)
+{
+    return s->typed;
 }
 
 bool session_input_over(struct session *s)

@@ -141,8 +141,8 @@ static void measure(struct session *s, double seconds)
     if (s->seconds < 0.25)
         return;
     uint64_t now = instructions(s);
-    if (now < s->rate_from) /* the guest has reset itself meanwhile */
-        s->rate_from = 0;
+    if (now < s->rate_from) /* the guest has reset itself meanwhile, or gone back */
+        s->rate_from = now;
     s->mips = (double)(now - s->rate_from) / s->seconds / 1e6;
     s->seconds = 0;
     s->rate_from = now;
@@ -325,10 +325,13 @@ static bool is_away(const struct session *s)
 /* Starts a run as the command says. */
 static int begin(struct session *s, const struct backend_command *command)
 {
+    bool back = command->goal >= GOAL_STEP_BACK;
     if (s->state == SESSION_RUNNING)
         return -EBUSY;
-    if (s->state == SESSION_ENDED || is_away(s))
+    if (is_away(s) || (s->state == SESSION_ENDED && !back))
         return -ESHUTDOWN;
+    if (back && !s->ops->view_history)
+        return -ENOTSUP;
     int error = s->ops->begin(s->backend, command);
     if (error)
         return error;
@@ -374,6 +377,29 @@ int session_run_to(struct session *s, uint64_t va)
     if (s->ops->address_max && va > s->ops->address_max)
         return -EINVAL;
     return begin_locked(s, (struct backend_command){.goal = GOAL_RUN_TO, .va = va});
+}
+
+int session_step_back(struct session *s, uint64_t count)
+{
+    return begin_locked(s, (struct backend_command){.goal = GOAL_STEP_BACK, .count = count});
+}
+
+int session_goto(struct session *s, uint64_t instruction)
+{
+    return begin_locked(s, (struct backend_command){.goal = GOAL_GOTO, .count = instruction});
+}
+
+int session_run_back(struct session *s, enum session_back kind, bool physical, uint64_t address,
+                     uint32_t length)
+{
+    uint64_t max = s->ops->address_max ? s->ops->address_max : UINT64_MAX;
+    if (kind == BACK_WRITE && (!length || address > max || length - 1 > max - address))
+        return -EINVAL;
+    return begin_locked(s, (struct backend_command){.goal = GOAL_RUN_BACK,
+                                                    .count = length,
+                                                    .va = address,
+                                                    .back = kind,
+                                                    .physical = physical});
 }
 
 int session_pause(struct session *s)
@@ -523,4 +549,25 @@ int session_snapshot_delete(struct session *s, int id)
         error = s->ops->snapshot_delete(s->backend, id);
     session_leave(s);
     return error;
+}
+
+int session_write_disk(struct session *s, char *why)
+{
+    session_enter(s);
+    int error = s->state == SESSION_RUNNING ? -EBUSY : 0;
+    if (error)
+        snprintf(why, SESSION_ERROR, "the guest runs");
+    else if (s->ops->write_disk)
+        error = s->ops->write_disk(s->backend, why);
+    session_leave(s);
+    return error;
+}
+
+void session_view_history(struct session *s, struct view_history *out)
+{
+    *out = (struct view_history){0};
+    session_enter(s);
+    if (s->ops->view_history)
+        s->ops->view_history(s->backend, out);
+    session_leave(s);
 }

@@ -78,6 +78,10 @@ struct session_config {
     int kvm_fd;              /* an open /dev/kvm, which stays the caller's; -1: open it */
     bool no_seccomp;         /* leave the vCPU threads unconfined, for a debugger of the monitor */
 
+    /* For the simulated guests; SESSION_KVM ignores them. */
+    uint64_t history;  /* host memory in bytes that going back in time may take; 0: one cannot */
+    bool disk_discard; /* what the guest writes to its disk stays in memory, and is dropped */
+
     /* Console output of the guest, called as it is written, on a thread that runs the guest (one
      * call at a time, and none after the stop); may be NULL (then output is kept for
      * session_output()). It must not call back into the session. */
@@ -112,6 +116,43 @@ int session_reset(struct session *session);                /* to the state after
 /* From now on questions about registers and translation, and steps, mean this vCPU. Also while the
  * guest runs. -EINVAL: there is no such vCPU. */
 int session_set_vcpu(struct session *session, unsigned index);
+
+/*
+ * ---- backwards: these, too, return at once; also after the guest has ended ----
+ *
+ * A guest can be taken back to any moment since the session began, was reset, or restored a
+ * snapshot, if config.history is not 0 and the guest's clock is not the host's (else -ENOTSUP; -ENOSPC
+ * when what has to be kept did not fit into config.history, and the history was given up). All of it
+ * is as it was: registers, memory, devices, what was written to the disk, exits and their counts, the
+ * monitor's tables. Position N is the moment after N instructions (view_status.instructions), before
+ * input that arrives there and before an interrupt is taken there.
+ *
+ * In the past session_run() and its sisters go on as they are: the recorded input comes when it came,
+ * and what was printed is not printed again; up to the end of what is known, where new input is taken.
+ * But session_input() while the guest stands in the past cuts what is recorded behind that moment, as
+ * soon as the guest runs on, and so do writes to memory and registers: it is another run from there on.
+ *
+ * Each is -EBUSY while the guest runs. They stop with STOPPED_BEGINNING where the record begins.
+ */
+int session_step_back(struct session *session, uint64_t count);
+/* To position `instruction`; beyond the end of what is known the guest runs on, up to there. Stops
+ * with STOPPED_STEP. Breakpoints on the way do not count. */
+int session_goto(struct session *session, uint64_t instruction);
+
+enum session_back {
+    /* The newest breakpoint or watchpoint of session_break_list() before this moment. The guest then
+     * stands in front of the instruction: the one with the breakpoint, or the one that made the
+     * access. STOPPED_BREAKPOINT, STOPPED_WATCHPOINT. */
+    BACK_POINT,
+    /* The newest VM exit (bare: trap) before this moment: it has just been handled. STOPPED_EXIT. */
+    BACK_EXIT,
+    /* The newest store by an instruction to address .. + length: "who wrote this?". The guest then
+     * stands in front of it. Not found are writes of devices and of debuggers. STOPPED_WATCHPOINT. */
+    BACK_WRITE,
+};
+/* `address` and `length` (at least 1) are for BACK_WRITE only; -EINVAL. */
+int session_run_back(struct session *session, enum session_back kind, bool physical,
+                     uint64_t address, uint32_t length);
 
 /* Waits until the session is not running. `timeout_ms` < 0: for ever. 0, or -ETIMEDOUT. */
 int session_wait(struct session *session, int timeout_ms);
@@ -211,6 +252,31 @@ int session_restore(struct session *session, int id, char *why);
 int session_snapshots(struct session *session, struct view_snapshot *out, int max);
 int session_snapshot_delete(struct session *session, int id); /* -ENOENT */
 
+/* What the guest has written to a disk stays in memory while there is a history or a snapshot, so that
+ * it can be put back, too; the file is as it was. This writes it to the file: 0, or -errno with
+ * `why`. From then on there is no way back: history and snapshots are gone. session_free() does the
+ * same (but for config.disk_discard), but cannot tell whether it went well. -EBUSY while the guest
+ * runs. */
+int session_write_disk(struct session *session, char *why);
+void session_view_history(struct session *session, struct view_history *out);
+
+/* ---- records ------------------------------------------------------------------------------ */
+
+/* Records the session, to be written to this file: the images' digests, the configuration, what is
+ * typed and when, and the guest's digest each 10 million instructions (hv/record.h). The guest must
+ * stand at its first instruction. -EINVAL, -EBUSY, -ENOTSUP (KVM, the host's clock), or -errno of a
+ * file that cannot be read; `why` is one line. */
+int session_record(struct session *session, const char *path, char *why);
+/* Writes the file, aside and then renamed, and records no longer. The record ends where the guest
+ * stands. -EBUSY while it runs; -EIO: something has happened that no record can tell (a debugger has
+ * written to the guest, a snapshot was restored, a reset from outside); or -errno. */
+int session_record_end(struct session *session, char *why);
+/* A session that follows a record: the same run, bit for bit, in any engine. Of `wishes` it takes all
+ * but what the record says (guest, memory, where it runs ...); image and disk there, if not NULL,
+ * are other places of the same files. The disk is not written to. NULL and `why` as session_new(),
+ * and when a file is not what it was. The run ends with STOPPED_RECORD_END, as the guest ended, or
+ * with STOPPED_DIFFERS. */
+struct session *session_replay(const char *path, const struct session_config *wishes, char *why);
 /* ---- moving to another host: hv/migrate.h does it ------------------------------------------- */
 
 void session_view_migration(struct session *session, struct view_migration *out);

@@ -7,14 +7,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "cpu/state.h"
 #include "hv/backend.h"
 
 enum { INPUT_QUEUE = 65536, OUTPUT_RING = 1u << 20, EVENT_RING = 65536 };
-
-struct input_record {
-    uint64_t instruction;
-    uint8_t byte;
-};
 
 struct session {
     struct session_config config; /* strings are our own copies */
@@ -44,6 +40,7 @@ struct session {
     uint8_t *input;
     size_t input_head, input_count;
     bool input_ended;
+    uint64_t typed; /* bytes, ever */
     struct input_record *input_log; /* what was delivered, and when: for replay */
     size_t input_logged, input_log_size;
 
@@ -70,6 +67,8 @@ struct session {
     uint64_t rate_from; /* instruction count */
     double mips;
 };
+
+extern const struct state_table session_state; /* session-state.c */
 
 /* Every question begins and ends with these: the worker stands between two slices meanwhile. */
 void session_enter(struct session *session);

@@ -77,6 +77,8 @@ static int begin(void *self)
 {
     struct simulated *s = self;
     struct machine *m = hardware(s);
+    if (replay_in_past(s) || recorder_follows(s))
+        return -EBUSY;
     s->move = calloc(1, sizeof *s->move);
     if (!s->move)
         return -ENOMEM;
@@ -100,7 +102,7 @@ static void take_written(struct simulated *s)
     memset(s->move->written, 0, m->ram.size / RAM_PAGE);
     for (uint32_t i = 0; i < t->moved_count; i++) {
         s->move->written[t->moved[i]] = 1;
-        t->clean[t->moved[i]] |= RAM_CLEAN_MOVED;
+        t->clean[t->moved[i]] |= RAM_UNMOVED;
     }
     machine_pages_cleaned(m, t->moved, t->moved_count);
     t->moved_count = 0;
@@ -141,13 +143,13 @@ static int put(void *self, uint64_t index, const uint8_t *bytes)
 /* ---- state ---------------------------------------------------------------------------------- */
 
 /* What belongs to no object: with the host's clock, the time, which must not jump. */
-struct moment {
+struct elapsed {
     uint64_t mtime;
 };
 
-static const struct state_field moment_fields[] = {STATE(struct moment, U64, mtime)};
-static const struct state_table moment_state =
-    STATE_TABLE("moment", struct moment, 1, moment_fields);
+static const struct state_field elapsed_fields[] = {STATE(struct elapsed, U64, mtime)};
+static const struct state_table elapsed_state =
+    STATE_TABLE("elapsed", struct elapsed, 1, elapsed_fields);
 
 static int save(void *self, struct state_buffer *buffer)
 {
@@ -155,8 +157,8 @@ static int save(void *self, struct state_buffer *buffer)
     struct state_object object[MACHINE_OBJECTS];
     unsigned count = machine_objects(s->guest, object);
     clock_sample(&s->guest->hart.clock);
-    struct moment moment = {hart_mtime(&s->guest->hart)};
-    int error = state_save((struct state_object){&moment_state, &moment}, buffer);
+    struct elapsed elapsed = {hart_mtime(&s->guest->hart)};
+    int error = state_save((struct state_object){&elapsed_state, &elapsed}, buffer);
     for (unsigned i = 0; i < count && !error; i++)
         error = state_save(object[i], buffer);
     return error;
@@ -181,13 +183,13 @@ static int load_one(struct state_object object, bool keep, const uint8_t *bytes,
     return error;
 }
 
-static int load_objects(struct simulated *s, struct moment *moment, bool keep, const uint8_t *bytes,
-                        size_t count)
+static int load_objects(struct simulated *s, struct elapsed *elapsed, bool keep,
+                        const uint8_t *bytes, size_t count)
 {
     struct state_object object[MACHINE_OBJECTS];
     unsigned n = machine_objects(s->guest, object);
     size_t at = 0;
-    int error = load_one((struct state_object){&moment_state, moment}, keep, bytes, count, &at);
+    int error = load_one((struct state_object){&elapsed_state, elapsed}, keep, bytes, count, &at);
     for (unsigned i = 0; i < n && !error; i++)
         error = load_one(object[i], keep, bytes, count, &at);
     return error || at == count ? error : -EINVAL;
@@ -197,9 +199,9 @@ static int load(void *self, const uint8_t *bytes, size_t count)
 {
     struct simulated *s = self;
     struct machine *m = s->guest;
-    struct moment moment = {0};
-    int error = load_objects(s, &moment, false, bytes, count);
-    error = error ? error : load_objects(s, &moment, true, bytes, count);
+    struct elapsed elapsed = {0};
+    int error = load_objects(s, &elapsed, false, bytes, count);
+    error = error ? error : load_objects(s, &elapsed, true, bytes, count);
     if (error)
         return error;
     if (s->vm)
@@ -207,18 +209,23 @@ static int load(void *self, const uint8_t *bytes, size_t count)
     tlb_reset(&m->tlb);
     if (m->hart.clock.host) {
         clock_sample(&m->hart.clock);
-        clock_set_mtime(&m->hart.clock, m->hart.executed, moment.mtime);
+        clock_set_mtime(&m->hart.clock, m->hart.executed, elapsed.mtime);
     }
     machine_loaded(m);
     machine_invalidate(m);
     s->before_virtual = m->hart;
+    recorder_spoil(s, "the guest has come from another host");
+    simulated_restarted(s);
     return 0;
 }
 
+/* What stays in memory for going back in time is written, too: time there begins anew. */
 static int flush(void *self)
 {
     struct simulated *s = self;
-    return s->guest->disk_image ? disk_flush(s->guest->disk_image) : 0;
+    char why[SESSION_ERROR];
+    int error = simulated_write_disk(s, why);
+    return error || !s->guest->disk_image ? error : disk_flush(s->guest->disk_image);
 }
 
 const struct backend_move simulated_move = {

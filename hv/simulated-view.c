@@ -141,6 +141,7 @@ static int write_memory(void *self, bool physical, uint64_t address, const uint8
         else if (!ram_write(&s->guest->ram, pa, &bytes[i], 1))
             error = -EFAULT;
     }
+    replay_written(s);
     return error;
 }
 
@@ -153,6 +154,7 @@ static int write_register(void *self, int number, uint32_t value)
         s->guest->hart.pc = value & ~3u;
     else if (number > 0)
         s->guest->hart.x[number] = value;
+    replay_written(s);
     return 0;
 }
 
@@ -166,6 +168,7 @@ static int write_csr(void *self, uint16_t number, uint32_t value)
     machine_csr_effects(s->guest, effects);
     if (s->vm && effects & CSR_PROTECTION)
         shadow_drop_all(&s->vm->shadow, "a debugger has changed the PMP");
+    replay_written(s);
     return 0;
 }
 
@@ -704,6 +707,23 @@ static int write_signature(void *self, const char *path)
     return error;
 }
 
+/* ---- records ------------------------------------------------------------------------------ */
+
+static int record(void *self, const char *path, char *why)
+{
+    return recorder_start(self, path, why);
+}
+
+static int record_end(void *self, char *why)
+{
+    return recorder_finish(self, why);
+}
+
+static int follow(void *self, struct record *record, char *why)
+{
+    return recorder_follow(self, record, why);
+}
+
 /* ---- the table ---------------------------------------------------------------------------- */
 
 const struct backend_ops backend_simulated = {
@@ -739,5 +759,14 @@ const struct backend_ops backend_simulated = {
     .lookup = lookup,
     .symbol = symbol,
     .write_signature = write_signature,
+    .snapshot = simulated_snapshot,
+    .restore = simulated_restore,
+    .snapshots = simulated_snapshots,
+    .snapshot_delete = simulated_snapshot_delete,
+    .view_history = simulated_view_history,
+    .write_disk = simulated_write_disk,
+    .record = record,
+    .record_end = record_end,
+    .follow = follow,
     .move = &simulated_move,
 };

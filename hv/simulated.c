@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "cpu/dev/disk.h"
 #include "hv/simulated_priv.h"
 
 enum {
@@ -24,18 +26,18 @@ enum {
 
 /* ---- stopping ----------------------------------------------------------------------------- */
 
-static void say(struct backend_stop *stop, enum session_state state, enum session_stop why,
-                const char *text)
+void simulated_say(struct backend_stop *stop, enum session_state state, enum session_stop why,
+                   const char *text)
 {
     stop->state = state;
     stop->stop = why;
     snprintf(stop->text, sizeof stop->text, "%s", text);
 }
 
-static void stop_at_watchpoint(const struct simulated *s, struct backend_stop *stop)
+void simulated_say_watch(const struct simulated *s, struct backend_stop *stop)
 {
     const struct machine_break *watch = &s->guest->watch;
-    say(stop, SESSION_STOPPED, STOPPED_WATCHPOINT, "");
+    simulated_say(stop, SESSION_STOPPED, STOPPED_WATCHPOINT, "");
     snprintf(stop->text, sizeof stop->text, "watchpoint: %s of 0x%08x",
              watch->write ? "write" : "read", watch->address);
     stop->watch_address = watch->address;
@@ -45,32 +47,52 @@ static void stop_at_watchpoint(const struct simulated *s, struct backend_stop *s
 static void stop_powered_off(const struct simulated *s, struct backend_stop *stop)
 {
     stop->exit_code = s->guest->exit_code;
-    say(stop, SESSION_ENDED, STOPPED_POWEROFF, "");
+    simulated_say(stop, SESSION_ENDED, STOPPED_POWEROFF, "");
     snprintf(stop->text, sizeof stop->text, "the guest has switched itself off with exit code %d",
              stop->exit_code);
 }
 
 /* ---- breakpoints into the machine --------------------------------------------------------- */
 
-static void load_points(struct simulated *s)
+static void add_point(struct machine_debug *d, const struct session_break *p)
 {
-    struct machine_debug *d = &s->guest->debug;
-    d->count = 0;
-    for (int i = 0; i < s->point_count; i++) {
-        const struct session_break *p = &s->points[i];
-        d->point[d->count++] = (struct machine_break){
-            .address = (uint32_t)p->address,
-            .length = p->length ? p->length : 1,
-            .execute = p->kind & BREAK_EXECUTE,
-            .read = p->kind & BREAK_READ,
-            .write = p->kind & BREAK_WRITE,
-            .physical = p->physical,
-        };
+    d->point[d->count++] = (struct machine_break){
+        .address = (uint32_t)p->address,
+        .length = p->length ? p->length : 1,
+        .execute = p->kind & BREAK_EXECUTE,
+        .read = p->kind & BREAK_READ,
+        .write = p->kind & BREAK_WRITE,
+        .physical = p->physical,
+    };
+}
+
+/* Which points hold for the present goal. */
+static void choose_points(const struct simulated *s, struct machine_debug *d)
+{
+    static const struct session_break any = {.kind = BREAK_EXECUTE, .length = UINT32_MAX};
+    const struct search *search = &s->history.search;
+    if (search->active && search->point.length) {
+        add_point(d, &search->point);
+        return;
     }
+    if (s->goal.points == POINTS_ANY)
+        add_point(d, &any);
+    for (int i = 0; i < s->point_count && s->goal.points == POINTS_USER ; i++)
+        add_point(d, &s->points[i]);
+}
+
+/* To tell the machine costs its engine all that it has translated: only if it must be. */
+void simulated_load_points(struct simulated *s)
+{
+    struct machine_debug *d = &s->guest->debug, new = {.skip = d->skip};
+    choose_points(s, &new);
     if (s->goal.point)
-        d->point[d->count++] =
+        new.point[new.count++] =
             (struct machine_break){.address = s->goal.at, .length = 1, .execute = true};
-    assert(d->count <= MACHINE_BREAKS);
+    assert(new.count <= MACHINE_BREAKS);
+    if (new.count == d->count && !memcmp(new.point, d->point, new.count * sizeof *new.point))
+        return;
+    *d = new;
     machine_debug_changed(s->guest);
 }
 
@@ -84,7 +106,7 @@ static bool goal_reached(const struct simulated *s)
     return !g->same_frame || (h->mode == g->mode && h->satp == g->satp && h->x[2] >= g->sp);
 }
 
-static bool is_user_point(const struct simulated *s)
+bool simulated_at_point(const struct simulated *s)
 {
     uint64_t pc = s->guest->hart.pc;
     for (int i = 0; i < s->point_count; i++) {
@@ -99,10 +121,12 @@ static bool is_user_point(const struct simulated *s)
 /* True: the run is over. */
 static bool at_breakpoint(struct simulated *s, struct backend_stop *stop)
 {
-    if (goal_reached(s))
-        say(stop, SESSION_STOPPED, STOPPED_STEP, "reached");
-    else if (is_user_point(s))
-        say(stop, SESSION_STOPPED, STOPPED_BREAKPOINT, "breakpoint");
+    if (s->goal.points == POINTS_ANY)
+        *stop = s->history.told;
+    else if (goal_reached(s))
+        simulated_say(stop, SESSION_STOPPED, STOPPED_STEP, "reached");
+    else if (simulated_at_point(s))
+        simulated_say(stop, SESSION_STOPPED, STOPPED_BREAKPOINT, "breakpoint");
     else { /* the temporary one, in another frame */
         s->guest->debug.skip = s->guest->hart.executed;
         return false;
@@ -115,7 +139,7 @@ int simulated_points(void *self, const struct session_break *points, int count)
     struct simulated *s = self;
     memcpy(s->points, points, (size_t)count * sizeof *points);
     s->point_count = count;
-    load_points(s);
+    simulated_load_points(s);
     return 0;
 }
 
@@ -123,9 +147,23 @@ int simulated_points(void *self, const struct session_break *points, int count)
 
 static void deliver_input(struct simulated *s)
 {
+    const struct hart *h = &s->guest->hart;
     uint8_t byte;
-    while (session_input_peek(s->session, &byte) && machine_input(s->guest, &byte, 1))
-        session_input_taken(s->session, s->guest->hart.executed);
+    if (recorder_follows(s)) {
+        replay_deliver(s);
+        return;
+    }
+    if (!s->goal.travel && replay_in_past(s) && session_typed(s->session) != s->history.typed)
+        replay_cut(s);
+    if (replay_in_past(s)) {
+        replay_deliver(s);
+        return;
+    }
+    while (session_input_peek(s->session, &byte) && machine_input(s->guest, &byte, 1)) {
+        session_input_taken(s->session, h->executed, h->clock.idle);
+        s->history.delivered++;
+        s->between = false;
+    }
 }
 
 static uint64_t slice_budget(const struct simulated *s)
@@ -140,6 +178,9 @@ static uint64_t slice_budget(const struct simulated *s)
         slice = SLICE_WATCHED;
     if (s->sleepy)
         slice = SLICE_IDLE;
+    uint64_t bound = replay_bound(s), digest = recorder_bound(s);
+    bound = digest < bound ? digest : bound;
+    budget = bound < budget ? bound : budget;
     return budget < slice ? budget : slice;
 }
 
@@ -148,12 +189,12 @@ static bool at_idle(struct simulated *s, struct backend_stop *stop)
 {
     const struct hart *h = &s->guest->hart;
     uint64_t wait = clock_host_wait_ns(&h->clock);
-    bool stepping = s->goal.target != UINT64_MAX, over = session_input_over(s->session);
+    bool stepping = s->goal.target != UINT64_MAX, over = session_input_over(s->session) || recorder_follows(s);
     deliver_input(s);
     if (h->mip & h->mie)
         return false;
     if (wait == UINT64_MAX && (over || stepping)) {
-        say(stop, SESSION_STOPPED, STOPPED_IDLE,
+        simulated_say(stop, SESSION_STOPPED, STOPPED_IDLE,
             over ? "the guest sleeps, and nothing can wake it"
                  : "the guest sleeps until input comes");
         return true;
@@ -168,6 +209,8 @@ static int load_guest(struct simulated *s, char *why)
                       : machine_load(s->guest, s->config->image, why);
     trap_log_clear(&s->traps);
     s->goal = (struct goal){.target = UINT64_MAX};
+    s->console = (struct console){0};
+    s->between = true;
     s->before_virtual = s->guest->hart;
     if (s->computer)
         s->before_real = s->computer->hart;
@@ -179,21 +222,29 @@ static bool guest_reset(struct simulated *s, struct backend_stop *stop)
 {
     char why[MACHINE_ERROR];
     uint64_t target = s->goal.target;
+    if (!recorder_reset(s, stop))
+        return true;
     if (load_guest(s, why)) {
-        say(stop, SESSION_ENDED, STOPPED_STUCK, "the image cannot be loaded again");
+        simulated_say(stop, SESSION_ENDED, STOPPED_STUCK, "the image cannot be loaded again");
         return true;
     }
     s->goal.target = target;
-    return false;
+    simulated_restarted(s);
+    if (recorder_restarted(s))
+        return false;
+    simulated_say(stop, SESSION_ENDED, STOPPED_STUCK, "the host has no memory left");
+    return true;
 }
 
-static bool at_limit(const struct simulated *s, struct backend_stop *stop)
+static bool at_limit(struct simulated *s, struct backend_stop *stop)
 {
     uint64_t executed = s->guest->hart.executed;
+    if (executed >= s->goal.target && s->goal.travel)
+        return replay_arrived(s, stop);
     if (executed >= s->goal.target)
-        say(stop, SESSION_STOPPED, STOPPED_STEP, "stepped");
+        simulated_say(stop, SESSION_STOPPED, STOPPED_STEP, "stepped");
     else if (s->config->max_instructions && executed >= s->config->max_instructions)
-        say(stop, SESSION_STOPPED, STOPPED_LIMIT, "the instruction limit is reached");
+        simulated_say(stop, SESSION_STOPPED, STOPPED_LIMIT, "the instruction limit is reached");
     else
         return false;
     return true;
@@ -206,11 +257,11 @@ static bool take_reason(struct simulated *s, enum stop_reason reason, struct bac
     case STOP_BREAKPOINT: return at_breakpoint(s, stop);
     case STOP_IDLE: return at_idle(s, stop);
     case STOP_RESET: return guest_reset(s, stop);
-    case STOP_WATCHPOINT: stop_at_watchpoint(s, stop); return true;
+    case STOP_WATCHPOINT: simulated_say_watch(s, stop); return true;
     case STOP_POWEROFF: stop_powered_off(s, stop); return true;
-    case STOP_STUCK: say(stop, SESSION_ENDED, STOPPED_STUCK, s->guest->stuck); return true;
+    case STOP_STUCK: simulated_say(stop, SESSION_ENDED, STOPPED_STUCK, s->guest->stuck); return true;
     case STOP_TRAP:
-        say(stop, SESSION_ENDED, STOPPED_STUCK, "a trap that no monitor has taken");
+        simulated_say(stop, SESSION_ENDED, STOPPED_STUCK, "a trap that no monitor has taken");
         return true;
     case STOP_REQUEST:
     case STOP_NONE: break;
@@ -222,8 +273,8 @@ static bool after_slice(struct simulated *s, enum stop_reason reason, struct bac
 {
     if (take_reason(s, reason, stop))
         return true;
-    if (s->goal.exit && s->goal.exit_seen) {
-        say(stop, SESSION_STOPPED, STOPPED_EXIT, s->vm ? "VM exit handled" : "trap taken");
+    if (s->goal.exit && s->goal.exit_seen && simulated_exits(s) >= s->goal.exits) {
+        simulated_say(stop, SESSION_STOPPED, STOPPED_EXIT, s->vm ? "VM exit handled" : "trap taken");
         return true;
     }
     return at_limit(s, stop);
@@ -234,7 +285,7 @@ static bool pace(struct simulated *s, uint64_t idle_before)
 {
     uint8_t byte;
     uint64_t idle = s->guest->hart.clock.idle - idle_before;
-    if (!s->config->paced || !idle)
+    if (!s->config->paced || !idle || recorder_follows(s) || s->goal.travel || replay_in_past(s))
         return false;
     uint64_t ns = idle / CLOCK_INSNS_PER_TICK * (1000000000u / TIMEBASE_HZ);
     if (!session_input_peek(s->session, &byte))
@@ -242,15 +293,65 @@ static bool pace(struct simulated *s, uint64_t idle_before)
     return true;
 }
 
-bool simulated_slice(void *self, struct backend_stop *stop)
+uint64_t simulated_cpu_ns(void)
 {
-    struct simulated *s = self;
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static enum stop_reason run_machine(struct simulated *s)
+{
+    uint64_t from = s->guest->hart.executed, began = simulated_cpu_ns();
+    enum stop_reason reason = machine_run(s->guest, slice_budget(s));
+    if (reason != STOP_NONE)
+        s->between = false;
+    else if (s->guest->hart.executed > from)
+        s->between = true;
+    replay_ran(s, from, simulated_cpu_ns() - began);
+    return reason;
+}
+
+static bool one_slice(struct simulated *s, struct backend_stop *stop)
+{
+    if (s->history.search.active)
+        return replay_search(s, stop);
+    replay_mark(s);
+    if (recorder_look(s, stop))
+        return true;
+    /* What is there already must not get the input that arrives there. */
+    if (s->guest->hart.executed >= s->goal.target && at_limit(s, stop))
+        return true;
     deliver_input(s);
     uint64_t idle = s->guest->hart.clock.idle;
-    enum stop_reason reason = machine_run(s->guest, slice_budget(s));
+    enum stop_reason reason = run_machine(s);
     bool over = after_slice(s, reason, stop);
     s->sleepy = !over && pace(s, idle);
     return over;
+}
+
+bool simulated_slice(void *self, struct backend_stop *stop)
+{
+    struct simulated *s = self;
+    bool over = one_slice(s, stop);
+    bool by_itself = stop->stop == STOPPED_POWEROFF || stop->stop == STOPPED_STUCK ||
+                     stop->stop == STOPPED_IDLE || stop->stop == STOPPED_LIMIT;
+    if (over && by_itself)
+        recorder_ended(s, stop);
+    if (over)
+        s->last_stop = *stop;
+    return over;
+}
+
+uint64_t simulated_exits(const struct simulated *s)
+{
+    return s->vm ? s->vm->exits : s->traps.count;
+}
+
+void simulated_restarted(struct simulated *s)
+{
+    s->last_stop = (struct backend_stop){0};
+    replay_start(s);
 }
 
 uint64_t simulated_instructions(void *self)
@@ -264,7 +365,13 @@ uint64_t simulated_instructions(void *self)
 static void console_out(void *context, const uint8_t *bytes, size_t count)
 {
     struct simulated *s = context;
-    session_console(s->session, bytes, count);
+    struct console *c = &s->console;
+    uint64_t seen = c->shown > c->printed ? c->shown - c->printed : 0;
+    c->printed += count;
+    if (seen >= count)
+        return;
+    session_console(s->session, bytes + seen, count - seen);
+    c->shown = c->printed;
 }
 
 static void see_exit(void *context, const struct event *e)
@@ -280,7 +387,8 @@ static void see_exit(void *context, const struct event *e)
 static void see_event(void *context, const struct event *e)
 {
     struct simulated *s = context;
-    session_publish(s->session, e);
+    if (!s->goal.travel)
+        session_publish(s->session, e);
 }
 
 static void observe(struct simulated *s, struct machine *m)
@@ -378,6 +486,16 @@ static bool allocate(struct simulated *s)
     return !bare || trap_log_init(&s->traps);
 }
 
+static bool discard_disk(struct simulated *s, char *why)
+{
+    bool wanted = s->config->disk_discard && s->guest->disk_image;
+    if (!wanted || !disk_keep(s->guest->disk_image))
+        return true;
+    snprintf(why, SESSION_ERROR, "%.400s: too large to keep what is written to it in memory",
+             s->config->disk);
+    return false;
+}
+
 void *simulated_create(const struct session_config *config, struct session *session, char *why)
 {
     if (check_config(config, why))
@@ -388,18 +506,25 @@ void *simulated_create(const struct session_config *config, struct session *sess
         return NULL;
     s->config = config;
     s->session = session;
-    if (!allocate(s) || build(s, why) || load_guest(s, why)) {
+    if (!allocate(s) || build(s, why) || load_guest(s, why) || !discard_disk(s, why)) {
         simulated_destroy(s);
         return NULL;
     }
     uint32_t seen = s->vm ? EVENT_BIT(EVENT_EXIT) : EVENT_BIT(EVENT_TRAP);
     events_observe(&s->guest->events, seen, see_exit, s);
+    replay_start(s);
     return s;
 }
 
 void simulated_destroy(void *self)
 {
     struct simulated *s = self;
+    if (s->guest && s->guest->disk_image && !s->config->disk_discard)
+        disk_write_through(s->guest->disk_image); /* session_write_disk() tells of failures */
+    replay_free(s);
+    recorder_free(s);
+    simulated_forget_snapshots(s);
+    overlay_free(s->overlay);
     if (s->computer)
         vmm_free(&s->vmm);
     machine_free(s->computer ? s->computer : s->guest);
@@ -410,8 +535,11 @@ void simulated_destroy(void *self)
 int simulated_reset(void *self, char *why)
 {
     struct simulated *s = self;
+    recorder_spoil(s, "the guest was reset from outside");
     int error = load_guest(s, why);
-    load_points(s);
+    simulated_load_points(s);
+    if (!error)
+        simulated_restarted(s);
     return error;
 }
 
@@ -473,6 +601,9 @@ static struct goal goal_of(struct simulated *s, const struct backend_command *co
         goal.point = true;
         goal.at = (uint32_t)command->va;
         break;
+    case GOAL_STEP_BACK:
+    case GOAL_GOTO:
+    case GOAL_RUN_BACK: break; /* replay.c */
     }
     return goal;
 }
@@ -480,13 +611,16 @@ static struct goal goal_of(struct simulated *s, const struct backend_command *co
 int simulated_begin(void *self, const struct backend_command *command)
 {
     struct simulated *s = self;
-    bool had_point = s->goal.point;
-    s->goal = goal_of(s, command);
     s->before_virtual = s->guest->hart;
     if (s->computer)
         s->before_real = s->computer->hart;
-    if (s->goal.point || had_point)
-        load_points(s);
+    s->history.ended = s->last_stop.state == SESSION_ENDED;
+    s->last_stop = (struct backend_stop){0};
+    s->history.search.active = false; /* one that was interrupted */
+    if (command->goal >= GOAL_STEP_BACK)
+        return replay_begin(s, command);
+    s->goal = goal_of(s, command);
+    simulated_load_points(s);
     s->guest->debug.skip = s->guest->hart.executed;
     return 0;
 }

@@ -1,11 +1,15 @@
-/* Inside of the simulated backend, shared by simulated.c (life, run, stops) and simulated-view.c
- * (answers, and the table that holds all of it together). */
+/* Inside of the simulated backend, shared by simulated.c (life, run, stops), simulated-state.c (the
+ * whole state at a moment, snapshots), replay.c (running backwards) and simulated-view.c (answers,
+ * and the table that holds all of it together). */
 #ifndef VITRINE_HV_SIMULATED_PRIV_H
 #define VITRINE_HV_SIMULATED_PRIV_H
 
 #include "cpu/isa.h"
 #include "cpu/machine.h"
 #include "hv/backend.h"
+#include "hv/overlay.h"
+#include "hv/recorder.h"
+#include "hv/replay.h"
 #include "hv/trap-log.h"
 #include "hv/vm.h"
 
@@ -14,10 +18,70 @@ struct goal {
     uint64_t target; /* guest instruction count; UINT64_MAX: none */
     bool exit;       /* the next exit (bare: trap) */
     bool exit_seen;
+    uint64_t exits;  /* but only when there were so many */
     bool point;      /* the temporary breakpoint `at` */
     bool same_frame; /* it counts only in this mode, address space, and not deeper in the stack */
     uint32_t at, satp, sp;
     uint8_t mode;
+    bool travel;     /* to a moment of the past (replay.c): nobody listens, and ... */
+    enum { POINTS_USER, POINTS_NONE, POINTS_ANY } points; /* ... these breakpoints hold */
+};
+
+/* The whole state, kept. */
+struct moment {
+    int layer;       /* of the overlay */
+    uint8_t *packed; /* all structs, by their tables */
+    size_t size;
+    uint64_t executed, exits;
+    bool between; /* see struct simulated */
+};
+
+struct snapshot {
+    int id;
+    char name[64];
+    struct moment moment;
+};
+
+/* What the guest has written to its console, in bytes since reset. */
+struct console {
+    uint64_t printed;
+    uint64_t shown; /* of these, given to the session: while the past is replayed they are more */
+};
+
+struct checkpoint {
+    struct moment moment;
+    size_t delivered; /* records of the input log */
+    bool pinned;      /* a debugger wrote there: replay cannot come from before */
+};
+
+/* A search for the newest stop of its kind before `from`, one stretch between two checkpoints after
+ * the other. */
+struct search {
+    bool active;
+    struct session_break point; /* BACK_WRITE: where; else length 0 */
+    uint64_t from, upper;
+    int at; /* the checkpoint that the present stretch begins with */
+    bool found;
+    uint64_t position;        /* of the newest stop in this stretch */
+    struct backend_stop stop; /* and what it is */
+};
+
+struct history {
+    bool on, full; /* full: it was given up because it did not fit */
+    bool ended;    /* the guest had ended when the present command began: it must not run on */
+    struct checkpoint *point; /* in the order of their positions */
+    int count, room;
+    size_t delivered;  /* records of the input log, so far */
+    uint64_t end;      /* the run is known up to here */
+    uint64_t interval; /* instructions between two checkpoints near the present */
+    uint64_t price;    /* of a checkpoint, in ns */
+    uint64_t typed;    /* session_typed() when the guest last stood at the end */
+    int barrier;       /* layer of the newest pinned checkpoint behind us; 0: none */
+    struct search search;
+    struct backend_stop told; /* how the travel under way shall end */
+    uint64_t exits;           /* the travel leads to this exit; 0: to an instruction */
+    bool to_point;            /* ... to a breakpoint there */
+    bool in_front;            /* ... in front of the instruction there */
 };
 
 struct simulated {
@@ -29,7 +93,10 @@ struct simulated {
     struct machine *guest; /* the guest's machine, real or virtual */
 
     struct goal goal;
-    bool sleepy;                             /* a paced guest that sleeps most of the time */
+    bool sleepy;  /* a paced guest that sleeps most of the time */
+    bool between; /* the last run ended with its budget: the machine has not looked for interrupts
+                   * since, nor was input delivered. Then its state is a function of the count of
+                   * instructions */
     struct hart before_real, before_virtual; /* when the last command began, for "changed" */
     uint32_t events_mask;
 
@@ -37,9 +104,19 @@ struct simulated {
     int point_count;
 
     struct trap_log traps; /* bare: instead of exits */
+    struct console console;
+
+    struct overlay *overlay; /* NULL: nothing is kept */
+    bool returning;          /* a moment is being put back */
+    struct snapshot *snapshot;
+    int snapshots, snapshot_ids;
+    struct history history;
+    struct recorder recorder;
+    struct backend_stop last_stop; /* of the newest run; zeros if it was paused */
     struct simulated_move *move; /* while the guest is moved to another host: simulated-move.c */
 };
 
+extern const struct state_table console_state, simulated_state;
 extern const struct backend_move simulated_move;
 
 /* ---- simulated.c: the functions of struct backend_ops --------------------------------------- */
@@ -53,5 +130,42 @@ int simulated_points(void *self, const struct session_break *points, int count);
 uint64_t simulated_instructions(void *self);
 void simulated_events_mask(void *self, uint32_t mask);
 int simulated_set_engine(void *self, const char *name);
+
+/* ---- simulated.c: for replay.c -------------------------------------------------------------- */
+
+/* Gives the machine the breakpoints that hold for the present goal. */
+void simulated_load_points(struct simulated *s);
+void simulated_say(struct backend_stop *stop, enum session_state state, enum session_stop why,
+                   const char *text);
+void simulated_say_watch(const struct simulated *s, struct backend_stop *stop);
+/* Is the machine in front of a breakpoint of the user's? */
+bool simulated_at_point(const struct simulated *s);
+/* What this thread has taken of the processor so far. */
+uint64_t simulated_cpu_ns(void);
+uint64_t simulated_exits(const struct simulated *s);
+/* The machine has been replaced by another: its history begins here. */
+void simulated_restarted(struct simulated *s);
+
+/* ---- simulated-state.c ---------------------------------------------------------------------- */
+
+/* Keeps account of what changes from now on, so that moments can be kept. 0 or -ENOMEM. */
+int simulated_keep(struct simulated *s);
+/* All moments are gone; keeps account no longer. */
+void simulated_keep_end(struct simulated *s);
+/* Host memory that kept moments and the disk's written blocks take, but for `packed`. */
+uint64_t simulated_kept_bytes(const struct simulated *s);
+
+/* 0 or -ENOMEM. */
+int simulated_freeze(struct simulated *s, struct moment *out);
+int simulated_return(struct simulated *s, const struct moment *moment);
+int simulated_forget(struct simulated *s, struct moment *moment);
+
+int simulated_snapshot(void *self, const char *name, char *why);
+int simulated_restore(void *self, int id, char *why);
+int simulated_snapshots(void *self, struct view_snapshot *out, int max);
+int simulated_snapshot_delete(void *self, int id);
+void simulated_forget_snapshots(struct simulated *s);
+void simulated_view_history(void *self, struct view_history *out);
+int simulated_write_disk(void *self, char *why);
 
 #endif

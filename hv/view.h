@@ -316,7 +316,19 @@ enum session_stop {
     STOPPED_SHUTDOWN,   /* triple fault: a fault while the double fault was delivered */
     STOPPED_INTERNAL,   /* KVM cannot go on, e.g. its instruction emulator lacks the instruction */
     STOPPED_FAIL_ENTRY, /* the processor has refused the guest's state */
+    STOPPED_BEGINNING,  /* going back, the beginning of what is recorded was reached */
+    STOPPED_RECORD_END, /* following a record, its end was reached */
+    STOPPED_DIFFERS,    /* following a record, the run came to something else */
     STOPPED_MOVED,      /* the guest runs on another host, or may: see struct view_migration */
+};
+
+/* What is known of the run, see session_step_back(). */
+struct view_history {
+    bool present;    /* there is a history */
+    bool in_past;    /* the guest stands before the end of it */
+    uint64_t first, end; /* instruction counts */
+    uint64_t bytes, limit; /* of host memory: taken, and allowed */
+    unsigned checkpoints;
 };
 
 struct view_status {

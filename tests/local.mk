@@ -57,6 +57,16 @@ if HAVE_CHECK
 %C%_unit_tests += %D%/test-overlay
 %C%_test_overlay_SOURCES = %D%/test-overlay.c %D%/tap.h $(%C%_random_programs)
 %C%_test_overlay_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Any moment of the past is the moment that there was.
+%C%_unit_tests += %D%/test-replay
+%C%_test_replay_SOURCES = %D%/test-replay.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
+	$(%C%_random_programs)
+%C%_test_replay_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Sessions as files.
+%C%_unit_tests += %D%/test-record
+%C%_test_record_SOURCES = %D%/test-record.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
+	$(%C%_random_programs)
+%C%_test_record_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Guests that move from session to session, over links that break.
 %C%_unit_tests += %D%/test-migrate
 %C%_test_migrate_SOURCES = %D%/test-migrate.c %D%/tap.h %D%/migrate-pair.c %D%/migrate-pair.h
@@ -143,8 +153,9 @@ FUZZ_SECONDS = 60
 fuzz:
 	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS)
 .PHONY: fuzz
-EXTRA_DIST += %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-migrate.c
-EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c
+EXTRA_DIST += %D%/fuzz/fuzz-boot.c
+EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c \
+	%D%/fuzz/fuzz-migrate.c %D%/fuzz/fuzz-record.c
 
 # make faults: every point at which something can fail, where make check takes a sample. Each program in
 # faults/ speaks TAP.
@@ -159,8 +170,11 @@ faults: all $(%C%_faults)
 .PHONY: faults
 
 # make bench: figures beside a peer's, in one run.
-bench: all
+bench: all %D%/bench/time$(EXEEXT)
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
+EXTRA_PROGRAMS += %D%/bench/time
+%C%_bench_time_SOURCES = %D%/bench/time.c
+%C%_bench_time_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS)
 EXTRA_PROGRAMS += %D%/bench/migrate
 %C%_bench_migrate_SOURCES = %D%/bench/migrate.c
 %C%_bench_migrate_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) \

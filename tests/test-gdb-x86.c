@@ -89,6 +89,31 @@ int session_run(struct session *s)
     return 0;
 }
 
+/* There is no way back for such a guest, and gdb is not told of one. */
+void session_view_history(struct session *s, struct view_history *out)
+{
+    (void)s;
+    *out = (struct view_history){0};
+}
+
+int session_step_back(struct session *s, uint64_t count)
+{
+    (void)s;
+    (void)count;
+    return -ENOTSUP;
+}
+
+int session_run_back(struct session *s, enum session_back kind, bool physical, uint64_t address,
+                     uint32_t length)
+{
+    (void)s;
+    (void)kind;
+    (void)physical;
+    (void)address;
+    (void)length;
+    return -ENOTSUP;
+}
+
 int session_pause(struct session *s)
 {
     (void)s;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "cpu/event.h"
 #include "hv/session.h"
 #include "tests/kvm-guest.h"
 
@@ -83,8 +84,7 @@ static const char *output(void)
     return text;
 }
 
-/* ---- guests, flat16 at 0:7c00
- * --------------------------------------------------------------------- */
+/* ---- guests, flat16 at 0:7c00 -------------------------------------------------------------- */
 
 #define OUT_EXIT(code)                                                                             \
     0xba, 0x01, 0x05, 0xb0, code, 0xee /* mov dx, 0x501; mov al, code; out dx, al */
@@ -131,6 +131,36 @@ START_TEST(runs_to_its_end)
         run_to_stop(STOPPED_POWEROFF);
         ck_assert_str_eq(output(), "Hi");
     }
+}
+END_TEST
+
+/* Each access to a device is an exit and what it was for, in the order of the exit log. */
+START_TEST(exits_are_events)
+{
+    static const uint32_t ports[] = {0x3f8, 0x3f8, 0x501}, values[] = {'H', 'i', 7};
+    struct event events[16];
+    uint64_t dropped;
+    open_guest("flat16", hello, sizeof hello);
+    session_events_mask(s, EVENT_BIT(EVENT_EXIT) | EVENT_BIT(EVENT_DEVICE_WRITE));
+    run_to_stop(STOPPED_POWEROFF);
+    ck_assert_int_eq(session_events(s, events, 16, &dropped), 6);
+    ck_assert_uint_eq(dropped, 0);
+    for (int i = 0; i < 3; i++) {
+        const struct event *exit = &events[2 * i], *access = exit + 1;
+        ck_assert_uint_eq(exit->type, EVENT_EXIT);
+        ck_assert_uint_eq(exit->a, KVM_EXIT_IO);
+        ck_assert_uint_eq(exit->c, ports[i]);
+        ck_assert_uint_gt(exit->d, 0);
+        ck_assert_uint_eq(access->type, EVENT_DEVICE_WRITE);
+        ck_assert_uint_eq(access->a, ports[i]);
+        ck_assert_uint_eq(access->b, values[i]);
+        ck_assert_uint_eq(access->c, 1);
+        ck_assert_uint_eq(access->pc, exit->pc);
+    }
+    session_events_mask(s, 0);
+    ck_assert_int_eq(session_reset(s), 0);
+    run_to_stop(STOPPED_POWEROFF);
+    ck_assert_int_eq(session_events(s, events, 16, &dropped), 0);
 }
 END_TEST
 
@@ -368,6 +398,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, runs_to_its_end);
+    tcase_add_test(tests, exits_are_events);
     tcase_add_test(tests, steps_instruction_by_instruction);
     tcase_add_test(tests, disassembles_around_the_pc);
     tcase_add_test(tests, meets_breakpoints);

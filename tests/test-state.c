@@ -23,8 +23,8 @@
 #include "hv/kvm/dev/i8042.h"
 #include "hv/kvm/dev/pm.h"
 #endif
-#include "hv/trap-log.h"
-#include "hv/vm.h"
+#include "hv/session_priv.h"
+#include "hv/simulated_priv.h"
 #include "tests/random-program.h"
 #include "tests/tap.h"
 
@@ -181,7 +181,7 @@ START_TEST(test_every_member_has_a_row)
         missing += missing_in(dwarf, object[i].table);
     static const struct state_table *const monitor[] = {
         &vmm_state, &frames_state, &vm_state, &gpa_state, &shadow_state, &shadow_set_state,
-        &trap_log_state};
+        &trap_log_state, &console_state, &simulated_state, &session_state};
     for (unsigned i = 0; i < sizeof monitor / sizeof *monitor; i++)
         missing += missing_in(dwarf, monitor[i]);
     machine_free(m);

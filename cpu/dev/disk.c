@@ -9,10 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cpu/dev/disk-memory.h"
+
 struct disk {
     int fd;
     uint64_t sectors;
     bool readonly;
+    struct disk_memory *memory; /* NULL: writes go to the file */
 };
 
 /* Why this file cannot be a disk, or NULL. */
@@ -45,12 +48,13 @@ struct disk *disk_open(const char *path, bool readonly, char *why)
         close(fd);
         return NULL;
     }
-    *disk = (struct disk){fd, (uint64_t)st.st_size / DISK_SECTOR, readonly};
+    *disk = (struct disk){fd, (uint64_t)st.st_size / DISK_SECTOR, readonly, NULL};
     return disk;
 }
 
 void disk_close(struct disk *disk)
 {
+    disk_memory_free(disk->memory);
     close(disk->fd);
     free(disk);
 }
@@ -71,11 +75,10 @@ bool disk_holds(const struct disk *disk, uint64_t sector, size_t count)
            count / DISK_SECTOR <= disk->sectors - sector;
 }
 
-int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count)
+static int read_file(void *context, uint64_t from, void *bytes, size_t count)
 {
-    if (!disk_holds(disk, sector, count))
-        return -EINVAL;
-    off_t at = (off_t)(sector * DISK_SECTOR);
+    struct disk *disk = context;
+    off_t at = (off_t)from;
     for (uint8_t *to = bytes; count;) {
         ssize_t got = pread(disk->fd, to, count, at);
         if (got < 0 && errno == EINTR)
@@ -87,13 +90,9 @@ int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count)
     return 0;
 }
 
-int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count)
+static int write_file(struct disk *disk, uint64_t to, const void *bytes, size_t count)
 {
-    if (disk->readonly)
-        return -EROFS;
-    if (!disk_holds(disk, sector, count))
-        return -EINVAL;
-    off_t at = (off_t)(sector * DISK_SECTOR);
+    off_t at = (off_t)to;
     for (const uint8_t *from = bytes; count;) {
         ssize_t put = pwrite(disk->fd, from, count, at);
         if (put < 0 && errno == EINTR)
@@ -103,6 +102,49 @@ int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t cou
         from += put, at += put, count -= (size_t)put;
     }
     return 0;
+}
+
+int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count)
+{
+    if (!disk_holds(disk, sector, count))
+        return -EINVAL;
+    uint64_t at = sector * DISK_SECTOR;
+    return disk->memory ? disk_memory_read(disk->memory, at, bytes, count, read_file, disk)
+                        : read_file(disk, at, bytes, count);
+}
+
+int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count)
+{
+    if (disk->readonly)
+        return -EROFS;
+    if (!disk_holds(disk, sector, count))
+        return -EINVAL;
+    uint64_t at = sector * DISK_SECTOR;
+    return disk->memory ? disk_memory_write(disk->memory, at, bytes, count, read_file, disk)
+                        : write_file(disk, at, bytes, count);
+}
+
+int disk_keep(struct disk *disk)
+{
+    if (!disk->memory)
+        disk->memory = disk_memory_new(disk->sectors * DISK_SECTOR);
+    return disk->memory ? 0 : -ENOMEM;
+}
+
+struct disk_memory *disk_memory_of(const struct disk *disk)
+{
+    return disk->memory;
+}
+
+static int write_block(void *context, uint64_t at, void *bytes, size_t count)
+{
+    return write_file(context, at, bytes, count);
+}
+
+int disk_write_through(struct disk *disk)
+{
+    int error = disk->memory ? disk_memory_write_through(disk->memory, write_block, disk) : 0;
+    return error ? error : disk_flush(disk);
 }
 
 int disk_flush(struct disk *disk)

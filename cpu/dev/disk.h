@@ -27,4 +27,12 @@ int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count);
 int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count);
 int disk_flush(struct disk *disk);
 
+/* From now on written blocks stay in memory (disk-memory.h) and the file is as it was, until they
+ * are written through; what is not written through by disk_close() is dropped. 0 or -ENOMEM. */
+int disk_keep(struct disk *disk);
+/* NULL: they do not stay in memory. */
+struct disk_memory *disk_memory_of(const struct disk *disk);
+/* Writes the blocks through to the file, and flushes it. 0 or -errno. */
+int disk_write_through(struct disk *disk);
+
 #endif

@@ -33,6 +33,7 @@ enum {
     PATIENCE_LIMIT = 1 << 28,
     MAPPINGS = 8192,           /* in one window; the host's limit is 65,530 for a process */
     NEIGHBOURS = 256,          /* pages looked at on either side of one that is mapped */
+    NEAR = 8,                  /* of these, how many are taken to be written soon, too */
     REFUSALS = 3,              /* a site that faults so often in vain calls the interpreter at once */
     TRAPS = 8,                 /* the same, if it traps */
     REGIONS = 1 << 10,         /* of 4 MiB */
@@ -178,7 +179,7 @@ struct space *jit_window(struct jit *jit)
 
 /* Would the page at va, `distance` pages from one that is being mapped, be mapped alike: the frame
  * next in order, and the same rights without the walk having to set a bit? */
-static bool is_alike(struct machine *m, uint32_t va, uint32_t pa, bool writable)
+static bool is_alike(struct machine *m, uint32_t va, uint32_t pa, bool writable, bool near)
 {
     enum access access = writable ? ACCESS_WRITE : ACCESS_READ;
     struct walk w = {.context = mmu_context(m, access), .access = access, .look_only = true};
@@ -189,7 +190,9 @@ static bool is_alike(struct machine *m, uint32_t va, uint32_t pa, bool writable)
     if (!pmp_allows(&m->hart.pmp, w.context.mode, access, pa, RAM_PAGE))
         return false;
     const uint8_t *host = ram_page(&m->ram, pa);
-    return host && (!writable || ram_takes_writes(&m->ram, host));
+    if (!host || !writable)
+        return host;
+    return near ? !ram_is_derived(&m->ram, host) : ram_may_take_writes(&m->ram, host);
 }
 
 static bool bit_of(const uint64_t *bits, uint32_t va)
@@ -206,7 +209,7 @@ static uint32_t neighbours(struct machine *m, const struct space *s, uint32_t va
     while (n < NEIGHBOURS) {
         uint32_t next = va + by * (n + 1);
         bool wraps = step > 0 ? next < va : next > va;
-        if (wraps || bit_of(mapped, next) || !is_alike(m, next, pa + by * (n + 1), writable))
+        if (wraps || bit_of(mapped, next) || !is_alike(m, next, pa + by * (n + 1), writable, n < NEAR))
             return n;
         n++;
     }
@@ -255,6 +258,8 @@ static bool map_page(struct jit *jit, struct space *s, uint32_t va, const struct
     for (uint32_t n = 0; n < count; n++) {
         uint32_t at_va = first + n * RAM_PAGE;
         bool begins = n == 0 || at_va % SUPERPAGE_SIZE == 0;
+        if (writable)
+            ram_will_write(&m->ram, m->ram.mapping + offset + (size_t)n * RAM_PAGE);
         note_page(s, (uint32_t)(offset / RAM_PAGE) + n, at_va, begins ? leaf_level(m, at_va) : 0,
                   writable);
     }
@@ -349,7 +354,7 @@ static bool make_readonly(struct space *s, uint32_t va, uint32_t count)
         return false;
     for (uint32_t n = 0; n < count; n++, va += RAM_PAGE)
         s->writable_bits[va / RAM_PAGE / 64] &= ~(1ull << va / RAM_PAGE % 64);
-    s->mapped -= s->mapped > 1; /* to map it for writing again will count */
+    s->mapped -= count < s->mapped ? count : s->mapped - 1; /* to map them for writing will count */
     return true;
 }
 

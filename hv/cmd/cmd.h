@@ -19,7 +19,7 @@ enum {
     EXIT_SCRIPT = 1,  /* a command of a `vitrine debug` script failed */
     EXIT_STAYED = 1,  /* `vitrine migrate`: the guest is where it was */
     EXIT_DOUBT = 3,   /* the same: it may have moved, or not */
-    EXIT_DIFFERS = 1, /* a run of `vitrine compare` failed, or had another result */
+    EXIT_DIFFERS = 1, /* a run of `vitrine compare` failed, or had another result; a replay differs */
     EXIT_USAGE = 2,   /* bad options, bad input files, outputs that cannot be written */
     EXIT_LIMIT = 124, /* --max-instructions was reached */
     EXIT_STUCK = 125, /* the guest sleeps for ever, or cannot go on */
@@ -36,6 +36,7 @@ enum {
     CMD_DRAW = 1 << 6,
     CMD_COMPARE = 1 << 7,
     CMD_KVM_INFO = 1 << 8,
+    CMD_REPLAY = 1 << 9,
     CMD_MIGRATE = 1 << 12,
     CMD_GUEST = CMD_RUN | CMD_DEBUG | CMD_WALK | CMD_DEVICES | CMD_DRAW, /* those that run one */
 };
@@ -48,6 +49,7 @@ enum draw_what { DRAW_TRANSLATION, DRAW_TABLES, DRAW_EXITS };
 /* All options of all subcommands, as parsed. */
 struct options {
     struct session_config config;
+    bool history_given; /* else each subcommand has its own default */
     const char *input; /* file that is typed to the guest in the place of stdin */
     unsigned trace;    /* TRACE_* */
     bool json;
@@ -55,6 +57,7 @@ struct options {
     bool digest;
     const char *signature;
     const char *gdb;
+    const char *record; /* file that the session is recorded to */
     const char
         *at;     /* where `walk` and `draw` look: instruction count, address, symbol, file:line */
     char access; /* 'r', 'w', 'x' */
@@ -86,6 +89,8 @@ struct command {
 };
 
 int cmd_run(const struct options *options, int argc, char **argv);
+int cmd_record(const struct options *options, int argc, char **argv);
+int cmd_replay(const struct options *options, int argc, char **argv);
 int cmd_debug(const struct options *options, int argc, char **argv);
 int cmd_walk(const struct options *options, int argc, char **argv);
 int cmd_disasm(const struct options *options, int argc, char **argv);
@@ -113,6 +118,13 @@ int parse_size(const char *text, uint64_t *out);
 /* Opens the guest of a subcommand that does not run a console: output is dropped, and no input
  * will come. NULL after the error was printed. */
 struct session *cmd_open(const struct options *options, const char *image);
+
+/* What going back in time may take unless --history says otherwise. */
+#define CMD_HISTORY ((uint64_t)256 << 20)
+
+/* Before session_free(): what is written to the disk only now. `status`, or after a message
+ * EXIT_USAGE. */
+int cmd_close(struct session *session, int status);
 
 /* Runs to `at`: a decimal number is a count of guest instructions, all else an address as in
  * session_lookup(). NULL: stays at the start. Returns 0 or, after a message, EXIT_*. */

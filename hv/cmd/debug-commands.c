@@ -51,12 +51,22 @@ static uint64_t guest_pc(struct debug *debug)
 
 /* ---- running ------------------------------------------------------------------------------ */
 
+/* Why a control call did nothing. */
+static const char *refusal(int failed)
+{
+    switch (failed) {
+    case -ESHUTDOWN: return "the guest has ended (reset starts it again)";
+    case -ENOTSUP: return "there is no way back: x86 guests, --clock host and --history off have none";
+    case -ENOSPC: return "the way back did not fit into its memory (--history SIZE)";
+    default: return strerror(-failed);
+    }
+}
+
 /* After a control call: waits, and shows where the guest is now. */
 static int follow(struct debug *debug, const char *what, int failed)
 {
     if (failed)
-        return fail(what, failed == -ESHUTDOWN ? "the guest has ended (reset starts it again)"
-                                               : strerror(-failed));
+        return fail(what, refusal(failed));
     debug_wait(debug);
     show_stop(stdout, debug->session);
     return 0;
@@ -117,6 +127,66 @@ static int command_reset(struct debug *debug, char **words)
 static int command_quit(struct debug *debug, char **words)
 {
     debug->quit = true;
+    return 0;
+}
+
+/* ---- running backwards -------------------------------------------------------------------- */
+
+static int command_step_back(struct debug *debug, char **words)
+{
+    uint64_t count;
+    if (take_count(words[1], 1, UINT64_MAX, &count))
+        return -1;
+    return follow(debug, words[0], session_step_back(debug->session, count));
+}
+
+static int command_goto(struct debug *debug, char **words)
+{
+    uint64_t instruction;
+    if (take_count(words[1], 0, UINT64_MAX - 1, &instruction))
+        return -1;
+    return follow(debug, words[0], session_goto(debug->session, instruction));
+}
+
+/* "[phys] ADDRESS [LENGTH]" */
+static int command_who_wrote(struct debug *debug, char **words)
+{
+    uint64_t address, length;
+    bool physical = words[1] && !strcmp(words[1], "phys");
+    char **at = words + 1 + physical;
+    if (!*at)
+        return fail(words[0], "which address?");
+    if (take_address(debug, *at, &address) || take_count(at[1], 4, 1u << 30, &length))
+        return -1;
+    return follow(debug, words[0],
+                  session_run_back(debug->session, BACK_WRITE, physical, address,
+                                   (uint32_t)length));
+}
+
+static int command_run_back(struct debug *debug, char **words)
+{
+    if (words[1] && !strcmp(words[1], "write"))
+        return command_who_wrote(debug, words + 1);
+    bool exit = words[1] && !strcmp(words[1], "exit");
+    if (words[1] && !exit)
+        return fail(words[1], "not exit or write");
+    return follow(debug, words[0],
+                  session_run_back(debug->session, exit ? BACK_EXIT : BACK_POINT, false, 0, 0));
+}
+
+static int command_history(struct debug *debug, char **words)
+{
+    struct view_history history;
+    struct view_status status;
+    session_view_history(debug->session, &history);
+    session_status(debug->session, &status);
+    if (!history.present)
+        return fail(words[0], refusal(-ENOTSUP));
+    printf("instruction %" PRIu64 " of %" PRIu64 " to %" PRIu64 "%s\n"
+           "%u checkpoints, %" PRIu64 " KiB of %" PRIu64 "\n",
+           status.instructions, history.first, history.end,
+           history.in_past ? ", in the past" : "", history.checkpoints, history.bytes >> 10,
+           history.limit >> 10);
     return 0;
 }
 
@@ -473,6 +543,13 @@ static const struct row {
     {"run", "c", "", 0, 0, command_run, "until something stops it; Ctrl-C pauses"},
     {"continue", NULL, "", 0, 0, command_run, "the same"},
     {"until", "u", "ADDRESS", 1, 1, command_until, "run to there"},
+    {"step-back", "sb", "[N]", 0, 1, command_step_back, "one instruction, or N, into the past"},
+    {"run-back", "rb", "[exit | write [phys] ADDRESS [LENGTH]]", 0, 4, command_run_back,
+     "to the last stop at a breakpoint or watchpoint, exit, or write"},
+    {"goto", "g", "N", 1, 1, command_goto, "to where N instructions have been executed"},
+    {"who-wrote", "ww", "[phys] ADDRESS [LENGTH]", 1, 3, command_who_wrote,
+     "back to in front of the last store there"},
+    {"history", NULL, "", 0, 0, command_history, "how far one can go back, and what that takes"},
     {"break", "b", "[ADDRESS]", 0, 1, command_break, "stop in front of it; alone: list"},
     {"watch", NULL, "[r|w|rw] [phys] ADDRESS [LENGTH]", 1, 4, command_watch,
      "stop after an access (default: w, 4 bytes)"},
@@ -493,11 +570,11 @@ static const struct row {
     {"engine", NULL, "[NAME]", 0, 1, command_engine, "how instructions are run; NAME: from now on"},
     {"vcpu", NULL, "[N]", 0, 1, command_vcpu, "KVM: the vCPU that the others mean; N: from now on"},
     {"snapshot", NULL, "[NAME]", 0, 1, command_snapshot,
-     "KVM: keep the state of the whole machine"},
+     "keep the state of the whole machine"},
     {"snapshots", NULL, "", 0, 0, command_snapshots,
-     "KVM: list them; * the one that one comes from"},
-    {"restore", NULL, "NUMBER", 1, 1, command_restore, "KVM: go back to a snapshot"},
-    {"forget", NULL, "NUMBER", 1, 1, command_forget, "KVM: delete a snapshot"},
+     "list them; * the one that one comes from"},
+    {"restore", NULL, "NUMBER", 1, 1, command_restore, "go back to a snapshot"},
+    {"forget", NULL, "NUMBER", 1, 1, command_forget, "delete a snapshot"},
     {"dirty", NULL, "", 0, 0, command_dirty, "KVM: which pages were written since the last look"},
     {"digest", NULL, "", 0, 0, command_digest, "of the guest's whole state"},
     {"reset", NULL, "", 0, 0, command_reset, "back to the first instruction"},

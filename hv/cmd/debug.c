@@ -137,6 +137,8 @@ static struct session *open_session(struct debug *debug, const struct options *o
     struct session_config config = options->config;
     char why[SESSION_ERROR];
     config.image = image;
+    if (!options->history_given)
+        config.history = CMD_HISTORY;
     config.output = on_output;
     config.stopped = on_stopped;
     config.context = debug;
@@ -164,7 +166,7 @@ int cmd_debug(const struct options *options, int argc, char **argv)
         if (debug.interactive)
             handle_interrupt(debug.waker);
         show_stop(stdout, debug.session);
-        status = run_lines(&debug);
+        status = cmd_close(debug.session, run_lines(&debug));
     }
     session_free(debug.session);
     close(debug.waker);

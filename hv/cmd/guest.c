@@ -45,6 +45,18 @@ static bool is_count(const char *text)
     return text[strspn(text, "0123456789")] == '\0';
 }
 
+int cmd_close(struct session *session, int status)
+{
+    char why[SESSION_ERROR];
+    struct view_status now;
+    session_status(session, &now);
+    if (now.state == SESSION_RUNNING) {
+        session_pause(session);
+        session_wait(session, -1);
+    }
+    return session_write_disk(session, why) ? cmd_fail("%s", why) : status;
+}
+
 int cmd_run_to(struct session *session, const char *at)
 {
     struct view_status status;

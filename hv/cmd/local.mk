@@ -22,6 +22,7 @@ vitrine_SOURCES = \
 	%D%/main.c \
 	%D%/migrate.c \
 	%D%/options.c \
+	%D%/replay.c \
 	%D%/report.c %D%/report.h \
 	%D%/run.c \
 	%D%/show.c %D%/show.h \

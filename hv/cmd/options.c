@@ -197,6 +197,15 @@ static const char *set_runs(void *field, const char *value)
     return NULL;
 }
 
+static const char *set_history(void *field, const char *value)
+{
+    struct options *options = field;
+    options->history_given = true;
+    options->config.history = 0;
+    bool off = !strcmp(value, "off");
+    return off || !parse_size(value, &options->config.history) ? NULL : "off or a size such as 256M";
+}
+
 #define AT(field) offsetof(struct options, field)
 
 static const struct option_row ROWS[] = {
@@ -204,13 +213,17 @@ static const struct option_row ROWS[] = {
      "on the bare computer, or in a virtual machine (default: hv)"},
     {"kvm", NULL, CMD_GUEST, AT(config.under), set_kvm,
      "an x86 guest on the host's own processor, through /dev/kvm"},
-    {"engine", "NAME", CMD_GUEST, AT(config.engine), set_engine,
+    {"engine", "NAME", CMD_GUEST | CMD_REPLAY, AT(config.engine), set_engine,
      "how instructions are run: interp, threaded, jit or auto"},
     {"memory", "SIZE", CMD_GUEST | CMD_COMPARE, AT(config.memory), set_memory,
      "guest memory (default: 64M)"},
-    {"disk", "FILE", CMD_GUEST, AT(config.disk), set_text, "raw image for the virtio disk"},
+    {"disk", "FILE", CMD_GUEST | CMD_REPLAY, AT(config.disk), set_text, "raw image for the virtio disk"},
     {"disk-readonly", NULL, CMD_GUEST, AT(config.disk_readonly), set_flag,
      "the guest cannot write the disk"},
+    {"disk-discard", NULL, CMD_GUEST, AT(config.disk_discard), set_flag,
+     "what the guest writes to the disk is dropped at the end"},
+    {"history", "SIZE|off", CMD_RUN | CMD_DEBUG, 0, set_history,
+     "memory for going back in time (default: debug and --gdb 256M, else off)"},
     {"kernel-args", "TEXT", CMD_GUEST, AT(config.kernel_args), set_text,
      "the kernel's command line (RISC-V: bootargs in the device tree)"},
     {"initrd", "FILE", CMD_GUEST, AT(config.initrd), set_text, "KVM: initial RAM disk, or module"},
@@ -238,10 +251,12 @@ static const struct option_row ROWS[] = {
      "a line on stderr for each: exits, mmu, insns (with commas)"},
     {"json", "[=FILE]", CMD_RUN | CMD_COMPARE | CMD_KVM_INFO, 0, set_json,
      "report as one JSON object on stdout (run: with the console in it), or in FILE"},
-    {"digest", NULL, CMD_RUN, AT(digest), set_flag,
+    {"digest", NULL, CMD_RUN | CMD_REPLAY, AT(digest), set_flag,
      "print a digest of the guest's whole state at the end, on stderr"},
     {"signature", "FILE", CMD_RUN, AT(signature), set_text,
      "write begin_signature..end_signature to FILE at the end"},
+    {"record", "FILE", CMD_RUN, AT(record), set_text,
+     "record the session in FILE, for vitrine replay"},
     {"control", "PATH", CMD_RUN, AT(control), set_text,
      "let `vitrine migrate` and others rule the run through this Unix socket"},
     {"incoming", "ADDRESS", CMD_RUN, AT(incoming), set_text,

@@ -25,6 +25,9 @@ const char *report_stop_name(unsigned stop)
         [STOPPED_SHUTDOWN] = "shutdown",
         [STOPPED_INTERNAL] = "internal",
         [STOPPED_FAIL_ENTRY] = "fail-entry",
+        [STOPPED_BEGINNING] = "beginning",
+        [STOPPED_RECORD_END] = "record-end",
+        [STOPPED_DIFFERS] = "differs",
         [STOPPED_MOVED] = "moved",
     };
     return stop < sizeof NAMES / sizeof *NAMES ? NAMES[stop] : "unknown";

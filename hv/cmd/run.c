@@ -207,6 +207,8 @@ static void stop_gdb(struct run *run)
 static struct session *open_session(struct run *run, const char *image)
 {
     struct session_config config = run->options->config;
+    if (!run->options->history_given && run->options->gdb)
+        config.history = CMD_HISTORY;
     char why[SESSION_ERROR];
     config.image = image;
     if (!config.engine) /* what looks at each step wants the one that takes each step */
@@ -352,6 +354,28 @@ static int run_guest(struct run *run)
     return failed ? EXIT_USAGE : write_results(run, status_of(run), seconds);
 }
 
+static int begin_record(struct run *run)
+{
+    char why[SESSION_ERROR];
+    const char *path = run->options->record;
+    if (!path)
+        return 0;
+    if (cmd_check_output(path))
+        return EXIT_USAGE;
+    return session_record(run->session, path, why) ? cmd_fail("--record: %s", why) : 0;
+}
+
+/* Where the guest stands now the record ends. */
+static int end_record(struct run *run, int status)
+{
+    char why[SESSION_ERROR];
+    if (!run->options->record)
+        return status;
+    session_pause(run->session);
+    session_wait(run->session, -1);
+    return session_record_end(run->session, why) ? cmd_fail("%s", why) : status;
+}
+
 int cmd_run(const struct options *options, int argc, char **argv)
 {
     struct run run = {.options = options, .keep = options->json && !options->json_file};
@@ -364,8 +388,8 @@ int cmd_run(const struct options *options, int argc, char **argv)
         return cmd_fail("eventfd: %s", strerror(-run.waker));
     int status = EXIT_USAGE;
     run.session = open_session(&run, argv[0]);
-    if (run.session)
-        status = run_guest(&run);
+    if (run.session && !begin_record(&run))
+        status = cmd_close(run.session, end_record(&run, run_guest(&run)));
     control_free(run.control);
     session_free(run.session);
     close(run.waker);

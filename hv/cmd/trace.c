@@ -43,8 +43,8 @@ void trace_start(struct trace *trace, struct session *session, unsigned what, FI
 static void print_insn(FILE *out, const struct event *event)
 {
     char text[VIEW_TEXT];
-    isa_disassemble(event->pc, event->a, text, sizeof text);
-    fprintf(out, "0x%08x %08x %s", event->pc, event->a, text);
+    isa_disassemble((uint32_t)event->pc, event->a, text, sizeof text);
+    fprintf(out, "0x%08" PRIx64 " %08x %s", event->pc, event->a, text);
 }
 
 static void print_pte_read(FILE *out, const struct event *event)

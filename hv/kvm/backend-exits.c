@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cpu/event.h"
 #include "hv/kvm/backend_priv.h"
 
 /* ---- status --------------------------------------------------------------------------------- */
@@ -115,6 +116,42 @@ void kvm_backend_exit_stats(void *self, struct view_exit_stats *out)
         snprintf(row->name, sizeof row->name, "%s", kvm_exit_name(reason));
         snprintf(row->meaning, sizeof row->meaning, "%s", kvm_exit_meaning(reason));
     }
+}
+
+/* ---- the stream of events -------------------------------------------------------------------- */
+
+/* An exit, and the access to a device that it was for. */
+static void publish_exit(void *context, const struct kvm_exit *e)
+{
+    struct kvm_backend *b = context;
+    bool access = e->reason == KVM_EXIT_IO || e->reason == KVM_EXIT_MMIO;
+    struct event event = {
+        .pc = e->rip,
+        .type = EVENT_EXIT,
+        .source = 1,
+        .a = e->reason,
+        .b = e->vcpu,
+        .c = (uint32_t)e->address,
+        .d = e->ns < UINT32_MAX ? (uint32_t)e->ns : UINT32_MAX,
+    };
+    session_publish(b->session, &event);
+    if (!access || !e->device)
+        return;
+    event.type = e->write ? EVENT_DEVICE_WRITE : EVENT_DEVICE_READ;
+    event.a = (uint32_t)e->address;
+    event.b = (uint32_t)e->value;
+    event.c = e->size;
+    event.d = 0;
+    session_publish(b->session, &event);
+}
+
+void kvm_backend_events_mask(void *self, uint32_t mask)
+{
+    const uint32_t known =
+        EVENT_BIT(EVENT_EXIT) | EVENT_BIT(EVENT_DEVICE_READ) | EVENT_BIT(EVENT_DEVICE_WRITE);
+    struct kvm_backend *b = self;
+    b->vm.exited_context = b;
+    b->vm.exited = mask & known ? publish_exit : NULL;
 }
 
 /* ---- devices -------------------------------------------------------------------------------- */

@@ -331,7 +331,7 @@ static void deliver_input(struct kvm_backend *b)
 {
     uint8_t byte;
     while (session_input_peek(b->session, &byte) && kvm_board_input(b->board, &byte, 1) == 1)
-        session_input_taken(b->session, b->vm.exits->total);
+        session_input_taken(b->session, b->vm.exits->total, 0);
 }
 
 /* No vCPU will ever run again: each is halted and takes no interrupts. */

@@ -195,6 +195,7 @@ const struct backend_ops backend_kvm = {
     .slice = kvm_backend_slice,
     .kick = kvm_backend_kick,
     .points = kvm_backend_points,
+    .events_mask = kvm_backend_events_mask,
     .set_vcpu = set_vcpu,
     .status = kvm_backend_status,
     .view_registers = kvm_backend_view_registers,

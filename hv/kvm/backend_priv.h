@@ -107,6 +107,7 @@ bool kvm_backend_symbol(void *self, uint64_t address, char *out, size_t size);
 void kvm_backend_status(void *self, struct view_status *out);
 int kvm_backend_exits(void *self, uint64_t after, struct view_exit *out, int max);
 void kvm_backend_exit_stats(void *self, struct view_exit_stats *out);
+void kvm_backend_events_mask(void *self, uint32_t mask);
 void kvm_backend_view_devices(void *self, struct view_devices *out);
 void kvm_backend_view_dirty(void *self, struct view_dirty *out);
 uint64_t kvm_backend_digest(void *self);

@@ -45,6 +45,8 @@ static void log_end(struct kvm_vcpu *v, struct kvm_exit *e, uint64_t left)
     e->ns = v->entered_ns - left;
     exits->count[row]++;
     exits->ns[row] += e->ns;
+    if (v->vm->exited)
+        v->vm->exited(v->vm->exited_context, e);
 }
 
 static void on_exit_from_guest(struct kvm_vcpu *v)

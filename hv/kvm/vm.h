@@ -116,6 +116,10 @@ struct kvm_vm {
     pthread_mutex_t io; /* guards these, while a run is going on */
     struct bus ports, mmio;
     struct kvm_exits *exits;
+    /* Told of each exit that has been handled, on its vCPU's thread, with `io` held. Set while the
+     * VM stands; NULL: nobody wants to know. */
+    void (*exited)(void *context, const struct kvm_exit *exit);
+    void *exited_context;
     bool int3_stops;     /* software breakpoints are set: int3 ends the run */
     uint32_t slot_flags; /* KVM_MEM_LOG_DIRTY_PAGES while dirty pages are logged */
 

@@ -396,6 +396,20 @@ def write_missed(floors, kernels, engines):
         print(f"  {line}")
 
 
+def write_time():
+    """What going back in time costs: the lines of bench/time, if it was built."""
+    path = os.path.join(BUILD, "tests", "bench", "time")
+    if not os.path.exists(path):
+        return
+    say("going back in time")
+    seconds = os.environ.get("BENCH_BACK_SECONDS") or "60"
+    guests = [os.path.join(KERNELS, f"{name}-s.elf") for name in ("fib", "sieve", "memcopy")]
+    result = run([path, seconds] + [guest for guest in guests if os.path.exists(guest)])
+    say("")
+    print("\nGoing back in time")
+    print(result["text"].rstrip() if not result["status"] else f"error: {result['status']}")
+
+
 def main():
     kernels = [Kernel(name) for name in kernel_names()]
     if not os.path.isdir(KERNELS) or not kernels:
@@ -428,6 +442,7 @@ def main():
     write_start_up(engines, floors)
     write_minios(engines)
     write_linux(engines)
+    write_time()
     write_missed(floors, kernels, engines)
     if os.environ.get("BENCH_JSON"):
         with open(os.environ["BENCH_JSON"], "w", encoding="utf-8") as file:

@@ -14,6 +14,7 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/report.sh \
 	%D%/samples.sh \
 	%D%/terminal.sh \
+	%D%/time.sh \
 	%D%/wild.sh
 TESTS += $(%C%_scripts)
 EXTRA_DIST += $(%C%_scripts) %D%/lib.sh

@@ -1,0 +1,350 @@
+/* A session as a file: writing and reading it. See record.h for the format. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* mkostemp */
+#endif
+#include "hv/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cpu/state.h"
+#include "hv/session.h"
+
+static const char MAGIC[8] = "VITRREC";
+
+enum { ENTRY_BYTES = 25, FILE_MOST = 256 << 20 };
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+struct record *record_new(void)
+{
+    return calloc(1, sizeof(struct record));
+}
+
+void record_free(struct record *r)
+{
+    if (r)
+        free(r->entry);
+    free(r);
+}
+
+bool record_add(struct record *r, struct record_entry entry)
+{
+    if (r->count == r->room) {
+        size_t room = r->room * 2 + 256;
+        struct record_entry *grown = realloc(r->entry, room * sizeof *grown);
+        if (!grown)
+            return false;
+        r->entry = grown;
+        r->room = room;
+    }
+    r->entry[r->count++] = entry;
+    return true;
+}
+
+static int fail(char *why, const char *path, int error)
+{
+    snprintf(why, RECORD_ERROR, "%.400s: %s", path, strerror(-error));
+    return error;
+}
+
+int record_look_at(struct record_file *file, const char *path, char *why)
+{
+    static const size_t SIZE = 1 << 16;
+    struct digest digest;
+    *file = (struct record_file){0};
+    if (strlen(path) >= sizeof file->path)
+        return fail(why, path, -ENAMETOOLONG);
+    uint8_t *bytes = malloc(SIZE);
+    int fd = bytes ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    ssize_t got = fd < 0 ? -1 : 0;
+    digest_init(&digest);
+    while (fd >= 0 && (got = read(fd, bytes, SIZE)) > 0) {
+        digest_bytes(&digest, bytes, (size_t)got);
+        file->size += (uint64_t)got;
+    }
+    int error = got < 0 ? -errno : 0;
+    if (fd >= 0)
+        close(fd);
+    free(bytes);
+    if (error)
+        return fail(why, path, error);
+    strcpy(file->path, path);
+    file->digest = digest.value;
+    return 0;
+}
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+static void put(struct state_buffer *b, uint64_t value, unsigned size)
+{
+    uint8_t bytes[8];
+    for (unsigned i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(value >> (8 * i));
+    state_buffer_add(b, bytes, size);
+}
+
+static void put_text(struct state_buffer *b, const char *text)
+{
+    put(b, strlen(text), 2);
+    state_buffer_add(b, text, strlen(text));
+}
+
+static void put_file(struct state_buffer *b, const struct record_file *file)
+{
+    put_text(b, file->path);
+    put(b, file->size, 8);
+    put(b, file->digest, 8);
+}
+
+static uint64_t checksum(const uint8_t *bytes, size_t count)
+{
+    struct digest digest;
+    digest_init(&digest);
+    digest_bytes(&digest, bytes, count);
+    return digest.value;
+}
+
+static void serialise(const struct record *r, struct state_buffer *b)
+{
+    state_buffer_add(b, MAGIC, sizeof MAGIC);
+    put(b, RECORD_VERSION, 4);
+    put(b, r->under, 1);
+    put(b, r->misaligned_trap, 1);
+    put(b, r->ad_trap, 1);
+    put(b, r->disk_readonly, 1);
+    put(b, r->memory, 8);
+    put(b, r->max_instructions, 8);
+    put_text(b, r->kernel_args);
+    put_file(b, &r->image);
+    put_file(b, &r->disk);
+    put(b, r->count, 4);
+    for (size_t i = 0; i < r->count; i++) {
+        const struct record_entry *e = &r->entry[i];
+        put(b, e->kind, 1);
+        put(b, e->instruction, 8);
+        put(b, e->a, 8);
+        put(b, e->b, 8);
+    }
+    if (!b->failed)
+        put(b, checksum(b->bytes, b->count), 8);
+}
+
+static int write_all(int fd, const uint8_t *bytes, size_t count)
+{
+    while (count) {
+        ssize_t put = write(fd, bytes, count);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return -errno;
+        bytes += put;
+        count -= (size_t)put;
+    }
+    return fsync(fd) ? -errno : 0;
+}
+
+/* The new name is on the disk only when the folder is. */
+static int flush_folder(const char *path)
+{
+    char copy[RECORD_TEXT];
+    snprintf(copy, sizeof copy, "%s", path);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = fd < 0 || fsync(fd) ? -errno : 0;
+    if (fd >= 0)
+        close(fd);
+    return error == -EINVAL ? 0 : error; /* a file system that flushes no folders */
+}
+
+static int write_aside(const char *path, const struct state_buffer *b)
+{
+    char aside[RECORD_TEXT + 16];
+    snprintf(aside, sizeof aside, "%s.XXXXXX", path);
+    int fd = mkostemp(aside, O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int error = fchmod(fd, 0644) ? -errno : write_all(fd, b->bytes, b->count);
+    if (close(fd) && !error)
+        error = -errno;
+    if (!error && rename(aside, path))
+        error = -errno;
+    if (error)
+        unlink(aside);
+    return error ? error : flush_folder(path);
+}
+
+/* A device, say, must not be. */
+int record_may_replace(const char *path, char *why)
+{
+    struct stat st;
+    if (stat(path, &st) || S_ISREG(st.st_mode))
+        return 0;
+    snprintf(why, RECORD_ERROR, "%.400s: not a regular file", path);
+    return -EEXIST;
+}
+
+int record_write(const struct record *r, const char *path, char *why)
+{
+    struct state_buffer b = {0};
+    if (strlen(path) >= RECORD_TEXT)
+        return fail(why, path, -ENAMETOOLONG);
+    int refused = record_may_replace(path, why);
+    if (refused)
+        return refused;
+    serialise(r, &b);
+    int error = b.failed ? -ENOMEM : write_aside(path, &b);
+    state_buffer_free(&b);
+    return error ? fail(why, path, error) : 0;
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+struct reader {
+    const uint8_t *bytes;
+    size_t count, at;
+    bool torn;
+};
+
+static uint64_t take(struct reader *r, unsigned size)
+{
+    uint64_t value = 0;
+    if (r->torn || r->count - r->at < size) {
+        r->torn = true;
+        return 0;
+    }
+    for (unsigned i = 0; i < size; i++)
+        value |= (uint64_t)r->bytes[r->at + i] << (8 * i);
+    r->at += size;
+    return value;
+}
+
+static void take_text(struct reader *r, char *text)
+{
+    size_t length = take(r, 2);
+    if (r->torn || length >= RECORD_TEXT || r->count - r->at < length ||
+        memchr(r->bytes + r->at, 0, length)) {
+        r->torn = true;
+        return;
+    }
+    memcpy(text, r->bytes + r->at, length);
+    text[length] = 0;
+    r->at += length;
+}
+
+static void take_file(struct reader *r, struct record_file *file)
+{
+    take_text(r, file->path);
+    file->size = take(r, 8);
+    file->digest = take(r, 8);
+}
+
+static void take_configuration(struct reader *r, struct record *out)
+{
+    out->under = (uint8_t)take(r, 1);
+    out->misaligned_trap = take(r, 1) & 1;
+    out->ad_trap = take(r, 1) & 1;
+    out->disk_readonly = take(r, 1) & 1;
+    out->memory = take(r, 8);
+    out->max_instructions = take(r, 8);
+    take_text(r, out->kernel_args);
+    take_file(r, &out->image);
+    take_file(r, &out->disk);
+}
+
+/* Entries come in the order of the run, and the last is the end. */
+static const char *take_entries(struct reader *r, struct record *out)
+{
+    uint64_t count = take(r, 4), position = 0;
+    if (r->torn || count * ENTRY_BYTES != r->count - r->at)
+        return "torn: entries are missing";
+    for (uint64_t i = 0; i < count; i++) {
+        struct record_entry e = {.kind = (uint8_t)take(r, 1)};
+        e.instruction = take(r, 8);
+        e.a = take(r, 8);
+        e.b = take(r, 8);
+        bool last = i + 1 == count;
+        if (e.kind >= RECORD_KINDS || e.instruction < position || last != (e.kind == RECORD_END) ||
+            (e.kind == RECORD_INPUT && e.a > UINT8_MAX) ||
+            (last && (e.a & UINT8_MAX) >= RECORD_ENDS))
+            return "damaged: its entries make no sense";
+        position = e.kind == RECORD_RESET ? 0 : e.instruction;
+        if (!record_add(out, e))
+            return "the host has no memory left";
+    }
+    return count ? NULL : "damaged: it has no end";
+}
+
+static const char *parse(struct reader *r, struct record *out)
+{
+    if (r->count < sizeof MAGIC || memcmp(r->bytes, MAGIC, sizeof MAGIC))
+        return "this is no record of a session";
+    r->at = sizeof MAGIC;
+    uint64_t version = take(r, 4);
+    if (!r->torn && version > RECORD_VERSION)
+        return "recorded by a newer version of this program";
+    if (r->torn || version < 1 || r->count - r->at < 8)
+        return "torn: it ends too early";
+    struct reader sum = {r->bytes, r->count, r->count - 8, false};
+    if (take(&sum, 8) != checksum(r->bytes, r->count - 8))
+        return "torn or damaged: its checksum is wrong";
+    r->count -= 8;
+    take_configuration(r, out);
+    if (r->torn || out->under > SESSION_HV || !*out->image.path)
+        return "damaged: its configuration makes no sense";
+    return take_entries(r, out);
+}
+
+struct record *record_parse(const uint8_t *bytes, size_t count, char *why)
+{
+    struct reader r = {bytes, count, 0, false};
+    struct record *out = record_new();
+    const char *objection = out ? parse(&r, out) : "the host has no memory left";
+    if (!objection)
+        return out;
+    snprintf(why, RECORD_ERROR, "%s", objection);
+    record_free(out);
+    return NULL;
+}
+
+/* The bytes of a file, malloc()ed; NULL and errno. */
+static uint8_t *read_file(const char *path, size_t *count)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return NULL;
+    bool fits = !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size <= FILE_MOST;
+    uint8_t *bytes = fits ? malloc((size_t)st.st_size + 1) : NULL;
+    ssize_t got = 1;
+    for (*count = 0; bytes && got > 0 && *count < (size_t)st.st_size; *count += (size_t)got)
+        got = read(fd, bytes + *count, (size_t)st.st_size - *count);
+    int error = !fits ? EFBIG : !bytes ? ENOMEM : errno;
+    close(fd);
+    if (bytes && got >= 0)
+        return bytes;
+    free(bytes);
+    errno = error;
+    return NULL;
+}
+
+struct record *record_read(const char *path, char *why)
+{
+    size_t count;
+    char objection[RECORD_ERROR];
+    uint8_t *bytes = read_file(path, &count);
+    if (!bytes) {
+        fail(why, path, -errno);
+        return NULL;
+    }
+    struct record *r = record_parse(bytes, count, objection);
+    if (!r)
+        snprintf(why, RECORD_ERROR, "%.300s: %.200s", path, objection);
+    free(bytes);
+    return r;
+}

@@ -1,0 +1,601 @@
+/*
+ * Running backwards. See replay.h for the idea.
+ *
+ * Two kinds of ways lead into the past. To a *position* (goto, step back) there is one: the nearest
+ * checkpoint, then forward. To a *stop* (the last breakpoint, the last write) one must search: from
+ * each checkpoint, newest first, the stretch up to the next one is run with the breakpoints set, and
+ * the last stop in it is what was wanted; then it is a position like any other.
+ */
+#include "hv/replay.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/simulated_priv.h"
+
+enum {
+    POINTS_MOST = 2048,            /* checkpoints */
+    INTERVAL_NS = 30000000,        /* what the engine shall take from one to the next, ... */
+    INTERVAL_MOST_NS = 70000000,   /* ... or up to this, if checkpoints are dear: */
+    PRICE = 25,                    /* a checkpoint may take this part of the time between two */
+    INTERVAL_FIRST = 5000000,      /* instructions */
+    INTERVAL_LEAST = 100000,
+    INTERVAL_MOST = 200000000,
+    FRESH = 8,                     /* intervals before a position in the past that get checkpoints */
+    SEARCH_STOPS = 200,            /* in one slice */
+    SEARCH_SLICE = 1000000,        /* instructions */
+};
+
+static uint64_t now(const struct simulated *s)
+{
+    return s->guest->hart.executed;
+}
+
+/* ---- checkpoints ---------------------------------------------------------------------------- */
+
+/* The newest checkpoint at or before this position; -1: there is none. */
+static int newest_before(const struct history *h, uint64_t position)
+{
+    int low = 0, high = h->count;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (h->point[middle].moment.executed <= position)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low - 1;
+}
+
+static void forget_point(struct simulated *s, int at)
+{
+    struct history *h = &s->history;
+    if (simulated_forget(s, &h->point[at].moment)) /* no memory to merge with: it stays */
+        return;
+    h->count--;
+    memmove(&h->point[at], &h->point[at + 1], (size_t)(h->count - at) * sizeof *h->point);
+}
+
+static void forget_all(struct simulated *s)
+{
+    struct history *h = &s->history;
+    for (int before = -1; h->count && h->count != before;) {
+        before = h->count;
+        forget_point(s, h->count - 1);
+    }
+}
+
+/* The history does not fit into its memory, or the host has none left: it ends. */
+static void give_up(struct simulated *s)
+{
+    forget_all(s);
+    s->history.on = false;
+    s->history.full = true;
+    if (!s->snapshots)
+        simulated_keep_end(s);
+}
+
+/* The checkpoint that is missed least: the one that leaves the smallest gap for its distance from
+ * here. The first, the newest and pinned ones stay. -1: there is none. */
+static int least_missed(const struct simulated *s)
+{
+    const struct history *h = &s->history;
+    double least = 0;
+    int best = -1;
+    for (int i = 1; i < h->count - 1; i++) {
+        uint64_t at = h->point[i].moment.executed;
+        uint64_t gap = h->point[i + 1].moment.executed - h->point[i - 1].moment.executed;
+        uint64_t away = at > now(s) ? at - now(s) : now(s) - at;
+        double missed = (double)gap / (double)(away + h->interval);
+        if (!h->point[i].pinned && (best < 0 || missed < least)) {
+            best = i;
+            least = missed;
+        }
+    }
+    return best;
+}
+
+uint64_t replay_bytes(const struct simulated *s)
+{
+    const struct history *h = &s->history;
+    return simulated_kept_bytes(s) + (uint64_t)h->count * sizeof *h->point +
+           (h->count ? (uint64_t)h->count * h->point[0].moment.size : 0);
+}
+
+static bool too_many(const struct simulated *s)
+{
+    return replay_bytes(s) > s->config->history || s->history.count > POINTS_MOST;
+}
+
+/* If nothing between can go, the beginning does: what is recorded begins later then. */
+static void thin(struct simulated *s)
+{
+    struct history *h = &s->history;
+    while (too_many(s)) {
+        int at = least_missed(s), before = h->count;
+        if (before > 2)
+            forget_point(s, at < 0 ? 0 : at);
+        if (h->count == before) {
+            give_up(s);
+            return;
+        }
+    }
+}
+
+static bool make_room(struct history *h)
+{
+    if (h->count < h->room)
+        return true;
+    int room = h->room * 2 + 64;
+    struct checkpoint *grown = realloc(h->point, (size_t)room * sizeof *grown);
+    if (!grown)
+        return false;
+    h->point = grown;
+    h->room = room;
+    return true;
+}
+
+static void take_checkpoint(struct simulated *s, bool pinned)
+{
+    struct history *h = &s->history;
+    struct checkpoint new = {.delivered = h->delivered, .pinned = pinned};
+    if (!make_room(h) || simulated_freeze(s, &new.moment)) {
+        give_up(s);
+        return;
+    }
+    int at = newest_before(h, new.moment.executed) + 1;
+    memmove(&h->point[at + 1], &h->point[at], (size_t)(h->count - at) * sizeof *h->point);
+    h->point[at] = new;
+    h->count++;
+    if (pinned)
+        h->barrier = new.moment.layer;
+    thin(s);
+}
+
+/* Is there a gap here that is worth a checkpoint? */
+static bool is_due(const struct simulated *s)
+{
+    const struct history *h = &s->history;
+    int before = newest_before(h, now(s));
+    if (before < 0 || now(s) - h->point[before].moment.executed < h->interval)
+        return false;
+    return before + 1 == h->count ||
+           h->point[before + 1].moment.executed - now(s) > h->interval / 2;
+}
+
+/* A long way to a position in the past needs no checkpoints before the end of it is near. */
+static bool is_far(const struct simulated *s)
+{
+    return s->goal.travel && s->goal.target != UINT64_MAX &&
+           s->goal.target - now(s) > FRESH * s->history.interval;
+}
+
+void replay_mark(struct simulated *s)
+{
+    struct history *h = &s->history;
+    if (!h->on || !s->between || is_far(s) || !is_due(s))
+        return;
+    uint64_t began = simulated_cpu_ns();
+    take_checkpoint(s, false);
+    h->price = (3 * h->price + simulated_cpu_ns() - began) / 4;
+}
+
+void replay_start(struct simulated *s)
+{
+    struct history *h = &s->history;
+    forget_all(s);
+    session_log_cut(s->session, 0);
+    h->on = s->config->history && !s->config->host_clock;
+    h->full = false;
+    h->delivered = 0;
+    h->barrier = 0;
+    h->end = now(s);
+    h->typed = session_typed(s->session);
+    h->search.active = false;
+    if (!h->interval)
+        h->interval = INTERVAL_FIRST;
+    if (h->on)
+        take_checkpoint(s, false);
+}
+
+void replay_end(struct simulated *s)
+{
+    forget_all(s);
+    s->history.on = false;
+}
+
+void replay_free(struct simulated *s)
+{
+    for (int i = 0; i < s->history.count; i++)
+        free(s->history.point[i].moment.packed);
+    free(s->history.point);
+}
+
+/* ---- running on in the past ----------------------------------------------------------------- */
+
+bool replay_in_past(const struct simulated *s)
+{
+    const struct history *h = &s->history;
+    return h->on && (h->delivered < session_log_count(s->session) || now(s) < h->end);
+}
+
+/* The next record of input. NULL: there is none. */
+static const struct input_record *next_record(const struct simulated *s)
+{
+    return session_log_at(s->session, s->history.delivered);
+}
+
+/* Input may have arrived while the guest slept: then it must have slept as long before it comes. */
+static bool is_here(const struct simulated *s, const struct input_record *r)
+{
+    return r->instruction == now(s) && r->idle <= s->guest->hart.clock.idle;
+}
+
+void replay_deliver(struct simulated *s)
+{
+    const struct input_record *r;
+    while ((r = next_record(s)) && is_here(s, r) && machine_input(s->guest, &r->byte, 1)) {
+        s->history.delivered++;
+        s->between = false;
+    }
+}
+
+/* The first pinned checkpoint that is still before us; -1: there is none. */
+static int next_barrier(const struct simulated *s)
+{
+    const struct history *h = &s->history;
+    int first = newest_before(h, now(s)) + 1;
+    while (first > 0 && h->point[first - 1].moment.executed == now(s) &&
+           h->point[first - 1].moment.layer != h->barrier)
+        first--;
+    for (int i = first; i < h->count; i++)
+        if (h->point[i].pinned)
+            return i;
+    return -1;
+}
+
+static uint64_t until(const struct simulated *s, uint64_t position)
+{
+    return position > now(s) ? position - now(s) : 1;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t replay_bound(const struct simulated *s)
+{
+    const struct history *h = &s->history;
+    uint64_t bound = UINT64_MAX;
+    const struct input_record *r = next_record(s);
+    if (h->on && !h->search.active && h->count)
+        bound = h->interval;
+    if (r)
+        bound = least(bound, until(s, r->instruction));
+    if (replay_in_past(s)) {
+        int barrier = next_barrier(s);
+        if (h->end > now(s))
+            bound = least(bound, h->end - now(s));
+        if (barrier >= 0)
+            bound = least(bound, until(s, h->point[barrier].moment.executed));
+    }
+    return bound;
+}
+
+static int return_to(struct simulated *s, int at)
+{
+    struct history *h = &s->history;
+    int error = simulated_return(s, &h->point[at].moment);
+    if (error)
+        return error;
+    h->delivered = h->point[at].delivered;
+    h->barrier = 0;
+    for (int i = 0; i <= at; i++)
+        if (h->point[i].pinned)
+            h->barrier = h->point[i].moment.layer;
+    return 0;
+}
+
+/* Where a debugger wrote, what comes behind does not follow from what was before. */
+static void cross_barrier(struct simulated *s)
+{
+    int barrier = replay_in_past(s) ? next_barrier(s) : -1;
+    if (barrier >= 0 && s->history.point[barrier].moment.executed == now(s) &&
+        return_to(s, barrier))
+        give_up(s);
+}
+
+void replay_ran(struct simulated *s, uint64_t from, uint64_t ns)
+{
+    enum { ENOUGH = 50000 };
+    struct history *h = &s->history;
+    if (!h->on)
+        return;
+    cross_barrier(s);
+    if (now(s) > h->end)
+        h->end = now(s);
+    if (!replay_in_past(s))
+        h->typed = session_typed(s->session);
+    if (now(s) < from + ENOUGH || !ns)
+        return;
+    double between = least(INTERVAL_MOST_NS, INTERVAL_NS + PRICE * h->price);
+    double wanted = (double)(now(s) - from) / (double)ns * between;
+    double smooth = 0.7 * (double)h->interval + 0.3 * wanted;
+    h->interval = smooth < INTERVAL_LEAST  ? INTERVAL_LEAST
+                  : smooth > INTERVAL_MOST ? INTERVAL_MOST
+                                           : (uint64_t)smooth;
+}
+
+/* ---- another run from here on --------------------------------------------------------------- */
+
+void replay_cut(struct simulated *s)
+{
+    struct history *h = &s->history;
+    int barrier = next_barrier(s), keep = newest_before(h, now(s)) + 1;
+    if (barrier >= 0 && barrier < keep) /* written to here, but later than we stand */
+        keep = barrier;
+    while (h->count > keep) {
+        int before = h->count;
+        forget_point(s, h->count - 1);
+        if (h->count == before) {
+            give_up(s);
+            return;
+        }
+    }
+    session_log_cut(s->session, h->delivered);
+    recorder_cut(s);
+    h->end = now(s);
+    h->typed = session_typed(s->session);
+    s->console.shown = s->console.printed;
+}
+
+void replay_written(struct simulated *s)
+{
+    struct history *h = &s->history;
+    recorder_spoil(s, "a debugger has written to the guest");
+    if (!h->on)
+        return;
+    if (s->goal.travel) /* somebody wrote while the guest was on its way: it stops here */
+        s->goal = (struct goal){.target = now(s)};
+    h->search.active = false;
+    if (replay_in_past(s))
+        replay_cut(s);
+    int last = h->count - 1;
+    if (last > 0 && h->point[last].pinned && h->point[last].moment.executed == now(s))
+        forget_point(s, last);
+    take_checkpoint(s, true);
+}
+
+/* ---- to a position -------------------------------------------------------------------------- */
+
+/* Begins the way to a position, from the nearest checkpoint or from here. */
+static int go_to(struct simulated *s, uint64_t position)
+{
+    struct history *h = &s->history;
+    int at = newest_before(h, position), error = 0;
+    if (at < 0) {
+        at = 0;
+        position = h->point[0].moment.executed;
+    }
+    bool behind = h->ended || now(s) > position || (now(s) == position && !s->between);
+    if (behind || h->point[at].moment.executed > now(s))
+        error = return_to(s, at);
+    s->goal = (struct goal){.target = position, .travel = true, .points = POINTS_NONE};
+    simulated_load_points(s);
+    return error;
+}
+
+static int go_to_instruction(struct simulated *s, uint64_t position)
+{
+    struct history *h = &s->history;
+    uint64_t first = h->point[0].moment.executed;
+    bool beyond = position < first;
+    char text[VIEW_TEXT];
+    snprintf(text, sizeof text, "at instruction %" PRIu64 "%s", beyond ? first : position,
+             beyond ? ", the beginning of what is recorded" : "");
+    simulated_say(&h->told, SESSION_STOPPED, beyond ? STOPPED_BEGINNING : STOPPED_STEP, text);
+    return go_to(s, beyond ? first : position);
+}
+
+static int go_to_beginning(struct simulated *s, const char *text)
+{
+    simulated_say(&s->history.told, SESSION_STOPPED, STOPPED_BEGINNING, text);
+    return go_to(s, 0);
+}
+
+static int not_found(struct simulated *s)
+{
+    return go_to_beginning(s, "not found: this is the beginning of what is recorded");
+}
+
+static int step_back(struct simulated *s, uint64_t count)
+{
+    if (count > now(s) - s->history.point[0].moment.executed)
+        return go_to_beginning(s, "at the beginning of what is recorded");
+    return go_to_instruction(s, now(s) - count);
+}
+
+/* ---- to an exit ----------------------------------------------------------------------------- */
+
+static const struct exit_record *exit_number(const struct simulated *s, uint64_t seq)
+{
+    return s->vm ? &s->vm->log[seq % EXIT_LOG] : &s->traps.record[seq % TRAP_LOG];
+}
+
+/* Has nothing happened since this one? A trap counts as an instruction, an interrupt does not. */
+static bool just_handled(const struct simulated *s, const struct exit_record *r)
+{
+    return s->vm ? s->vm->last_exit == now(s)
+                 : r->instruction + !(r->cause & CAUSE_INTERRUPT) == now(s);
+}
+
+/* The newest exit before this moment: not the one that has just been handled. */
+static int go_to_exit(struct simulated *s)
+{
+    struct history *h = &s->history;
+    uint64_t seq = simulated_exits(s);
+    seq -= seq && just_handled(s, exit_number(s, seq));
+    if (!seq || seq <= h->point[0].moment.exits || exit_number(s, seq)->seq != seq)
+        return not_found(s);
+    h->exits = seq;
+    simulated_say(&h->told, SESSION_STOPPED, STOPPED_EXIT, s->vm ? "VM exit handled" : "trap taken");
+    return go_to(s, exit_number(s, seq)->instruction);
+}
+
+/* ---- searching ------------------------------------------------------------------------------ */
+
+/* Begins the stretch behind checkpoint search.at. */
+static int begin_stretch(struct simulated *s)
+{
+    struct history *h = &s->history;
+    struct search *search = &h->search;
+    int error = return_to(s, search->at);
+    uint64_t next =
+        search->at + 1 < h->count ? h->point[search->at + 1].moment.executed : UINT64_MAX;
+    search->upper = least(next, search->from);
+    search->found = false;
+    s->guest->debug.skip = UINT64_MAX;
+    return error;
+}
+
+static int begin_search(struct simulated *s, const struct backend_command *command)
+{
+    struct history *h = &s->history;
+    struct search *search = &h->search;
+    *search = (struct search){.active = true, .from = now(s)};
+    if (command->back == BACK_WRITE)
+        search->point = (struct session_break){.kind = BREAK_WRITE,
+                                               .physical = command->physical,
+                                               .address = command->va,
+                                               .length = (uint32_t)command->count};
+    search->at = now(s) ? newest_before(h, now(s) - 1) : -1;
+    if (search->at < 0) {
+        search->active = false;
+        return not_found(s);
+    }
+    s->goal = (struct goal){.target = UINT64_MAX, .travel = true};
+    simulated_load_points(s);
+    return begin_stretch(s);
+}
+
+/* A stop in this stretch: the newest so far. */
+static void note_stop(struct simulated *s, enum stop_reason reason)
+{
+    struct search *search = &s->history.search;
+    if (reason == STOP_BREAKPOINT) {
+        s->guest->debug.skip = now(s);
+        if (now(s) >= search->from || !simulated_at_point(s))
+            return;
+        simulated_say(&search->stop, SESSION_STOPPED, STOPPED_BREAKPOINT, "breakpoint");
+        search->position = now(s);
+    } else {
+        simulated_say_watch(s, &search->stop);
+        search->position = now(s) - 1; /* in front of the instruction that did it */
+    }
+    search->found = true;
+}
+
+/* The stretch is done: there, or on to the one before. */
+static int end_stretch(struct simulated *s)
+{
+    struct history *h = &s->history;
+    struct search *search = &h->search;
+    if (!search->found && search->at > 0) {
+        search->at--;
+        return begin_stretch(s);
+    }
+    search->active = false;
+    if (!search->found)
+        return not_found(s);
+    h->told = search->stop;
+    h->to_point = search->stop.stop == STOPPED_BREAKPOINT;
+    h->in_front = !h->to_point;
+    return go_to(s, search->position);
+}
+
+bool replay_search(struct simulated *s, struct backend_stop *stop)
+{
+    struct search *search = &s->history.search;
+    uint64_t until_then = least(search->upper, now(s) + SEARCH_SLICE);
+    bool over = now(s) >= search->upper;
+    for (int stops = 0; stops < SEARCH_STOPS && now(s) < until_then && !over;) {
+        replay_deliver(s);
+        uint64_t bound = least(until_then - now(s), replay_bound(s));
+        enum stop_reason reason = machine_run(s->guest, bound);
+        bool hit = reason == STOP_BREAKPOINT || reason == STOP_WATCHPOINT;
+        const struct input_record *r = next_record(s);
+        if (hit)
+            note_stop(s, reason);
+        stops += hit;
+        over = reason == STOP_POWEROFF || reason == STOP_STUCK || reason == STOP_RESET ||
+               (reason == STOP_IDLE && !(r && is_here(s, r)));
+    }
+    over |= now(s) >= search->upper;
+    if (over && end_stretch(s)) {
+        search->active = false;
+        simulated_say(stop, SESSION_ENDED, STOPPED_STUCK, "the host has no memory left");
+        return true;
+    }
+    return false;
+}
+
+/* ---- commands ------------------------------------------------------------------------------- */
+
+static int begin_back(struct simulated *s, const struct backend_command *command)
+{
+    return command->back == BACK_EXIT ? go_to_exit(s) : begin_search(s, command);
+}
+
+int replay_begin(struct simulated *s, const struct backend_command *command)
+{
+    struct history *h = &s->history;
+    if (!h->on)
+        return h->full ? -ENOSPC : -ENOTSUP;
+    h->exits = 0;
+    h->to_point = h->in_front = false;
+    if (!replay_in_past(s))
+        h->typed = session_typed(s->session);
+    switch (command->goal) {
+    case GOAL_GOTO: return go_to_instruction(s, command->count);
+    case GOAL_STEP_BACK: return step_back(s, command->count);
+    default: return begin_back(s, command);
+    }
+}
+
+/* Would the machine take an interrupt, or wait for one, before its next instruction? */
+static bool is_interrupted(const struct simulated *s)
+{
+    struct hart hart = s->guest->hart;
+    hart_update_timers(&hart);
+    const struct input_record *r = next_record(s);
+    return hart.waiting || trap_pending_interrupt(&hart) || (r && is_here(s, r));
+}
+
+bool replay_arrived(struct simulated *s, struct backend_stop *stop)
+{
+    struct history *h = &s->history;
+    if (h->exits) { /* from here to the exit, which may be one of several here */
+        s->goal = (struct goal){.target = UINT64_MAX,
+                                .travel = true,
+                                .points = POINTS_NONE,
+                                .exit = true,
+                                .exits = h->exits};
+        h->exits = 0;
+        return false;
+    }
+    if (h->to_point || (h->in_front && is_interrupted(s))) {
+        s->goal = (struct goal){.target = UINT64_MAX, .travel = true};
+        s->goal.points = h->to_point ? POINTS_USER : POINTS_ANY;
+        h->to_point = h->in_front = false;
+        simulated_load_points(s);
+        s->guest->debug.skip = UINT64_MAX;
+        return false;
+    }
+    *stop = h->told;
+    return true;
+}
