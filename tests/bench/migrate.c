@@ -117,7 +117,7 @@ static void migrate(const char *path, double mb)
     struct session *source = new_session(path);
     struct destination d = {.session = new_session(path)};
     session_run(source);
-    rest(1);
+    rest(240e6 / (mb * 1e6) + 1); /* each page was written once */
     snprintf(address, sizeof address, "tcp:127.0.0.1:%d", 20000 + (int)(getpid() % 20000));
     d.listening = link_listen(address, why);
     if (d.listening < 0 || pthread_create(&thread, NULL, receive, &d))
@@ -140,6 +140,7 @@ static void migrate(const char *path, double mb)
 int main(int argc, char **argv)
 {
     char path[] = "/tmp/bench-migrate-XXXXXX.bin";
+    setvbuf(stdout, NULL, _IOLBF, 0);
     double mb = argc > 1 ? atof(argv[1]) : 50;
     int fd = mkstemps(path, 4);
     if (fd < 0 || mb <= 0)
