@@ -248,10 +248,24 @@ int ram_track_on(struct ram *ram)
     return error;
 }
 
-/* While the guest is moved the account goes on; that of the snapshots is then as good as new. */
+/* As at the beginning: all pages touched so far count as written. */
+static void track_anew(struct ram *ram)
+{
+    struct ram_track *track = &ram->code->track;
+    track->count = 0;
+    for (uint32_t i = 0; i < ram->size / PAGE_SIZE; i++) {
+        ram_track_clean(track, i, ram->page[i] ? RAM_DIRTY : RAM_CLEAN);
+        if (ram->page[i])
+            track->dirty[track->count++] = i;
+    }
+}
+
+/* While the guest is moved the account goes on, and waits for the next who wants to look. */
 void ram_track_off(struct ram *ram)
 {
-    if (!ram->code->track.moved)
+    if (ram->code->track.moved)
+        track_anew(ram);
+    else
         ram_track_free(&ram->code->track, ram->size / PAGE_SIZE);
 }
 

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cpu/ram.h"
 #include "hv/migrate-stream.h"
 #include "tests/migrate-pair.h"
 #include "tests/tap.h"
@@ -194,6 +195,43 @@ START_TEST(test_other_guest)
     ck_assert_ptr_nonnull(strstr(pair.source_why, "image="));
     ck_assert_ptr_nonnull(strstr(pair.destination_why, "image="));
     pair_free(&pair);
+}
+END_TEST
+
+/* Snapshots and moves each keep their own account of the same writes, and one may end before the
+ * other. */
+START_TEST(test_two_accounts)
+{
+    struct ram ram;
+    ck_assert_int_eq(ram_init(&ram, 0x80000000u, 16 * RAM_PAGE), 0);
+    struct ram_track *t = &ram.code->track;
+    ck_assert(ram_write(&ram, 0x80000000u + 3 * RAM_PAGE, "a", 1));
+    ck_assert_int_eq(ram_track_on(&ram), 0);
+    ck_assert_uint_eq(t->count, 1);
+    ck_assert_int_eq(ram_track_moves(&ram), 0);
+    ram_track_clean(t, 3, RAM_CLEAN); /* a snapshot was made */
+    t->count = 0;
+    ck_assert(ram_write(&ram, 0x80000000u + 3 * RAM_PAGE, "b", 1));
+    ck_assert(ram_write(&ram, 0x80000000u + 5 * RAM_PAGE, "c", 1));
+    ck_assert_uint_eq(t->count, 2);
+    ck_assert_uint_eq(t->moved_count, 2);
+    t->clean[5] |= RAM_UNMOVED; /* page 5 was sent */
+    t->moved_count = 0;
+    ck_assert(ram_write(&ram, 0x80000000u + 5 * RAM_PAGE, "d", 1));
+    ck_assert_uint_eq(t->count, 2);
+    ck_assert_uint_eq(t->moved_count, 1);
+    ram_track_clean(t, 3, RAM_CLEAN);
+    ram_track_clean(t, 5, RAM_CLEAN);
+    t->count = 0;
+    ram_track_off(&ram); /* no more snapshots; the next one will need all pages */
+    ck_assert_uint_eq(t->count, 2);
+    ck_assert(ram_write(&ram, 0x80000000u + 3 * RAM_PAGE, "e", 1));
+    ck_assert_uint_eq(t->count, 2);
+    ram_track_moves_end(&ram);
+    ck_assert_ptr_null(t->moved);
+    ram_track_off(&ram);
+    ck_assert_ptr_null(t->clean);
+    ram_free(&ram);
 }
 END_TEST
 
@@ -473,6 +511,7 @@ int main(void)
     tcase_add_test(moving, test_throttle);
     tcase_add_test(moving, test_ended_guests_stay);
     tcase_add_test(moving, test_other_guest);
+    tcase_add_test(moving, test_two_accounts);
     suite_add_tcase(suite, moving);
     tcase_set_timeout(faults, 300);
     tcase_add_loop_test(faults, test_faults, 0, 2 * ROWS(FAULTS));
