@@ -66,6 +66,8 @@ struct record;
  * What moving a guest to another host asks of a backend (hv/migrate.h). Memory is pages of 4 KiB,
  * numbered from 0 without holes. Called with the lock held, between two slices.
  */
+enum move_disk { MOVE_DISK_HOLD, MOVE_DISK_RELEASE };
+
 struct backend_move {
     /* Calls `item` for all that must be equal on both sides: the guest's kind, memory, devices. A
      * value is one line. */
@@ -90,6 +92,18 @@ struct backend_move {
     int (*load)(void *self, const uint8_t *bytes, size_t count);
     /* All that the guest has written to its disks is in their files. 0 or -errno. */
     int (*flush)(void *self);
+
+    /* For protection (hv/protect.h). All NULL: a writable disk cannot be held back. HOLD: what the
+     * guest writes stays in memory, and is dropped with the session, up to RELEASE: it is written
+     * to the file, and so is what comes. 0, -ENOMEM, -EBUSY: there are snapshots, or -errno. */
+    int (*disk)(void *self, enum move_disk how);
+    /* Calls `item` for each block of 4 KiB that was written since the last call, or until it fails. */
+    int (*blocks)(void *self, int (*item)(void *context, uint32_t block, const uint8_t *bytes),
+                  void *context);
+    /* As if the guest had written it: held. -EINVAL: there is no such block. */
+    int (*put_block)(void *self, uint32_t block, const uint8_t *bytes);
+    /* In the file, whatever is held. */
+    int (*commit_block)(void *self, uint32_t block, const uint8_t *bytes);
 };
 
 struct backend_ops {

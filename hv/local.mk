@@ -9,6 +9,7 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/gdb-registers.c \
 	%D%/gdb-riscv.c \
 	%D%/gdb-x86.c \
+	%D%/fence.c %D%/fence.h \
 	%D%/gpa.c %D%/gpa.h \
 	%D%/hw.c %D%/hw.h \
 	%D%/inject.c \
@@ -19,12 +20,14 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/migrate-stream.c %D%/migrate-stream.h \
 	%D%/overlay.c %D%/overlay.h \
 	%D%/page-pool.c %D%/page-pool.h \
+	%D%/protect.h %D%/protect_priv.h \
+	%D%/protect-backup.c %D%/protect-epoch.c %D%/protect-primary.c \
 	%D%/record.c %D%/record.h %D%/recorder.c %D%/recorder.h \
 	%D%/replay.c %D%/replay.h \
 	%D%/sched.c \
 	%D%/session.c %D%/session-record.c %D%/session-state.c %D%/session-ask.c %D%/session-io.c %D%/session.h %D%/session_priv.h \
 	%D%/shadow.c %D%/shadow.h \
-	%D%/simulated.c %D%/simulated-move.c %D%/simulated-state.c %D%/simulated-view.c \
+	%D%/simulated.c %D%/simulated-disk.c %D%/simulated-move.c %D%/simulated-state.c %D%/simulated-view.c \
 	%D%/simulated_priv.h \
 	%D%/trap-log.c %D%/trap-log.h \
 	%D%/view.h \

@@ -40,67 +40,11 @@ static void publish(struct receiver *r, enum view_migration_phase phase)
 
 /* ---- greeting ------------------------------------------------------------------------------- */
 
-/* The other side's items, to be compared one by one. */
-struct comparison {
-    struct receiver *receiver;
-    const char *left; /* of its text */
-    bool differs;
-};
-
-/* Both sides name the same items in the same order, or they differ. */
-static void compare_item(void *context, const char *name, const char *value)
-{
-    struct comparison *c = context;
-    char own[1024];
-    if (c->differs)
-        return;
-    int length = snprintf(own, sizeof own, "%s=%s", name, value);
-    for (char *at = own; *at; at++)
-        *at = *at == '\n' ? ' ' : *at;
-    size_t theirs = strcspn(c->left, "\n");
-    c->differs =
-        length >= (int)sizeof own || theirs != (size_t)length || memcmp(own, c->left, theirs);
-    if (c->differs)
-        snprintf(c->receiver->stream.why, sizeof c->receiver->stream.why,
-                 "the guests differ: %.120s here, %.*s there", own,
-                 theirs < 120 ? (int)theirs : 120, c->left);
-    c->left += theirs + (c->left[theirs] == '\n');
-}
-
-static int compare_config(struct receiver *r)
-{
-    char *text = strndup((const char *)r->stream.payload, r->stream.length);
-    if (!text)
-        return refuse(r, -ENOMEM, "the host has no memory left");
-    struct comparison c = {.receiver = r, .left = text};
-    migrate_describe(r->session, compare_item, &c);
-    if (!c.differs && *c.left)
-        refuse(r, -EINVAL, "the guests differ: more is said of the one there");
-    int error = c.differs || *c.left ? -EINVAL : 0;
-    free(text);
-    return error;
-}
-
-static int greet(struct receiver *r)
-{
-    int error = migrate_expect_hello(&r->stream);
-    error = error ? error : migrate_send_hello(&r->stream);
-    error = error ? error : stream_expect(&r->stream, MESSAGE_CONFIG);
-    error = error ? error : compare_config(r);
-    return error ? error : stream_send_empty(&r->stream, MESSAGE_ACCEPT);
-}
-
-/* Whatever the image has put there is not the guest's memory. */
 static int clear_memory(struct receiver *r)
 {
-    int error = 0;
     session_enter(r->session);
     r->view.pages = r->move->pages(r->session->backend);
-    if (r->session->stop != STOPPED_RESET || r->session->state != SESSION_STOPPED)
-        error = refuse(r, -EBUSY, "the session here has run");
-    for (uint64_t i = 0; i < r->view.pages && !error; i++)
-        if (r->move->put(r->session->backend, i, NULL))
-            error = refuse(r, -ENOMEM, "the host has no memory left");
+    int error = migrate_clear(r->session, &r->stream);
     publish(r, MIGRATION_COPYING);
     session_leave(r->session);
     return error;
@@ -229,7 +173,7 @@ enum migrate_end migrate_receive(struct session *session, struct link *link, boo
     enum migrate_end result = MIGRATE_STAYED;
     stream_init(&r.stream, link);
     int error = r.move ? 0 : refuse(&r, -ENOTSUP, "this kind of guest cannot be moved");
-    error = error ? error : greet(&r);
+    error = error ? error : migrate_answer(r.session, &r.stream);
     error = error ? error : clear_memory(&r);
     error = error ? error : take_all(&r);
     if (!error)

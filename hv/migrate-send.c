@@ -66,49 +66,18 @@ static void publish(struct sender *s, enum view_migration_phase phase)
 
 /* ---- greeting ------------------------------------------------------------------------------- */
 
-static void put_item(void *context, const char *name, const char *value)
-{
-    struct stream *stream = context;
-    stream_put(stream, name, strlen(name));
-    stream_put(stream, "=", 1);
-    for (; *value; value++) /* kernel arguments may hold anything */
-        stream_put_u8(stream, *value == '\n' ? ' ' : (uint8_t)*value);
-    stream_put(stream, "\n", 1);
-}
-
-static int send_config(struct sender *s)
-{
-    stream_begin(&s->stream);
-    migrate_describe(s->session, put_item, &s->stream);
-    return stream_send(&s->stream, MESSAGE_CONFIG);
-}
-
 static int greet(struct sender *s)
 {
-    int error = migrate_send_hello(&s->stream);
-    error = error ? error : migrate_expect_hello(&s->stream);
-    error = error ? error : send_config(s);
-    error = error ? error : stream_expect(&s->stream, MESSAGE_ACCEPT);
-    return stream_failed(s, error);
+    return stream_failed(s, migrate_greet(s->session, &s->stream));
 }
 
 /* ---- pages ---------------------------------------------------------------------------------- */
 
-static bool is_zero(const uint8_t *page)
-{
-    return page[0] == 0 && memcmp(page, page + 1, MIGRATE_PAGE - 1) == 0;
-}
-
 static void put_page(struct sender *s, uint32_t index)
 {
     const uint8_t *page = s->move->page(s->session->backend, index);
-    bool zero = !page || is_zero(page);
-    stream_put_u32(&s->stream, index);
-    stream_put_u8(&s->stream, !zero);
-    if (!zero)
-        stream_put(&s->stream, page, MIGRATE_PAGE);
     s->view.moved_pages++;
-    s->view.zero_pages += zero;
+    s->view.zero_pages += migrate_put_page(&s->stream, index, page);
 }
 
 /* Puts a message together of the next pages to do. With the lock held. false: there are none left.

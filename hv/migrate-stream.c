@@ -21,7 +21,10 @@ static const struct {
     [MESSAGE_INPUT] = {"INPUT", 0, 65536}, [MESSAGE_STATE] = {"STATE", 1, 4 << 20},
     [MESSAGE_PREPARE] = {"PREPARE", 8, 8}, [MESSAGE_READY] = {"READY", 8, 8},
     [MESSAGE_COMMIT] = {"COMMIT", 0, 0},   [MESSAGE_DONE] = {"DONE", 0, 0},
-    [MESSAGE_ABORT] = {"ABORT", 0, 400},
+    [MESSAGE_ABORT] = {"ABORT", 0, 400},   [MESSAGE_PROTECT] = {"PROTECT", 16, 16},
+    [MESSAGE_BLOCKS] = {"BLOCKS", 5, PAGES_MAX}, [MESSAGE_OUTPUT] = {"OUTPUT", 1, 65536},
+    [MESSAGE_EPOCH] = {"EPOCH", 46, 142},  [MESSAGE_ACK] = {"ACK", 8, 8},
+    [MESSAGE_OVER] = {"OVER", 8, 8},
 };
 
 void stream_init(struct stream *s, struct link *link)

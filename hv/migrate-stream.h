@@ -38,6 +38,13 @@ enum message {
     MESSAGE_COMMIT,  /* nothing */
     MESSAGE_DONE,    /* nothing */
     MESSAGE_ABORT,   /* text: why */
+    /* protect.h; PAGES, INPUT and STATE as above */
+    MESSAGE_PROTECT, /* u64 generation and u64 owner of the fence; 0: there is none */
+    MESSAGE_BLOCKS,  /* for each: u32 index and 4,096 bytes of the disk */
+    MESSAGE_OUTPUT,  /* console bytes of this epoch */
+    MESSAGE_EPOCH,   /* struct epoch_head: this epoch has been sent */
+    MESSAGE_ACK,     /* u64 number: it is here, whole */
+    MESSAGE_OVER,    /* u64 number: all output of this epoch is out, and no more will come */
     MESSAGES
 };
 

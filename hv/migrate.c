@@ -83,6 +83,111 @@ void migrate_describe(struct session *session,
     item(context, "kernel arguments", c->kernel_args ? c->kernel_args : "");
 }
 
+static void put_item(void *context, const char *name, const char *value)
+{
+    struct stream *stream = context;
+    stream_put(stream, name, strlen(name));
+    stream_put(stream, "=", 1);
+    for (; *value; value++) /* kernel arguments may hold anything */
+        stream_put_u8(stream, *value == '\n' ? ' ' : (uint8_t)*value);
+    stream_put(stream, "\n", 1);
+}
+
+int migrate_greet(struct session *session, struct stream *s)
+{
+    int error = migrate_send_hello(s);
+    error = error ? error : migrate_expect_hello(s);
+    if (error)
+        return error;
+    stream_begin(s);
+    migrate_describe(session, put_item, s);
+    error = stream_send(s, MESSAGE_CONFIG);
+    return error ? error : stream_expect(s, MESSAGE_ACCEPT);
+}
+
+/* The other side's items, to be compared one by one. */
+struct comparison {
+    struct stream *stream;
+    const char *left; /* of its text */
+    bool differs;
+};
+
+/* Both sides name the same items in the same order, or they differ. */
+static void compare_item(void *context, const char *name, const char *value)
+{
+    struct comparison *c = context;
+    char own[1024];
+    if (c->differs)
+        return;
+    int length = snprintf(own, sizeof own, "%s=%s", name, value);
+    for (char *at = own; *at; at++)
+        *at = *at == '\n' ? ' ' : *at;
+    size_t theirs = strcspn(c->left, "\n");
+    c->differs =
+        length >= (int)sizeof own || theirs != (size_t)length || memcmp(own, c->left, theirs);
+    if (c->differs)
+        snprintf(c->stream->why, sizeof c->stream->why,
+                 "the guests differ: %.120s here, %.*s there", own,
+                 theirs < 120 ? (int)theirs : 120, c->left);
+    c->left += theirs + (c->left[theirs] == '\n');
+}
+
+static int compare_config(struct session *session, struct stream *s)
+{
+    char *text = strndup((const char *)s->payload, s->length);
+    if (!text) {
+        snprintf(s->why, sizeof s->why, "the host has no memory left");
+        return -ENOMEM;
+    }
+    struct comparison c = {.stream = s, .left = text};
+    migrate_describe(session, compare_item, &c);
+    if (!c.differs && *c.left)
+        snprintf(s->why, sizeof s->why, "the guests differ: more is said of the one there");
+    int error = c.differs || *c.left ? -EINVAL : 0;
+    free(text);
+    return error;
+}
+
+int migrate_answer(struct session *session, struct stream *s)
+{
+    int error = migrate_expect_hello(s);
+    error = error ? error : migrate_send_hello(s);
+    error = error ? error : stream_expect(s, MESSAGE_CONFIG);
+    error = error ? error : compare_config(session, s);
+    return error ? error : stream_send_empty(s, MESSAGE_ACCEPT);
+}
+
+int migrate_clear(struct session *session, struct stream *s)
+{
+    const struct backend_move *move = session->ops->move;
+    uint64_t pages = move->pages(session->backend);
+    bool has_run = session->stop != STOPPED_RESET || session->state != SESSION_STOPPED;
+    int error = has_run ? -EBUSY : 0;
+    for (uint64_t i = 0; i < pages && !error; i++)
+        error = move->put(session->backend, i, NULL);
+    if (error)
+        snprintf(s->why, sizeof s->why, "%s",
+                 has_run ? "the session here has run" : "the host has no memory left");
+    return error;
+}
+
+/* ---- pages ---------------------------------------------------------------------------------- */
+
+static bool is_zero(const uint8_t *page)
+{
+    return page[0] == 0 && memcmp(page, page + 1, MIGRATE_PAGE - 1) == 0;
+}
+
+bool migrate_put_page(struct stream *s, uint32_t index, const uint8_t *page)
+{
+    bool zero = !page || is_zero(page);
+    stream_put_u32(s, index);
+    stream_put_u8(s, !zero);
+    if (!zero)
+        stream_put(s, page, MIGRATE_PAGE);
+    return zero;
+}
+
 /* ---- sets of pages -------------------------------------------------------------------------- */
 
 static size_t words(const struct page_set *set)

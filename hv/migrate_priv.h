@@ -8,6 +8,17 @@
 int migrate_send_hello(struct stream *stream);
 int migrate_expect_hello(struct stream *stream);
 
+/* The greeting, and that both sides have the same guest: the caller's side, the other one's. */
+int migrate_greet(struct session *session, struct stream *stream);
+int migrate_answer(struct session *session, struct stream *stream);
+
+/* A session that has not run gets a guest: whatever the image has put there is not its memory. With
+ * the lock held. -EBUSY, -ENOMEM. */
+int migrate_clear(struct session *session, struct stream *stream);
+
+/* Adds a page to a message PAGES. NULL: it is all zero. Returns whether it is. */
+bool migrate_put_page(struct stream *stream, uint32_t index, const uint8_t *page);
+
 /* All that must be equal on both sides, the backend's part first. Takes the session's lock. */
 void migrate_describe(struct session *session,
                       void (*item)(void *context, const char *name, const char *value),

@@ -310,6 +310,7 @@ void session_free(struct session *s)
     free(s->input);
     free(s->input_log);
     free(s->output);
+    free(s->held.bytes);
     free(s->events);
     free(s);
 }
@@ -474,16 +475,33 @@ void session_moved(struct session *s, const char *text)
     stop(s, SESSION_ENDED, STOPPED_MOVED, text);
 }
 
+void session_ended_there(struct session *s, enum session_stop why, int exit_code, const char *text)
+{
+    s->exit_code = exit_code;
+    stop(s, SESSION_ENDED, why, text);
+}
+
 int session_take_back(struct session *s)
 {
     session_enter(s);
+    const struct backend_move *move = s->ops->move;
     int error = s->stop == STOPPED_MOVED && s->migration.phase == MIGRATION_DOUBT ? 0 : -EINVAL;
+    if (!error && move->disk)
+        error = move->disk(s->backend, MOVE_DISK_RELEASE);
     if (!error) {
         s->migration.phase = MIGRATION_STAYED;
+        session_unhold_output(s);
         stop(s, SESSION_STOPPED, STOPPED_PAUSE, "taken back");
     }
     session_leave(s);
     return error;
+}
+
+void session_view_protection(struct session *s, struct view_protection *out)
+{
+    session_enter(s);
+    *out = s->protection;
+    session_leave(s);
 }
 
 void session_view_migration(struct session *s, struct view_migration *out)

@@ -280,8 +280,10 @@ struct session *session_replay(const char *path, const struct session_config *wi
 /* ---- moving to another host: hv/migrate.h does it ------------------------------------------- */
 
 void session_view_migration(struct session *session, struct view_migration *out);
+void session_view_protection(struct session *session, struct view_protection *out); /* hv/protect.h */
 /* By a person's word, who knows that the guest does not run on the other side: after a migration that
- * ended in doubt the guest can run here again (STOPPED_PAUSE). -EINVAL: there was none. */
+ * ended in doubt, or a protection, the guest can run here again (STOPPED_PAUSE). -EINVAL: there was
+ * none; or -errno: its disk cannot be written. */
 int session_take_back(struct session *session);
 
 /* ---- events ------------------------------------------------------------------------------- */

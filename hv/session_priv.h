@@ -52,6 +52,12 @@ struct session {
     uint8_t *output; /* ring, if nobody takes output by callback */
     size_t output_head, output_count;
 
+    struct held_output { /* what was printed and may not be seen yet: hv/protect.h */
+        bool on, lost;   /* lost: the host had no memory for some */
+        uint8_t *bytes;
+        size_t count, size;
+    } held;
+
     pthread_mutex_t events_lock;
     struct event *events; /* ring, once a mask was set */
     atomic_uint events_mask;
@@ -59,6 +65,7 @@ struct session {
     uint64_t events_dropped;
 
     struct view_migration migration;
+    struct view_protection protection;
     bool moving; /* a migration is under way */
     atomic_uint throttle; /* percent of the time that the guest is kept from running */
 
@@ -76,6 +83,21 @@ void session_leave(struct session *session);
 
 /* The guest runs elsewhere, or may. With the lock held. */
 void session_moved(struct session *session, const char *text);
+
+/* ---- output held back: session-io.c -------------------------------------------------------- */
+
+/* What the guest prints is kept from now on. */
+void session_hold_output(struct session *session);
+/* Takes what is kept, which the caller frees; -ENOMEM: some of it is lost. */
+int session_take_held(struct session *session, uint8_t **bytes, size_t *count);
+/* The world sees this now, whatever is kept. */
+void session_show(struct session *session, const uint8_t *bytes, size_t count);
+/* Shows all that is kept, and keeps no longer. -ENOMEM: some of it is lost. */
+int session_unhold_output(struct session *session);
+
+/* The guest has ended where it ran before. With the lock held. */
+void session_ended_there(struct session *session, enum session_stop why, int exit_code,
+                         const char *text);
 
 /* Drops what was printed and not taken, and what was typed and not delivered. With the lock held.
  */

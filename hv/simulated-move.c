@@ -239,4 +239,8 @@ const struct backend_move simulated_move = {
     .save = save,
     .load = load,
     .flush = flush,
+    .disk = simulated_disk,
+    .blocks = simulated_disk_blocks,
+    .put_block = simulated_disk_put,
+    .commit_block = simulated_disk_commit,
 };

@@ -113,6 +113,7 @@ struct simulated {
     struct history history;
     struct recorder recorder;
     struct backend_stop last_stop; /* of the newest run; zeros if it was paused */
+    bool disk_held; /* the guest is protected: simulated-disk.c */
     struct simulated_move *move; /* while the guest is moved to another host: simulated-move.c */
 };
 
@@ -165,6 +166,16 @@ int simulated_restore(void *self, int id, char *why);
 int simulated_snapshots(void *self, struct view_snapshot *out, int max);
 int simulated_snapshot_delete(void *self, int id);
 void simulated_forget_snapshots(struct simulated *s);
+
+/* ---- simulated-disk.c: functions of struct backend_move -------------------------------------- */
+
+int simulated_disk(void *self, enum move_disk how);
+int simulated_disk_blocks(void *self,
+                          int (*item)(void *context, uint32_t block, const uint8_t *bytes),
+                          void *context);
+int simulated_disk_put(void *self, uint32_t block, const uint8_t *bytes);
+int simulated_disk_commit(void *self, uint32_t block, const uint8_t *bytes);
+
 void simulated_view_history(void *self, struct view_history *out);
 int simulated_write_disk(void *self, char *why);
 

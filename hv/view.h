@@ -384,4 +384,36 @@ struct view_migration {
     double seconds;       /* since the migration began, or that it took */
 };
 
+/* ---- protection by a second host ------------------------------------------------------------ */
+
+enum view_protection_phase {
+    PROTECTION_NONE,    /* the guest was never protected */
+    PROTECTION_COPYING, /* its memory is being sent for the first time (backup: is coming) */
+    PROTECTION_ON,      /* the backup could go on from the last epoch (backup: it could) */
+    PROTECTION_ALONE,   /* the backup is lost: the guest runs here, unprotected */
+    PROTECTION_TAKEN,   /* backup: the primary is lost, and the guest goes on here */
+    PROTECTION_OVER,    /* ended in order */
+    PROTECTION_ENDED,   /* lost, and the guest is not run here */
+};
+
+/* The present or last protection of the session's guest: hv/protect.h. */
+struct view_protection {
+    enum view_protection_phase phase;
+    bool backup;           /* seen from there */
+    uint64_t generation;   /* of the fence; 0: there is none */
+    uint64_t epochs;       /* sent (backup: got) */
+    uint64_t acknowledged; /* of these */
+    uint64_t instruction;  /* guest instructions at the last one acknowledged, where they are counted */
+    uint64_t pages;        /* sent in epochs (not those of the first copy), in all ... */
+    uint64_t blocks;       /* ... and of the disk, 4 KiB each */
+    uint64_t bytes;        /* sent in all */
+    uint64_t released;     /* bytes of console output that the world was shown */
+    uint64_t shown_from;   /* backup that has taken over: the first byte it shows has this number. The
+                            * primary may have shown it, and some that follow, already */
+    double pause;          /* seconds that the guest stood for epochs, in all ... */
+    double pause_max;      /* ... and at most for one */
+    double delay;          /* seconds from an epoch to its acknowledgement, in all */
+    double seconds;        /* since the first epoch */
+};
+
 #endif

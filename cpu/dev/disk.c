@@ -147,6 +147,24 @@ int disk_write_through(struct disk *disk)
     return error ? error : disk_flush(disk);
 }
 
+int disk_keep_end(struct disk *disk)
+{
+    int error = disk_write_through(disk);
+    if (error)
+        return error;
+    disk_memory_free(disk->memory);
+    disk->memory = NULL;
+    return 0;
+}
+
+int disk_write_block(struct disk *disk, uint32_t block, const uint8_t *bytes)
+{
+    uint64_t at = (uint64_t)block * RAM_PAGE, size = disk->sectors * DISK_SECTOR;
+    if (at >= size || disk->readonly)
+        return -EINVAL;
+    return write_file(disk, at, bytes, size - at < RAM_PAGE ? (size_t)(size - at) : RAM_PAGE);
+}
+
 int disk_flush(struct disk *disk)
 {
     return !disk->readonly && fdatasync(disk->fd) ? -errno : 0;
