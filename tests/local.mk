@@ -71,6 +71,11 @@ if HAVE_CHECK
 %C%_unit_tests += %D%/test-migrate
 %C%_test_migrate_SOURCES = %D%/test-migrate.c %D%/tap.h %D%/migrate-pair.c %D%/migrate-pair.h
 %C%_test_migrate_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Guests that outlive a host, whatever breaks.
+%C%_unit_tests += %D%/test-protect
+%C%_test_protect_SOURCES = %D%/test-protect.c %D%/tap.h %D%/migrate-pair.c %D%/migrate-pair.h \
+	%D%/protect-pair.c %D%/protect-pair.h
+%C%_test_protect_LDADD = hv/libhv.a $(%C%_unit_libs)
 # The one door to all that.
 %C%_unit_tests += %D%/test-session
 %C%_test_session_SOURCES = %D%/test-session.c %D%/tap.h
@@ -159,11 +164,14 @@ EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/f
 
 # make faults: every point at which something can fail, where make check takes a sample. Each program in
 # faults/ speaks TAP.
-%C%_faults = %D%/faults/migrate
+%C%_faults = %D%/faults/migrate %D%/faults/protect
 EXTRA_PROGRAMS += $(%C%_faults)
 %C%_faults_migrate_SOURCES = %D%/faults/migrate.c %D%/migrate-pair.c %D%/migrate-pair.h
 %C%_faults_migrate_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) \
 	$(NETTLE_LIBS)
+%C%_faults_protect_SOURCES = %D%/faults/protect.c %D%/migrate-pair.c %D%/migrate-pair.h \
+	%D%/protect-pair.c %D%/protect-pair.h
+%C%_faults_protect_LDADD = $(%C%_faults_migrate_LDADD)
 faults: all $(%C%_faults)
 	@failed=0; for test in $(%C%_faults); do \
 	    echo "==== $$test"; $(AM_TESTS_ENVIRONMENT) ./$$test || failed=1; done; exit $$failed

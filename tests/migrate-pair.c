@@ -129,15 +129,6 @@ struct session *pair_session(enum pair_guest guest, enum session_under under, co
 
 /* ---- a link that breaks --------------------------------------------------------------------- */
 
-struct breaking {
-    struct link below;
-    int fd;
-    bool source;
-    struct fault_plan plan;
-    unsigned calls;
-    bool lost, cut;
-};
-
 /* Is it this call's turn? Lets a part of it pass, then ends the link for both sides. */
 static bool breaks(struct breaking *b, const uint8_t *out, uint8_t *in, size_t count)
 {
@@ -188,6 +179,16 @@ static void breaking_close(void *self)
 }
 
 static const struct link_ops BREAKING = {breaking_send, breaking_receive, breaking_close};
+
+struct breaking breaking_of(int fd, bool source, struct fault_plan plan, int patience_ms)
+{
+    return (struct breaking){link_of_socket(fd, patience_ms), fd, source, plan};
+}
+
+struct link breaking_link(struct breaking *b)
+{
+    return (struct link){&BREAKING, b};
+}
 
 /* ---- both sides ----------------------------------------------------------------------------- */
 
@@ -240,20 +241,20 @@ void pair_half(struct pair *pair, int fd, bool source, const struct migrate_opti
 
 /* ---- checking ------------------------------------------------------------------------------- */
 
-static uint64_t instructions(struct session *session)
+uint64_t pair_instructions(struct session *session)
 {
     struct view_status status;
     session_status(session, &status);
     return status.instructions;
 }
 
-static bool step_to(struct session *session, uint64_t target)
+bool pair_step_to(struct session *session, uint64_t target)
 {
-    uint64_t at = instructions(session);
+    uint64_t at = pair_instructions(session);
     if (at == target)
         return true;
     return at < target && session_step(session, target - at) == 0 &&
-           session_wait(session, WAIT_MS) == 0 && instructions(session) == target;
+           session_wait(session, WAIT_MS) == 0 && pair_instructions(session) == target;
 }
 
 static size_t take_output(struct session *session, char *text, size_t count)
@@ -265,9 +266,9 @@ static size_t take_output(struct session *session, char *text, size_t count)
 static const char *compare(struct pair *pair, struct session *survivor)
 {
     static char printed[PRINTED], expected[PRINTED];
-    uint64_t at = instructions(survivor);
+    uint64_t at = pair_instructions(survivor);
     struct session *reference = pair_session(PAIR_STEADY, SESSION_HV, "auto");
-    const char *wrong = step_to(reference, at) ? NULL : "the reference does not come there";
+    const char *wrong = pair_step_to(reference, at) ? NULL : "the reference does not come there";
     if (!wrong && session_digest(reference) != session_digest(survivor))
         wrong = "the state is another than that of a run that never moved";
     size_t count = take_output(pair->source, printed, 0);
@@ -282,7 +283,7 @@ static const char *compare(struct pair *pair, struct session *survivor)
 bool pair_same(struct session *session)
 {
     struct session *reference = pair_session(PAIR_STEADY, SESSION_HV, "auto");
-    bool same = step_to(reference, instructions(session)) &&
+    bool same = pair_step_to(reference, pair_instructions(session)) &&
                 session_digest(reference) == session_digest(session);
     session_free(reference);
     return same;
@@ -319,7 +320,7 @@ const char *pair_check(struct pair *pair, uint64_t more)
     struct session *survivor = NULL;
     const char *wrong = pair->source_end == MIGRATE_STAYED ? check_stayed(pair, &survivor)
                                                            : check_away(pair, &survivor);
-    if (!wrong && !step_to(survivor, instructions(survivor) + more))
+    if (!wrong && !pair_step_to(survivor, pair_instructions(survivor) + more))
         wrong = "the guest does not go on";
     return wrong ? wrong : compare(pair, survivor);
 }

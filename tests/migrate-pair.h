@@ -24,6 +24,19 @@ struct fault_plan {
     unsigned part; /* FAULT_CUT: so many eighths of the call's bytes pass before */
 };
 
+/* One end of a socket that breaks as the plan says; breaking_link() closes it with the link. */
+struct breaking {
+    struct link below;
+    int fd;
+    bool source;
+    struct fault_plan plan;
+    unsigned calls;
+    bool lost, cut;
+};
+
+struct breaking breaking_of(int socket, bool source, struct fault_plan plan, int patience_ms);
+struct link breaking_link(struct breaking *breaking);
+
 struct pair {
     struct session *source, *destination;
     struct fault_plan plan;
@@ -59,6 +72,10 @@ const char *pair_check(struct pair *pair, uint64_t more);
 void pair_half(struct pair *pair, int socket, bool source, const struct migrate_options *options);
 /* Is this session in the state in which a run that never moved is at its instruction? */
 bool pair_same(struct session *session);
+
+/* Runs a session that stands up to this instruction. */
+bool pair_step_to(struct session *session, uint64_t instruction);
+uint64_t pair_instructions(struct session *session);
 
 void pair_free(struct pair *pair);
 
