@@ -110,21 +110,43 @@ const char *pair_image(enum pair_guest guest)
     return path;
 }
 
-struct session *pair_session(enum pair_guest guest, enum session_under under, const char *engine)
+static struct session *new_session(struct session_config *config, enum pair_guest guest)
 {
-    struct session_config config;
     char why[SESSION_ERROR];
-    session_config_init(&config);
-    config.image = pair_image(guest);
-    config.under = under;
-    config.engine = engine;
-    config.memory = MEMORY;
-    struct session *session = session_new(&config, why);
+    config->image = pair_image(guest);
+    config->memory = MEMORY;
+    struct session *session = session_new(config, why);
     if (!session) {
         fprintf(stderr, "%s\n", why);
         abort();
     }
     return session;
+}
+
+struct session *pair_session(enum pair_guest guest, enum session_under under, const char *engine)
+{
+    struct session_config config;
+    session_config_init(&config);
+    config.under = under;
+    config.engine = engine;
+    return new_session(&config, guest);
+}
+
+static void write_out(void *context, const uint8_t *bytes, size_t count)
+{
+    if (write(*(const int *)context, bytes, count) != (ssize_t)count)
+        abort();
+}
+
+struct session *pair_session_to(enum pair_guest guest, enum session_under under, const int *fd)
+{
+    struct session_config config;
+    session_config_init(&config);
+    config.under = under;
+    config.engine = "auto";
+    config.output = write_out;
+    config.context = (void *)fd;
+    return new_session(&config, guest);
 }
 
 /* ---- a link that breaks --------------------------------------------------------------------- */

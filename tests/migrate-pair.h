@@ -55,6 +55,8 @@ enum pair_guest {
 const char *pair_image(enum pair_guest guest);
 /* A session of it; `under` may differ between the sides. */
 struct session *pair_session(enum pair_guest guest, enum session_under under, const char *engine);
+/* The same; what it prints is also written to this descriptor, as it is printed. */
+struct session *pair_session_to(enum pair_guest guest, enum session_under under, const int *fd);
 
 /* Migrates source to destination as the plan says; both ends have come when it returns. */
 void pair_migrate(struct pair *pair, const struct migrate_options *options);

@@ -38,12 +38,29 @@ void protect_pair_init(struct protect_pair *pair, enum session_under primary,
         abort();
 }
 
+void protect_pair_init_half(struct protect_pair *pair, bool primary, const char *path)
+{
+    pair->fence[0].fd = pair->fence[1].fd = -1;
+    if (primary)
+        pair->primary = pair->out ? pair_session_to(PAIR_STEADY, SESSION_HV, &pair->out)
+                                  : pair_session(PAIR_STEADY, SESSION_HV, "auto");
+    else
+        pair->backup = pair_session(PAIR_STEADY, SESSION_HV, "auto");
+    if (primary)
+        type_text(pair->primary);
+    if (pair->fenced && (fence_open(&pair->fence[primary], path) ||
+                         (primary && fence_begin(&pair->fence[1], FENCE_MS))))
+        abort();
+}
+
 static struct protect_options options_of(struct protect_pair *pair, bool primary)
 {
     return (struct protect_options){.instructions = PROTECT_STEP,
                                     .epochs = pair->epochs ? pair->epochs : 4,
                                     .patience_ms = FENCE_MS,
-                                    .fence = pair->fenced ? &pair->fence[primary] : NULL};
+                                    .fence = pair->fenced && (primary || !pair->one_sided)
+                                                 ? &pair->fence[primary]
+                                                 : NULL};
 }
 
 static void run_primary(struct protect_pair *pair, struct link *link)

@@ -15,7 +15,8 @@ enum {
 
 struct protect_pair {
     struct session *primary, *backup;
-    bool fenced;
+    bool fenced, one_sided; /* one_sided: the backup is not told of the fence */
+    int out; /* not 0: what the primary shows is written there, too (protect_pair_init_half()) */
     struct fence fence[2]; /* the backup's, the primary's */
     char path[40];
     struct fault_plan plan; /* `source`: the primary */
@@ -33,10 +34,11 @@ struct protect_pair {
 /* Makes the sessions, and the fence if the pair has one. Some text has been typed. */
 void protect_pair_init(struct protect_pair *pair, enum session_under primary,
                        enum session_under backup);
+/* One side; the other one is in another process. `path`: of the fence, an empty file at first. */
+void protect_pair_init_half(struct protect_pair *pair, bool primary, const char *path);
 /* Protects as the plan says; both ends have come when it returns. */
 void protect_pair_run(struct protect_pair *pair);
-/* One side alone, over one end of a socket, which is closed then. The fence is opened, and if it
- * is the primary, begun, by protect_pair_init() of the same process. */
+/* One side alone, over one end of a socket, which is closed then.*/
 void protect_pair_half(struct protect_pair *pair, int socket, bool primary);
 
 /*

@@ -78,14 +78,16 @@ START_TEST(test_takes_over)
 }
 END_TEST
 
-START_TEST(test_refusals)
+START_TEST(test_one_fence)
 {
-    struct protect_pair pair = {.fenced = true};
+    struct protect_pair pair = {.fenced = true, .one_sided = true};
     protect_pair_init(&pair, SESSION_HV, SESSION_HV);
-    pair.fenced = false; /* neither side uses it ... */
-    fence_close(&pair.fence[0]);
     protect_pair_run(&pair);
-    ck_assert_int_eq(pair.backup_end, BACKUP_OVER);
+    ck_assert_int_eq(pair.backup_end, BACKUP_NONE);
+    ck_assert_msg(strstr(pair.backup_why, "the primary has a fence") != NULL, "%s",
+                  pair.backup_why);
+    const char *wrong = protect_pair_check_primary(&pair, MORE);
+    ck_assert_msg(!wrong, "%s", wrong);
     protect_pair_free(&pair);
 }
 END_TEST
@@ -133,6 +135,8 @@ END_TEST
 
 /* ---- faults --------------------------------------------------------------------------------- */
 
+static unsigned taken, alone;
+
 static bool break_at(bool fenced, bool primary, unsigned call, enum fault fault, unsigned part)
 {
     struct protect_pair pair = {.fenced = fenced};
@@ -141,6 +145,8 @@ static bool break_at(bool fenced, bool primary, unsigned call, enum fault fault,
     protect_pair_run(&pair);
     bool was = pair.calls[primary] > call;
     check_pair(&pair);
+    taken += pair.backup_end == BACKUP_TAKEN;
+    alone += pair.primary_end == PROTECT_ALONE;
     protect_pair_free(&pair);
     return was;
 }
@@ -159,6 +165,7 @@ START_TEST(test_faults)
                     FAULTS[_i / 2].part))
         points++;
     ck_assert_uint_gt(points, 25);
+    ck_assert_uint_gt(FAULTS[_i / 2].fenced ? taken + alone : taken, 10);
 }
 END_TEST
 
@@ -321,7 +328,7 @@ int main(void)
     tcase_set_timeout(order, 120);
     tcase_add_loop_test(order, test_in_order, 0, ROWS(WAYS));
     tcase_add_loop_test(order, test_takes_over, 0, ROWS(WAYS));
-    tcase_add_test(order, test_refusals);
+    tcase_add_test(order, test_one_fence);
     tcase_add_test(order, test_real_time);
     suite_add_tcase(suite, order);
     tcase_set_timeout(faults, 300);
