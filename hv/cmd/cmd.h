@@ -74,6 +74,10 @@ struct options {
     const char *control;  /* path of the socket that other programs rule the run by */
     const char *incoming; /* address where the guest comes from */
     const char *secret;   /* file */
+    const char *protect; /* address of a backup */
+    const char *backup;  /* address where a guest to be protected comes from */
+    const char *fence;   /* file that decides who runs it */
+    uint64_t epoch, patience; /* ms; 0: not given */
     uint64_t downtime, rounds, throttle; /* of `migrate`: ms, number, percent; 0: not given */
 };
 
@@ -99,6 +103,7 @@ int cmd_isa(const struct options *options, int argc, char **argv);
 int cmd_draw(const struct options *options, int argc, char **argv);
 int cmd_compare(const struct options *options, int argc, char **argv);
 void cmd_compare_help(FILE *out);
+int cmd_backup(const struct options *options, int argc, char **argv);
 int cmd_migrate(const struct options *options, int argc, char **argv);
 void cmd_migrate_help(FILE *out);
 int cmd_kvm_info(const struct options *options, int argc, char **argv);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "hv/cmd/cmd.h"
+#include "hv/cmd/incoming.h"
 #include "hv/cmd/waker.h"
 #include "hv/migrate.h"
 
@@ -187,27 +188,6 @@ static bool parse(char *words, struct request *r)
     return r->address && r->rounds <= 100000 && r->throttle <= 99;
 }
 
-/* Connects, and proves the secret. */
-static int connect_to(const struct request *r, struct link *link, char *why)
-{
-    struct link_secret secret;
-    int error = r->secret ? link_read_secret(r->secret, &secret, why) : 0;
-    if (error)
-        return error;
-    int fd = link_connect(r->address, why);
-    if (fd < 0)
-        return fd;
-    *link = link_of_socket(fd, PATIENCE_MS);
-    error = !link->ops ? -ENOMEM : r->secret ? link_prove(link, &secret, true) : 0;
-    if (error) {
-        snprintf(why, LINK_ERROR, "%.200s: %s", r->address,
-                 error == -EACCES || error == -ECONNRESET ? "the other side has another secret"
-                                                          : strerror(-error));
-        link_close(link);
-    }
-    return error;
-}
-
 static void do_migrate(struct client *client, char *words)
 {
     struct mover m = {.session = client->control->session};
@@ -217,7 +197,7 @@ static void do_migrate(struct client *client, char *words)
         say(client, "error: this is not how a migration is asked for");
         return;
     }
-    if (connect_to(&request, &m.link, m.why)) {
+    if (incoming_call(request.address, request.secret, PATIENCE_MS, &m.link, m.why)) {
         say(client, "error: %s", m.why);
         return;
     }

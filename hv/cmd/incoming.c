@@ -9,60 +9,90 @@
 
 enum { PATIENCE_MS = 15000 };
 
-/* A caller who knows the secret, if there is one. Strangers are sent away, and it goes on waiting.
- */
-static struct link take_caller(int listening, const struct link_secret *secret, const char *address)
+/* Strangers are sent away, and it goes on waiting. */
+static struct link take_caller(int listening, const struct link_secret *secret, const char *what,
+                               const char *address, int patience_ms)
 {
     for (;;) {
         int fd = link_accept(listening, -1);
         if (fd == -EINTR)
             continue;
         if (fd < 0) {
-            cmd_fail("--incoming %s: %s", address, strerror(-fd));
+            cmd_fail("%s %s: %s", what, address, strerror(-fd));
             return (struct link){0};
         }
-        struct link link = link_of_socket(fd, PATIENCE_MS);
+        struct link link = link_of_socket(fd, patience_ms);
         int error = !link.ops ? -ENOMEM : secret ? link_prove(&link, secret, false) : 0;
         if (!error)
             return link;
-        cmd_fail("--incoming %s: a caller was refused: %s", address,
+        cmd_fail("%s %s: a caller was refused: %s", what, address,
                  error == -EACCES ? "it does not know the secret" : strerror(-error));
         link_close(&link);
     }
 }
 
 /* Reads the secret, and insists on one where strangers can come in. */
-static int check_secret(const struct options *options, struct link_secret *secret)
+static int check_secret(const struct options *options, const char *what, const char *address,
+                        struct link_secret *secret)
 {
     char why[LINK_ERROR];
     bool public;
-    if (link_is_public(options->incoming, &public, why))
-        return cmd_fail("--incoming %s", why);
+    if (link_is_public(address, &public, why))
+        return cmd_fail("%s %s", what, why);
     if (public && !options->secret)
-        return cmd_fail(
-            "--incoming %s: others than this host can come there: --secret FILE is needed",
-            options->incoming);
+        return cmd_fail("%s %s: others than this host can come there: --secret FILE is needed",
+                        what, address);
     if (options->secret && link_read_secret(options->secret, secret, why))
         return cmd_fail("--secret %s", why);
     return 0;
 }
 
+struct link incoming_caller(const struct options *options, const char *what, const char *address,
+                            int patience_ms)
+{
+    struct link_secret secret;
+    char why[LINK_ERROR];
+    if (check_secret(options, what, address, &secret))
+        return (struct link){0};
+    int listening = link_listen(address, why);
+    if (listening < 0) {
+        cmd_fail("%s %s", what, why);
+        return (struct link){0};
+    }
+    fprintf(stderr, "vitrine: waiting for a guest at %s\n", address);
+    struct link link =
+        take_caller(listening, options->secret ? &secret : NULL, what, address, patience_ms);
+    close(listening);
+    link_forget(address);
+    return link;
+}
+
+int incoming_call(const char *address, const char *secret_file, int patience_ms, struct link *link,
+                  char *why)
+{
+    struct link_secret secret;
+    int error = secret_file ? link_read_secret(secret_file, &secret, why) : 0;
+    if (error)
+        return error;
+    int fd = link_connect(address, why);
+    if (fd < 0)
+        return fd;
+    *link = link_of_socket(fd, patience_ms);
+    error = !link->ops ? -ENOMEM : secret_file ? link_prove(link, &secret, true) : 0;
+    if (error) {
+        snprintf(why, LINK_ERROR, "%.200s: %s", address,
+                 error == -EACCES || error == -ECONNRESET ? "the other side has another secret"
+                                                          : strerror(-error));
+        link_close(link);
+    }
+    return error;
+}
+
 enum migrate_end incoming_receive(struct session *session, const struct options *options,
                                   bool *runs)
 {
-    struct link_secret secret;
     char why[SESSION_ERROR];
-    if (check_secret(options, &secret))
-        return MIGRATE_STAYED;
-    int listening = link_listen(options->incoming, why);
-    if (listening < 0) {
-        cmd_fail("--incoming %s", why);
-        return MIGRATE_STAYED;
-    }
-    fprintf(stderr, "vitrine: waiting for a guest at %s\n", options->incoming);
-    struct link link = take_caller(listening, options->secret ? &secret : NULL, options->incoming);
-    close(listening);
-    link_forget(options->incoming);
+    struct link link = incoming_caller(options, "--incoming", options->incoming, PATIENCE_MS);
     if (!link.ops)
         return MIGRATE_STAYED;
     enum migrate_end end = migrate_receive(session, &link, runs, why);

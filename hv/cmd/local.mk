@@ -22,6 +22,7 @@ vitrine_SOURCES = \
 	%D%/main.c \
 	%D%/migrate.c \
 	%D%/options.c \
+	%D%/protect.c %D%/protect.h \
 	%D%/replay.c \
 	%D%/report.c %D%/report.h \
 	%D%/run.c \

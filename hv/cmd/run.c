@@ -21,6 +21,7 @@
 #include "hv/cmd/console.h"
 #include "hv/cmd/control.h"
 #include "hv/cmd/incoming.h"
+#include "hv/cmd/protect.h"
 #include "hv/cmd/report.h"
 #include "hv/cmd/trace.h"
 #include "hv/cmd/waker.h"
@@ -36,6 +37,8 @@ struct run {
     struct trace trace;
     atomic_bool output_broken; /* stdout is gone */
 
+    struct guard *guard;     /* a backup follows this run; NULL: none */
+    bool over;               /* this was a backup, and nothing is left to do */
     struct control *control; /* others who rule this run; NULL: none */
 
     bool waits; /* between two batches, for input */
@@ -306,6 +309,24 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
+/* As a backup: waits for as long as the primary lives. */
+static int stand_by(struct run *run, bool *runs)
+{
+    enum backup_end end = guard_stand_by(run->session, run->options, runs);
+    run->over = end == BACKUP_OVER;
+    if (end != BACKUP_TAKEN)
+        return end == BACKUP_OVER ? 0 : end == BACKUP_FENCED ? EXIT_STAYED : EXIT_USAGE;
+    struct view_status status;
+    session_status(run->session, &status);
+    if (status.state == SESSION_ENDED)
+        return 0;
+    if (!*runs && run->control)
+        control_hold(run->control);
+    else /* it stood there, but here is nobody who could let it go on */
+        *runs = true;
+    return 0;
+}
+
 /* Lets the guest come from elsewhere, if it shall, and others rule it. Is it to be run at once? */
 static int prepare(struct run *run, bool *runs)
 {
@@ -316,6 +337,12 @@ static int prepare(struct run *run, bool *runs)
         run->control = control_new(run->session, options->control, run->waker);
         if (!run->control)
             return EXIT_USAGE;
+    }
+    if (options->backup)
+        return stand_by(run, runs);
+    if (options->protect) {
+        run->guard = guard_new(run->session, options, run->waker);
+        return run->guard ? 0 : EXIT_USAGE;
     }
     if (options->incoming)
         came = incoming_receive(run->session, options, runs);
@@ -336,7 +363,7 @@ static int run_guest(struct run *run)
     bool runs;
     int failed = check_outputs(run);
     failed = failed ? failed : prepare(run, &runs);
-    if (failed)
+    if (failed || run->over)
         return failed;
     failed = console_open(&run->console, options->input);
     if (failed)
@@ -351,7 +378,11 @@ static int run_guest(struct run *run)
     double seconds = now() - started;
     stop_gdb(run);
     console_close(&run->console);
-    return failed ? EXIT_USAGE : write_results(run, status_of(run), seconds);
+    int lost = guard_end(run->guard);
+    if (failed)
+        return EXIT_USAGE;
+    int status = write_results(run, status_of(run), seconds);
+    return lost ? lost : status;
 }
 
 static int begin_record(struct run *run)
@@ -381,6 +412,8 @@ int cmd_run(const struct options *options, int argc, char **argv)
     struct run run = {.options = options, .keep = options->json && !options->json_file};
     if (options->gdb && options->trace)
         return cmd_fail("--gdb and --trace do not go together");
+    if (guard_check(options))
+        return EXIT_USAGE;
     if (options->config.under == SESSION_KVM && options->trace & ~(unsigned)TRACE_EXITS)
         return cmd_fail("--trace: only exits can be traced of a guest on the host's processor");
     run.waker = waker_new();
