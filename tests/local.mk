@@ -187,6 +187,9 @@ EXTRA_PROGRAMS += %D%/bench/migrate
 %C%_bench_migrate_SOURCES = %D%/bench/migrate.c
 %C%_bench_migrate_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) \
 	$(NETTLE_LIBS)
+EXTRA_PROGRAMS += %D%/bench/protect
+%C%_bench_protect_SOURCES = %D%/bench/protect.c
+%C%_bench_protect_LDADD = $(%C%_bench_migrate_LDADD)
 if KVM
 EXTRA_PROGRAMS += %D%/bench/kvm
 %C%_bench_kvm_SOURCES = %D%/bench/kvm.c

@@ -11,6 +11,7 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/minios.sh \
 	%D%/options.sh \
 	%D%/oracle.sh \
+	%D%/protect.sh \
 	%D%/report.sh \
 	%D%/samples.sh \
 	%D%/terminal.sh \
