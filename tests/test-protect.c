@@ -15,7 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "hv/migrate-stream.h"
+#include "cpu/dev/disk.h"
+#include "hv/session_priv.h"
+#include "hv/simulated_priv.h"
 #include "tests/protect-pair.h"
 #include "tests/tap.h"
 
@@ -166,6 +168,192 @@ START_TEST(test_faults)
         points++;
     ck_assert_uint_gt(points, 25);
     ck_assert_uint_gt(FAULTS[_i / 2].fenced ? taken + alone : taken, 10);
+}
+END_TEST
+
+/* ---- disks ---------------------------------------------------------------------------------- */
+
+enum { DISK_BLOCKS = 3, DISK_BYTES = 2 * 4096 + 512 }; /* the last block is a short one */
+
+static char disk_path[] = "/tmp/test-disk-XXXXXX";
+
+static void make_disk(void)
+{
+    static const char zero[DISK_BYTES];
+    strcpy(disk_path, "/tmp/test-disk-XXXXXX");
+    int fd = mkstemp(disk_path);
+    ck_assert_int_eq(write(fd, zero, sizeof zero), sizeof zero);
+    close(fd);
+}
+
+static struct session *disk_session(void)
+{
+    struct session_config config;
+    char why[SESSION_ERROR];
+    session_config_init(&config);
+    config.image = pair_image(PAIR_STEADY);
+    config.memory = 12 << 20;
+    config.disk = disk_path;
+    struct session *session = session_new(&config, why);
+    ck_assert_msg(session != NULL, "%s", why);
+    return session;
+}
+
+static struct disk *disk_of(struct session *s)
+{
+    return ((struct simulated *)s->backend)->guest->disk_image;
+}
+
+/* As the guest's driver would: the first sector of a block. */
+static void write_block(struct session *s, unsigned block, char value)
+{
+    char sector[512];
+    memset(sector, value, sizeof sector);
+    session_enter(s);
+    ck_assert_int_eq(disk_write(disk_of(s), block * 8, sector, sizeof sector), 0);
+    session_leave(s);
+}
+
+static char read_block(struct session *s, unsigned block)
+{
+    char sector[512];
+    session_enter(s);
+    ck_assert_int_eq(disk_read(disk_of(s), block * 8, sector, sizeof sector), 0);
+    session_leave(s);
+    return sector[511];
+}
+
+/* What a block begins with in the file. */
+static char in_file(unsigned block)
+{
+    char byte = '?';
+    FILE *file = fopen(disk_path, "re");
+    ck_assert_int_eq(fseek(file, (long)block * 4096 + 511, SEEK_SET), 0);
+    ck_assert_uint_eq(fread(&byte, 1, 1, file), 1);
+    fseek(file, 0, SEEK_END);
+    ck_assert_int_eq(ftell(file), DISK_BYTES);
+    fclose(file);
+    return byte;
+}
+
+static int count_block(void *context, uint32_t block, const uint8_t *bytes)
+{
+    char *seen = context;
+    seen[block] = (char)bytes[511];
+    return 0;
+}
+
+START_TEST(test_held_disk)
+{
+    make_disk();
+    struct session *s = disk_session();
+    const struct backend_move *move = s->ops->move;
+    char seen[DISK_BLOCKS + 1] = "...", why[SESSION_ERROR];
+    uint8_t block[4096];
+    ck_assert_int_eq(move->disk(s->backend, MOVE_DISK_HOLD), 0);
+    write_block(s, 2, 'a');
+    write_block(s, 0, 'b');
+    write_block(s, 2, 'c');
+    ck_assert_int_eq(in_file(2), 0);
+    ck_assert_int_eq(move->blocks(s->backend, count_block, seen), 0);
+    ck_assert_str_eq(seen, "b.c");
+    strcpy(seen, "...");
+    ck_assert_int_eq(move->blocks(s->backend, count_block, seen), 0);
+    ck_assert_str_eq(seen, "...");
+    /* Committed is what is given, not what is held by now. */
+    memset(block, 'd', sizeof block);
+    ck_assert_int_eq(move->commit_block(s->backend, 2, block), 0);
+    ck_assert_int_eq(in_file(2), 'd');
+    ck_assert_int_eq(read_block(s, 2), 'c');
+    ck_assert_int_eq(move->commit_block(s->backend, DISK_BLOCKS, block), -EINVAL);
+    ck_assert_int_eq(move->put_block(s->backend, DISK_BLOCKS, block), -EINVAL);
+    ck_assert_int_eq(move->put_block(s->backend, 1, block), 0);
+    ck_assert_int_eq(session_snapshot(s, "no", why), -EBUSY);
+    ck_assert_int_eq(move->disk(s->backend, MOVE_DISK_RELEASE), 0);
+    ck_assert_int_eq(in_file(0), 'b');
+    ck_assert_int_eq(in_file(1), 'd');
+    ck_assert_int_eq(in_file(2), 'c');
+    write_block(s, 0, 'e');
+    ck_assert_int_eq(in_file(0), 'e');
+    /* What is held at the end is dropped. */
+    ck_assert_int_eq(move->disk(s->backend, MOVE_DISK_HOLD), 0);
+    write_block(s, 0, 'f');
+    session_free(s);
+    ck_assert_int_eq(in_file(0), 'e');
+    unlink(disk_path);
+}
+END_TEST
+
+struct half {
+    struct protect_pair *pair;
+    int fd;
+    bool primary;
+};
+
+static void *run_half(void *context)
+{
+    struct half *half = context;
+    protect_pair_half(half->pair, half->fd, half->primary);
+    return NULL;
+}
+
+/* Waits until all that was done before has been acknowledged and let go. */
+static void wait_for_epochs(struct session *session)
+{
+    struct view_protection v;
+    session_view_protection(session, &v);
+    uint64_t from = v.acknowledged;
+    for (int i = 0; i < 10000 && v.acknowledged < from + 3; i++) {
+        usleep(1000);
+        session_view_protection(session, &v);
+    }
+    ck_assert_uint_ge(v.acknowledged, from + 3);
+}
+
+/* The link is cut right after a write: whoever goes on has the file to itself, and the other one's
+ * write never gets there. */
+START_TEST(test_disk_at_a_cut)
+{
+    make_disk();
+    struct protect_pair pair = {.fenced = true, .epochs = 1000000};
+    int fd[2];
+    pthread_t primary, backup;
+    protect_pair_init(&pair, SESSION_HV, SESSION_HV);
+    session_free(pair.primary);
+    session_free(pair.backup);
+    pair.primary = disk_session();
+    pair.backup = disk_session();
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+    struct half halves[2] = {{&pair, fd[0], false}, {&pair, fd[1], true}};
+    ck_assert_int_eq(pthread_create(&primary, NULL, run_half, &halves[1]), 0);
+    ck_assert_int_eq(pthread_create(&backup, NULL, run_half, &halves[0]), 0);
+    wait_for_epochs(pair.primary);
+    write_block(pair.primary, 0, 'a');
+    wait_for_epochs(pair.primary);
+    ck_assert_int_eq(in_file(0), 'a');
+    write_block(pair.primary, 0, 'b');
+    write_block(pair.primary, 2, 'c');
+    usleep((useconds_t)_i * 200);
+    shutdown(fd[0], SHUT_RDWR);
+    pthread_join(primary, NULL);
+    pthread_join(backup, NULL);
+    bool here = pair.primary_end == PROTECT_ALONE, there = pair.backup_end == BACKUP_TAKEN;
+    ck_assert_msg(here != there, "%s; %s", pair.primary_why, pair.backup_why);
+    struct session *survivor = here ? pair.primary : pair.backup;
+    session_pause(survivor);
+    ck_assert_int_eq(session_wait(survivor, -1), 0);
+    char first = read_block(survivor, 0), last = read_block(survivor, 2);
+    ck_assert(first == 'b' || (there && first == 'a'));
+    ck_assert(last == 'c' || (there && last == 0));
+    ck_assert_int_eq(in_file(0), first);
+    ck_assert_int_eq(in_file(2), last);
+    write_block(survivor, 1, 'd');
+    ck_assert_int_eq(in_file(1), 'd');
+    protect_pair_free(&pair);
+    ck_assert_int_eq(in_file(0), first);
+    ck_assert_int_eq(in_file(2), last);
+    ck_assert_int_eq(in_file(1), 'd');
+    unlink(disk_path);
 }
 END_TEST
 
@@ -333,6 +521,8 @@ int main(void)
     suite_add_tcase(suite, order);
     tcase_set_timeout(faults, 300);
     tcase_add_loop_test(faults, test_faults, 0, 2 * ROWS(FAULTS));
+    tcase_add_test(faults, test_held_disk);
+    tcase_add_loop_test(faults, test_disk_at_a_cut, 0, 12);
     tcase_add_test(faults, test_frozen_primary);
     suite_add_tcase(suite, faults);
     tcase_add_test(fence, test_fence_turns);
