@@ -85,24 +85,36 @@ static int send_fence(struct protection *p)
     return error ? error : stream_expect(&p->stream, MESSAGE_ACK);
 }
 
-/* A disk that can be written, and nothing to fence off who writes to it too late? */
-static bool is_unsafe(const struct protection *p)
+/* Can the guest write to a disk? With firmware that boots from one, `image` is a disk, too. */
+static bool writes_disk(const struct protection *p)
 {
     const struct session_config *c = &p->session->config;
-    return c->disk && !c->disk_readonly && !c->disk_discard && !p->options->fence;
+    return (c->disk || c->firmware) && !c->disk_readonly;
+}
+
+/* What goes out must be held back; and what is written needs a fence against who writes too late. */
+static int check_ways_out(struct protection *p)
+{
+    const struct session_config *c = &p->session->config;
+    if (!p->move)
+        return fail(p, -ENOTSUP, "this kind of guest cannot be protected");
+    if (c->net)
+        return fail(p, -ENOTSUP, "what a guest sends to a network cannot be held back");
+    if (writes_disk(p) && !p->move->disk)
+        return fail(p, -ENOTSUP, "the disk of this kind of guest cannot be held back");
+    if (writes_disk(p) && !c->disk_discard && !p->options->fence)
+        return fail(p, -EINVAL, "a guest that can write to a disk needs a fence");
+    return 0;
 }
 
 /* With the lock held. What was written before is in the file; from here on nothing gets there. */
 static int hold_back(struct protection *p)
 {
     struct session *s = p->session;
-    bool disk = s->config.disk && !s->config.disk_readonly;
     if (s->state == SESSION_ENDED)
         return fail(p, -ESHUTDOWN, "the guest has ended");
     if (s->moving)
         return fail(p, -EBUSY, "the guest is being moved or protected already");
-    if (disk && !p->move->disk)
-        return fail(p, -ENOTSUP, "the disk of this kind of guest cannot be held back");
     p->dirty.pages = p->move->pages(s->backend);
     int error = page_set_init(&p->dirty, p->dirty.pages);
     error = error ? error : p->move->begin(s->backend);
@@ -125,11 +137,10 @@ static int hold_back(struct protection *p)
 
 static int begin(struct protection *p)
 {
-    if (!p->move)
-        return fail(p, -ENOTSUP, "this kind of guest cannot be protected");
-    if (is_unsafe(p))
-        return fail(p, -EINVAL, "a guest that can write to a disk needs a fence");
-    int error = migrate_greet(p->session, &p->stream);
+    int error = check_ways_out(p);
+    if (error)
+        return error;
+    error = migrate_greet(p->session, &p->stream);
     error = stream_failed(p, error ? error : send_fence(p));
     if (error)
         return error;

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "hv/migrate.h"
+#include "hv/protect.h"
 #include "tests/kvm-guest.h"
 
 enum { PATIENCE_MS = 20000 };
@@ -170,6 +171,74 @@ START_TEST(test_digest)
 }
 END_TEST
 
+/* ---- protection ----------------------------------------------------------------------------- */
+
+struct guarded {
+    struct session *session;
+    int fd;
+    int end;
+    char why[SESSION_ERROR];
+};
+
+static void *stand_by(void *context)
+{
+    struct guarded *b = context;
+    struct link link = link_of_socket(b->fd, PATIENCE_MS);
+    bool runs;
+    b->end = (int)protect_receive(b->session, &link, &(struct protect_options){0}, &runs, b->why);
+    link_close(&link);
+    return NULL;
+}
+
+static void *protect(void *context)
+{
+    struct guarded *p = context;
+    struct link link = link_of_socket(p->fd, PATIENCE_MS);
+    struct protect_options options = {.epoch_ms = 10};
+    struct protection *protection = protect_begin(p->session, &link, &options, p->why);
+    p->end = protection && !session_run(p->session) ? (int)protect_run(protection, p->why) : -1;
+    protect_free(protection);
+    link_close(&link);
+    return NULL;
+}
+
+/* The link is cut in the middle: the backup goes on, and what both have shown is what one prints. */
+START_TEST(test_outlives)
+{
+    char expected[256] = "", printed[256] = "";
+    struct session *reference = guest();
+    struct guarded primary = {.session = guest()}, backup = {.session = guest()};
+    struct view_protection v = {0};
+    pthread_t threads[2];
+    int fd[2], code_expected = run_to_end(reference);
+    take_output(reference, expected, 0);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    primary.fd = fd[0];
+    backup.fd = fd[1];
+    ck_assert_int_eq(pthread_create(&threads[0], NULL, stand_by, &backup), 0);
+    ck_assert_int_eq(pthread_create(&threads[1], NULL, protect, &primary), 0);
+    for (int i = 0; i < 20000 && v.acknowledged < 5 && v.phase < PROTECTION_ALONE; i++) {
+        usleep(1000);
+        session_view_protection(primary.session, &v);
+    }
+    shutdown(fd[0], SHUT_RDWR);
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
+    ck_assert_msg(backup.end == BACKUP_TAKEN && primary.end == PROTECT_DOUBT, "%s; %s", primary.why,
+                  backup.why);
+    session_view_protection(backup.session, &v);
+    size_t count = take_output(primary.session, printed, 0);
+    ck_assert_uint_le(v.shown_from, count);
+    ck_assert_int_eq(strncmp(printed, expected, count), 0);
+    ck_assert_int_eq(run_to_end(backup.session), code_expected);
+    take_output(backup.session, printed, (size_t)v.shown_from);
+    ck_assert_str_eq(printed, expected);
+    session_free(primary.session);
+    session_free(backup.session);
+    session_free(reference);
+}
+END_TEST
+
 int main(void)
 {
     if (kvm_is_missing())
@@ -180,6 +249,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, test_moves);
     tcase_add_test(tests, test_digest);
+    tcase_add_test(tests, test_outlives);
     suite_add_tcase(suite, tests);
     return tap_run(suite);
 }
