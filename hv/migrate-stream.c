@@ -24,7 +24,7 @@ static const struct {
     [MESSAGE_ABORT] = {"ABORT", 0, 400},   [MESSAGE_PROTECT] = {"PROTECT", 16, 16},
     [MESSAGE_BLOCKS] = {"BLOCKS", 5, PAGES_MAX}, [MESSAGE_OUTPUT] = {"OUTPUT", 1, 65536},
     [MESSAGE_EPOCH] = {"EPOCH", 46, 142},  [MESSAGE_ACK] = {"ACK", 8, 8},
-    [MESSAGE_OVER] = {"OVER", 8, 8},
+    [MESSAGE_BEAT] = {"BEAT", 0, 0},       [MESSAGE_OVER] = {"OVER", 8, 8},
 };
 
 void stream_init(struct stream *s, struct link *link)

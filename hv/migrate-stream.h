@@ -43,6 +43,7 @@ enum message {
     MESSAGE_BLOCKS,  /* for each: u32 index and 4,096 bytes of the disk */
     MESSAGE_OUTPUT,  /* console bytes of this epoch */
     MESSAGE_EPOCH,   /* struct epoch_head: this epoch has been sent */
+    MESSAGE_BEAT,    /* nothing: the primary lives, though no epoch comes */
     MESSAGE_ACK,     /* u64 number: it is here, whole */
     MESSAGE_OVER,    /* u64 number: all output of this epoch is out, and no more will come */
     MESSAGES

@@ -157,6 +157,8 @@ static int take_all(struct backup *b)
         int error = stream_next(&b->stream, &type);
         if (!error && type == MESSAGE_OVER)
             return 0;
+        if (!error && type == MESSAGE_BEAT)
+            continue;
         error = error ? error : take(b, type, sum);
         if (error)
             return error;

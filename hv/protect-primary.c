@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,18 @@
 #include "hv/protect_priv.h"
 #include "hv/session_priv.h"
 
-enum { EPOCH_MS = 40, PATIENCE_MS = 2000 };
+enum { EPOCH_MS = 40, PATIENCE_MS = 2000, BEATS = 4, THROTTLE = 99 };
+
+/* Showing output and writing to a disk take as long as a terminal and a disk take; meanwhile the
+ * backup must hear that the primary lives. So a thread of its own does it. */
+struct releaser {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool begun, quit;
+    bool busy; /* with the epoch that was acknowledged */
+    int error;
+};
 
 struct protection {
     struct session *session;
@@ -29,6 +41,7 @@ struct protection {
     bool counts;        /* account of writes is kept */
     bool sent;          /* an EPOCH may have arrived: the backup could go on */
     uint64_t number, released, position;
+    struct releaser releaser;
     double began, due;
     struct view_protection view;
     char why[SESSION_ERROR];
@@ -361,6 +374,88 @@ static int release(struct protection *p)
     return 0;
 }
 
+static void *release_always(void *context)
+{
+    struct protection *p = context;
+    struct releaser *r = &p->releaser;
+    pthread_mutex_lock(&r->lock);
+    while (!r->quit) {
+        if (!r->busy) {
+            pthread_cond_wait(&r->changed, &r->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&r->lock);
+        int error = release(p);
+        pthread_mutex_lock(&r->lock);
+        r->error = error;
+        r->busy = false;
+        pthread_cond_signal(&r->changed);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return NULL;
+}
+
+/* Waits for a beat's time, with the lock. false: the releaser is done. */
+static bool is_still_busy(struct protection *p)
+{
+    struct timespec until;
+    int ms = patience(p) / BEATS;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    while (p->releaser.busy)
+        if (pthread_cond_timedwait(&p->releaser.changed, &p->releaser.lock, &until))
+            break;
+    return p->releaser.busy;
+}
+
+/* A world that takes its time slows the guest down, as it would without protection. */
+static int release_and_beat(struct protection *p)
+{
+    struct releaser *r = &p->releaser;
+    int lost = 0;
+    pthread_mutex_lock(&r->lock);
+    r->busy = true;
+    pthread_cond_signal(&r->changed);
+    while (is_still_busy(p)) {
+        pthread_mutex_unlock(&r->lock);
+        p->session->throttle = THROTTLE;
+        lost = lost ? lost : stream_send_empty(&p->stream, MESSAGE_BEAT);
+        pthread_mutex_lock(&r->lock);
+    }
+    p->session->throttle = 0;
+    int error = r->error;
+    pthread_mutex_unlock(&r->lock);
+    return error ? error : stream_failed(p, lost);
+}
+
+static int releaser_begin(struct protection *p)
+{
+    struct releaser *r = &p->releaser;
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->changed, NULL);
+    r->begun = pthread_create(&r->thread, NULL, release_always, p) == 0;
+    return r->begun ? 0 : fail(p, -EAGAIN, "the host gives no thread");
+}
+
+static void releaser_end(struct releaser *r)
+{
+    if (r->begun) {
+        pthread_mutex_lock(&r->lock);
+        r->quit = true;
+        pthread_cond_signal(&r->changed);
+        pthread_mutex_unlock(&r->lock);
+        pthread_join(r->thread, NULL);
+    }
+    r->begun = false;
+    pthread_mutex_destroy(&r->lock);
+    pthread_cond_destroy(&r->changed);
+}
+
 /* One epoch, from its end to its being seen. `*last`: the guest has ended, or shall be let go. */
 static int do_epoch(struct protection *p, bool *last)
 {
@@ -378,7 +473,7 @@ static int do_epoch(struct protection *p, bool *last)
     p->view.acknowledged = p->number;
     p->view.instruction = p->epoch.head.instructions;
     p->view.delay += now() - from;
-    error = release(p);
+    error = release_and_beat(p);
     session_enter(p->session);
     publish(p, PROTECTION_ON);
     session_leave(p->session);
@@ -433,12 +528,14 @@ enum protect_end protect_run(struct protection *p, char *why)
 {
     bool last = false;
     p->began = now();
-    int error = copy_all(p);
+    int error = releaser_begin(p);
+    error = error ? error : copy_all(p);
     p->due = now();
     if (!error && !step_on(p))
         error = fail(p, -ESHUTDOWN, "the guest has ended");
     while (!error && !last)
         error = do_epoch(p, &last);
+    releaser_end(&p->releaser);
     enum protect_end end = error ? lose(p) : finish(p);
     snprintf(why, SESSION_ERROR, "%s", p->why);
     return end;

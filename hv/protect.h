@@ -62,7 +62,7 @@
  *
  * Heartbeat: an epoch is sent whether the guest has done anything or not, so that silence
  * for the link's patience (link_of_socket()) is the loss of the other side. Patience must be several
- * epochs long.
+ * epochs long. While a terminal or a disk keeps the primary from going on it sends BEAT.
  *
  * What the guest flushes to its disk is in two hosts' memory when it is acknowledged, and in the file
  * soon after. The loss of one host loses nothing of it; that of both at the same moment could.
@@ -81,7 +81,7 @@ struct protect_options {
     uint64_t instructions; /* not 0: epochs of so many guest instructions in the place of time. The guest
                             * must stand: it is run by steps, always the same ones */
     uint64_t epochs;       /* end in order after so many; 0: go on */
-    unsigned patience_ms;  /* for the fence's lock; 0: 2,000 */
+    unsigned patience_ms;  /* the other side's with the link, and for the fence's lock; 0: 2,000 */
     struct fence *fence;   /* primary: fence_begin() was called. Backup: fence_open(). NULL: none */
     const atomic_bool *quit; /* primary: end in order when it is set; may be NULL */
     const char *to;          /* the other side's name, for texts */

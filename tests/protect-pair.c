@@ -57,7 +57,7 @@ static struct protect_options options_of(struct protect_pair *pair, bool primary
 {
     return (struct protect_options){.instructions = PROTECT_STEP,
                                     .epochs = pair->epochs ? pair->epochs : 4,
-                                    .patience_ms = FENCE_MS,
+                                    .patience_ms = pair->patience_ms ? pair->patience_ms : FENCE_MS,
                                     .fence = pair->fenced && (primary || !pair->one_sided)
                                                  ? &pair->fence[primary]
                                                  : NULL};

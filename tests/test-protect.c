@@ -135,6 +135,37 @@ START_TEST(test_real_time)
 }
 END_TEST
 
+/* A terminal that takes no more, for longer than the backup is patient. */
+static void slow_output(void *context, const uint8_t *bytes, size_t count)
+{
+    bool *slept = context;
+    if (!*slept)
+        usleep(2000000);
+    *slept = true;
+}
+
+START_TEST(test_slow_terminal)
+{
+    struct protect_pair pair = {.fenced = true, .patience_ms = 1000};
+    struct session_config config;
+    bool slept = false;
+    session_config_init(&config);
+    config.image = pair_image(PAIR_STEADY);
+    config.memory = 12 << 20;
+    config.output = slow_output;
+    config.context = &slept;
+    protect_pair_init(&pair, SESSION_HV, SESSION_HV);
+    session_free(pair.primary);
+    pair.primary = session_new(&config, pair.primary_why);
+    ck_assert_msg(pair.primary != NULL, "%s", pair.primary_why);
+    protect_pair_run(&pair);
+    ck_assert(slept);
+    ck_assert_msg(pair.primary_end == PROTECT_OVER && pair.backup_end == BACKUP_OVER, "%s; %s",
+                  pair.primary_why, pair.backup_why);
+    protect_pair_free(&pair);
+}
+END_TEST
+
 /* ---- faults --------------------------------------------------------------------------------- */
 
 static unsigned taken, alone;
@@ -518,6 +549,7 @@ int main(void)
     tcase_add_loop_test(order, test_takes_over, 0, ROWS(WAYS));
     tcase_add_test(order, test_one_fence);
     tcase_add_test(order, test_real_time);
+    tcase_add_test(order, test_slow_terminal);
     suite_add_tcase(suite, order);
     tcase_set_timeout(faults, 300);
     tcase_add_loop_test(faults, test_faults, 0, 2 * ROWS(FAULTS));
