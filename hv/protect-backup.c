@@ -62,12 +62,14 @@ static int compare_fence(struct backup *b)
     struct fence *fence = b->options->fence;
     uint64_t generation = stream_u64(b->stream.payload), owner = stream_u64(b->stream.payload + 8);
     if (!generation != !fence)
-        return refuse(b, -EINVAL, generation ? "the primary has a fence, and this side has none"
-                                             : "the primary has no fence, and this side has one");
+        return refuse(b, -EINVAL,
+                      generation ? "the primary has a fence, and this side has none"
+                                 : "the primary has no fence, and this side has one");
     int error = fence ? fence_know(fence, generation, owner, patience(b)) : 0;
     if (error)
-        refuse(b, error, error == -ESTALE ? "the two sides do not have the same fence"
-                                          : "the fence cannot be read");
+        refuse(b, error,
+               error == -ESTALE ? "the two sides do not have the same fence"
+                                : "the fence cannot be read");
     return error;
 }
 
@@ -102,13 +104,13 @@ static int greet(struct backup *b)
 static int put(struct backup *b)
 {
     struct epoch old = b->whole;
-    if (b->coming.head.number != old.head.number + 1 ||
-        b->coming.head.released != old.head.number)
+    if (b->coming.head.number != old.head.number + 1 || b->coming.head.released != old.head.number)
         return refuse(b, -EPROTO, "the stream is damaged: an epoch out of turn");
     if (epoch_apply(&b->coming, b->session)) {
         b->spoilt = true;
-        return refuse(b, -EINVAL, "an epoch is not one that this guest can have, or the host has no "
-                                  "memory left");
+        return refuse(b, -EINVAL,
+                      "an epoch is not one that this guest can have, or the host has no "
+                      "memory left");
     }
     b->view.pages += b->coming.pages.count;
     b->view.blocks += b->coming.blocks.count;
@@ -126,12 +128,12 @@ static int put_early(struct backup *b)
     uint64_t most = b->move->pages(b->session->backend);
     int error = 0;
     for (size_t i = 0; i < pages->count && !error; i++)
-        error = pages->index[i] >= most
-                    ? refuse(b, -EPROTO, "the stream is damaged: a page outside memory")
-                : b->move->put(b->session->backend, pages->index[i],
-                               pages->bytes + i * MIGRATE_PAGE)
-                    ? refuse(b, -ENOMEM, "the host has no memory left")
-                    : 0;
+        error =
+            pages->index[i] >= most
+                ? refuse(b, -EPROTO, "the stream is damaged: a page outside memory")
+            : b->move->put(b->session->backend, pages->index[i], pages->bytes + i * MIGRATE_PAGE)
+                ? refuse(b, -ENOMEM, "the host has no memory left")
+                : 0;
     pages->count = 0;
     return error;
 }

@@ -1,8 +1,8 @@
 /*
  * Protection, the primary's side. See protect.h.
  *
- * Two epochs are alive at any time: one that is on its way, and the next one that the guest is in. So
- * the guest is ahead of what the world has seen by at most two epochs.
+ * Two epochs are alive at any time: one that is on its way, and the next one that the guest is in.
+ * So the guest is ahead of what the world has seen by at most two epochs.
  */
 #include "config.h"
 
@@ -105,7 +105,8 @@ static bool writes_disk(const struct protection *p)
     return (c->disk || c->firmware) && !c->disk_readonly;
 }
 
-/* What goes out must be held back; and what is written needs a fence against who writes too late. */
+/* What goes out must be held back; and what is written needs a fence against who writes too late.
+ */
 static int check_ways_out(struct protection *p)
 {
     const struct session_config *c = &p->session->config;
@@ -132,15 +133,17 @@ static int hold_back(struct protection *p)
     int error = page_set_init(&p->dirty, p->dirty.pages);
     error = error ? error : p->move->begin(s->backend);
     if (error)
-        return fail(p, error, error == -EBUSY ? "the guest stands in the past, or follows a record"
-                                              : "the host has no memory left");
+        return fail(p, error,
+                    error == -EBUSY ? "the guest stands in the past, or follows a record"
+                                    : "the host has no memory left");
     s->moving = p->counts = true;
     if (p->move->flush(s->backend))
         return fail(p, -EIO, "the guest's disk cannot be written");
     error = p->move->disk ? p->move->disk(s->backend, MOVE_DISK_HOLD) : 0;
     if (error)
-        return fail(p, error, error == -EBUSY ? "a guest with a history cannot be protected"
-                                              : "the host has no memory to hold a disk back");
+        return fail(p, error,
+                    error == -EBUSY ? "a guest with a history cannot be protected"
+                                    : "the host has no memory to hold a disk back");
     session_hold_output(s);
     publish(p, PROTECTION_COPYING);
     return p->move->collect(s->backend, p->dirty.bits)
@@ -217,7 +220,8 @@ static enum protect_end go_on_alone(struct protection *p)
     return PROTECT_ALONE;
 }
 
-/* With the lock held: the guest stands, and what it did since the last acknowledgement stays unseen. */
+/* With the lock held: the guest stands, and what it did since the last acknowledgement stays
+ * unseen. */
 static enum protect_end stand(struct protection *p, bool fenced)
 {
     char reason[SESSION_ERROR], text[VIEW_TEXT];
@@ -243,7 +247,7 @@ static enum protect_end stand(struct protection *p, bool fenced)
 /* The backup is not heard any more, or what came of it was no answer. */
 static enum protect_end lose(struct protection *p)
 {
-    int claimed = !p->sent ? 0
+    int claimed = !p->sent            ? 0
                   : p->options->fence ? fence_claim(p->options->fence, patience(p))
                                       : -ENOLCK;
     stream_abort(&p->stream, p->why); /* the claim was first */
@@ -358,8 +362,8 @@ static int release(struct protection *p)
     struct fence *fence = p->options->fence;
     int error = fence ? fence_enter(fence, patience(p)) : 0;
     if (error)
-        return fail(p, error, error == -ESTALE ? "the fence is another's"
-                                               : "the fence cannot be reached");
+        return fail(p, error,
+                    error == -ESTALE ? "the fence is another's" : "the fence cannot be reached");
     session_enter(p->session);
     error = p->epoch.blocks.count ? write_blocks(p) : 0;
     session_leave(p->session);

@@ -21,8 +21,8 @@
  *     ... the same again ...
  *     OVER n                 ----->            nothing is left to be protected
  *
- * The primary runs *speculatively*: it is ahead of what the backup has. If it dies, what it did since
- * the last epoch that has arrived has never happened. So nobody may have seen it:
+ * The primary runs *speculatively*: it is ahead of what the backup has. If it dies, what it did
+ * since the last epoch that has arrived has never happened. So nobody may have seen it:
  *
  *  - What the guest prints, and what it writes to its disk, is held back until the backup
  * acknowledges the epoch in which it was done. The price is delay: up to an epoch and a round trip.
@@ -39,33 +39,34 @@
  *
  * Who runs the guest
  *
- * A backup that hears nothing any more cannot know whether the primary is dead or the link is. The same
- * goes for the primary. It cannot be found out by sending messages; so a third decides, a fence
- * (fence.h) that both can reach:
+ * A backup that hears nothing any more cannot know whether the primary is dead or the link is. The
+ * same goes for the primary. It cannot be found out by sending messages; so a third decides, a
+ * fence (fence.h) that both can reach:
  *
  *  - The primary begins with a turn of its own. All its writes to the disk are made with that turn
  * held: after it has ended none is possible.
  *  - A backup that has lost the primary claims the next turn. Only then does it run the guest.
- *  - A primary that has lost the backup claims the next turn, too. Only then does it show what it holds
- * and goes on alone: from then on the backup's copy is old, and the claim keeps it from ever running.
- *  - Who finds the turn taken is fenced: it runs nothing and writes nothing. That holds for a primary that
- * was stopped for an hour and comes back, too.
+ *  - A primary that has lost the backup claims the next turn, too. Only then does it show what it
+ * holds and goes on alone: from then on the backup's copy is old, and the claim keeps it from ever
+ * running.
+ *  - Who finds the turn taken is fenced: it runs nothing and writes nothing. That holds for a
+ * primary that was stopped for an hour and comes back, too.
  *
- * So never do two run. Never none, as long as one of them lives and the fence can be reached; if it cannot,
- * the primary stands (DOUBT) and the backup does not begin (UNSURE), and a person decides.
+ * So never do two run. Never none, as long as one of them lives and the fence can be reached; if it
+ * cannot, the primary stands (DOUBT) and the backup does not begin (UNSURE), and a person decides.
  *
- * Without a fence the backup runs the guest as soon as it has lost the primary, and the primary, when
- * it has lost the backup, stands and waits for a person's word (session_take_back()). Held back
- * output makes that safe for the console: what a primary does after the last ACK nobody sees. It
- * would not be for a disk, to which a primary that is slow could still write what was acknowledged
- * long ago: a writable disk needs a fence.
+ * Without a fence the backup runs the guest as soon as it has lost the primary, and the primary,
+ * when it has lost the backup, stands and waits for a person's word (session_take_back()). Held
+ * back output makes that safe for the console: what a primary does after the last ACK nobody sees.
+ * It would not be for a disk, to which a primary that is slow could still write what was
+ * acknowledged long ago: a writable disk needs a fence.
  *
  * Heartbeat: an epoch is sent whether the guest has done anything or not, so that silence
- * for the link's patience (link_of_socket()) is the loss of the other side. Patience must be several
- * epochs long. While a terminal or a disk keeps the primary from going on it sends BEAT.
+ * for the link's patience (link_of_socket()) is the loss of the other side. Patience must be
+ * several epochs long. While a terminal or a disk keeps the primary from going on it sends BEAT.
  *
- * What the guest flushes to its disk is in two hosts' memory when it is acknowledged, and in the file
- * soon after. The loss of one host loses nothing of it; that of both at the same moment could.
+ * What the guest flushes to its disk is in two hosts' memory when it is acknowledged, and in the
+ * file soon after. The loss of one host loses nothing of it; that of both at the same moment could.
  */
 #ifndef VITRINE_HV_PROTECT_H
 #define VITRINE_HV_PROTECT_H
@@ -77,9 +78,9 @@
 #include "hv/session.h"
 
 struct protect_options {
-    unsigned epoch_ms;    /* 0: 40 */
-    uint64_t instructions; /* not 0: epochs of so many guest instructions in the place of time. The guest
-                            * must stand: it is run by steps, always the same ones */
+    unsigned epoch_ms;     /* 0: 40 */
+    uint64_t instructions; /* not 0: epochs of so many guest instructions in the place of time. The
+                            * guest must stand: it is run by steps, always the same ones */
     uint64_t epochs;       /* end in order after so many; 0: go on */
     unsigned patience_ms;  /* the other side's with the link, and for the fence's lock; 0: 2,000 */
     struct fence *fence;   /* primary: fence_begin() was called. Backup: fence_open(). NULL: none */
@@ -88,7 +89,7 @@ struct protect_options {
 };
 
 enum protect_end {
-    PROTECT_OVER,   /* in order. All output is out; the guest is as it was, and no longer protected */
+    PROTECT_OVER, /* in order. All output is out; the guest is as it was, and no longer protected */
     PROTECT_ALONE,  /* the backup is lost, and the guest goes on here */
     PROTECT_FENCED, /* the backup has taken over: SESSION_ENDED with STOPPED_MOVED */
     PROTECT_DOUBT,  /* the backup is lost, and may have taken over: the same, but for
@@ -98,14 +99,15 @@ enum protect_end {
 struct protection;
 
 /*
- * Greets a backup, whose secret has been proved if there is one. From then on what the guest prints is
- * held back; it may run or not. NULL and one line in `why` (SESSION_ERROR bytes): nothing has happened.
- * All that is named in `options` must outlive it; the link stays the caller's.
+ * Greets a backup, whose secret has been proved if there is one. From then on what the guest prints
+ * is held back; it may run or not. NULL and one line in `why` (SESSION_ERROR bytes): nothing has
+ * happened. All that is named in `options` must outlive it; the link stays the caller's.
  */
 struct protection *protect_begin(struct session *session, struct link *link,
                                  const struct protect_options *options, char *why);
-/* Protects the guest until it ends, `quit`, or a loss; on a thread of its own, if the guest is to be
- * asked or typed to. Progress: session_view_protection(). `why` has one line unless it is OVER. */
+/* Protects the guest until it ends, `quit`, or a loss; on a thread of its own, if the guest is to
+ * be asked or typed to. Progress: session_view_protection(). `why` has one line unless it is OVER.
+ */
 enum protect_end protect_run(struct protection *protection, char *why);
 void protect_free(struct protection *protection); /* NULL is allowed */
 
@@ -118,10 +120,10 @@ enum backup_end {
 };
 
 /*
- * Receives a guest's epochs into a session that was made with the same configuration and has not run, until
- * one of the ends above. After TAKEN it stands at the end of the last whole epoch; `runs`: it was
- * running there, and shall be. Output that may not have been shown has been shown. It may also
- * have ended there: then the session has, too. After all other ends it must not be run.
+ * Receives a guest's epochs into a session that was made with the same configuration and has not
+ * run, until one of the ends above. After TAKEN it stands at the end of the last whole epoch;
+ * `runs`: it was running there, and shall be. Output that may not have been shown has been shown.
+ * It may also have ended there: then the session has, too. After all other ends it must not be run.
  */
 enum backup_end protect_receive(struct session *session, struct link *link,
                                 const struct protect_options *options, bool *runs, char *why);

@@ -3,8 +3,8 @@
  * backend_move and hv/protect.h.
  *
  * What the guest writes stays in the disk's memory (cpu/dev/disk-memory.h); the list of blocks
- * written, which snapshots use otherwise, tells what is new in an epoch. So there is either a history
- * and snapshots, or protection.
+ * written, which snapshots use otherwise, tells what is new in an epoch. So there is either a
+ * history and snapshots, or protection.
  */
 #include <errno.h>
 

@@ -55,12 +55,11 @@ void protect_pair_init_half(struct protect_pair *pair, bool primary, const char 
 
 static struct protect_options options_of(struct protect_pair *pair, bool primary)
 {
-    return (struct protect_options){.instructions = PROTECT_STEP,
-                                    .epochs = pair->epochs ? pair->epochs : 4,
-                                    .patience_ms = pair->patience_ms ? pair->patience_ms : FENCE_MS,
-                                    .fence = pair->fenced && (primary || !pair->one_sided)
-                                                 ? &pair->fence[primary]
-                                                 : NULL};
+    return (struct protect_options){
+        .instructions = PROTECT_STEP,
+        .epochs = pair->epochs ? pair->epochs : 4,
+        .patience_ms = pair->patience_ms ? pair->patience_ms : FENCE_MS,
+        .fence = pair->fenced && (primary || !pair->one_sided) ? &pair->fence[primary] : NULL};
 }
 
 static void run_primary(struct protect_pair *pair, struct link *link)
@@ -75,8 +74,7 @@ static void run_primary(struct protect_pair *pair, struct link *link)
 static void run_backup(struct protect_pair *pair, struct link *link)
 {
     struct protect_options options = options_of(pair, false);
-    pair->backup_end =
-        protect_receive(pair->backup, link, &options, &pair->runs, pair->backup_why);
+    pair->backup_end = protect_receive(pair->backup, link, &options, &pair->runs, pair->backup_why);
 }
 
 void protect_pair_half(struct protect_pair *pair, int fd, bool primary)
@@ -136,8 +134,9 @@ static const char *compare(const struct protect_pair *pair, struct session *surv
     uint64_t at = pair_instructions(survivor);
     struct session *reference = pair_session(PAIR_STEADY, SESSION_HV, "auto");
     type_text(reference);
-    const char *wrong =
-        run_reference(pair, reference, at) ? NULL : "the reference does not come where the survivor is";
+    const char *wrong = run_reference(pair, reference, at)
+                            ? NULL
+                            : "the reference does not come where the survivor is";
     if (!wrong && session_digest(reference) != session_digest(survivor))
         wrong = "the state is another than that of a run that was never protected";
     *count = session_output(reference, (uint8_t *)text, PRINTED);
@@ -217,8 +216,8 @@ static const char *check_fence(struct protect_pair *pair, bool primary)
     if (fence_enter(&pair->fence[primary], FENCE_MS))
         return "who runs the guest does not have the fence";
     fence_leave(&pair->fence[primary]);
-    int error = pair->fence[!primary].generation ? fence_enter(&pair->fence[!primary], FENCE_MS)
-                                                 : -ESTALE;
+    int error =
+        pair->fence[!primary].generation ? fence_enter(&pair->fence[!primary], FENCE_MS) : -ESTALE;
     if (!error)
         fence_leave(&pair->fence[!primary]);
     /* A backup that never claimed knows the primary's turn, as long as that lasts. */

@@ -28,7 +28,8 @@ struct protect_pair {
     bool runs;
     char primary_why[SESSION_ERROR], backup_why[SESSION_ERROR];
     unsigned calls[2]; /* on the link: the backup's, the primary's */
-    size_t shown[2];   /* bytes of output that the world has seen: of the backup's, of the primary's */
+    size_t
+        shown[2]; /* bytes of output that the world has seen: of the backup's, of the primary's */
 };
 
 /* Makes the sessions, and the fence if the pair has one. Some text has been typed. */
@@ -42,11 +43,11 @@ void protect_pair_run(struct protect_pair *pair);
 void protect_pair_half(struct protect_pair *pair, int socket, bool primary);
 
 /*
- * Looks at what has become of the guest: never may both sides run it, and one must unless the link broke
- * before anybody could tell; the fence says the same. The survivor goes on for `more` instructions, and
- * must then be in the state in which a run is that was never protected; the world has seen what
- * that one has printed: no byte denied, none missing, those twice that are numbered so. NULL if all
- * is well, else what is not.
+ * Looks at what has become of the guest: never may both sides run it, and one must unless the link
+ * broke before anybody could tell; the fence says the same. The survivor goes on for `more`
+ * instructions, and must then be in the state in which a run is that was never protected; the world
+ * has seen what that one has printed: no byte denied, none missing, those twice that are numbered
+ * so. NULL if all is well, else what is not.
  */
 const char *protect_pair_check(struct protect_pair *pair, uint64_t more);
 /* The same of one side, where the other one was another process, which is dead, and printed so many

@@ -26,10 +26,10 @@ enum { MORE = 50000, FENCE_MS = 100 };
 static void check_pair(struct protect_pair *pair)
 {
     const char *wrong = protect_pair_check(pair, MORE);
-    ck_assert_msg(!wrong, "%s at call %u of the %s (fault %d, part %u): primary %d %s; backup %d %s",
-                  wrong, pair->plan.call, pair->plan.source ? "primary" : "backup",
-                  pair->plan.fault, pair->plan.part, pair->primary_end, pair->primary_why,
-                  pair->backup_end, pair->backup_why);
+    ck_assert_msg(
+        !wrong, "%s at call %u of the %s (fault %d, part %u): primary %d %s; backup %d %s", wrong,
+        pair->plan.call, pair->plan.source ? "primary" : "backup", pair->plan.fault,
+        pair->plan.part, pair->primary_end, pair->primary_why, pair->backup_end, pair->backup_why);
 }
 
 /* ---- in order ------------------------------------------------------------------------------- */
@@ -188,14 +188,15 @@ static const struct {
     enum fault fault;
     unsigned part;
     bool fenced;
-} FAULTS[] = {{FAULT_CUT, 0, true}, {FAULT_CUT, 5, true}, {FAULT_LOSE, 0, true}, {FAULT_CUT, 3, false}};
+} FAULTS[] = {
+    {FAULT_CUT, 0, true}, {FAULT_CUT, 5, true}, {FAULT_LOSE, 0, true}, {FAULT_CUT, 3, false}};
 
 /* Check's loop index: which fault, at which side. */
 START_TEST(test_faults)
 {
     unsigned points = 0;
-    while (break_at(FAULTS[_i / 2].fenced, _i % 2, points, FAULTS[_i / 2].fault,
-                    FAULTS[_i / 2].part))
+    while (
+        break_at(FAULTS[_i / 2].fenced, _i % 2, points, FAULTS[_i / 2].fault, FAULTS[_i / 2].part))
         points++;
     ck_assert_uint_gt(points, 25);
     ck_assert_uint_gt(FAULTS[_i / 2].fenced ? taken + alone : taken, 10);
@@ -395,8 +396,7 @@ END_TEST
 static void frozen_primary(struct protect_pair *pair, int fd, int out)
 {
     static uint8_t text[1 << 16];
-    struct protect_options options = {
-        .epoch_ms = 5, .patience_ms = 1000, .fence = &pair->fence[1]};
+    struct protect_options options = {.epoch_ms = 5, .patience_ms = 1000, .fence = &pair->fence[1]};
     struct link link = link_of_socket(fd, 10000);
     struct session *primary = pair_session(PAIR_STEADY, SESSION_HV, "auto");
     session_input(primary, (const uint8_t *)"typed before", 12);
@@ -501,10 +501,10 @@ START_TEST(test_fence_turns)
 }
 END_TEST
 
-static const char *const NO_FENCES[] = {
-    "x", "vitrine fence 1 2\n", "vitrine fence 99999999999999999999 0000000000000000\n",
-    "vitrine fence 00000000000000000001 0000000000000000\nmore",
-    "vitrine fence 00000000000000000001 00000000000000"};
+static const char *const NO_FENCES[] = {"x", "vitrine fence 1 2\n",
+                                        "vitrine fence 99999999999999999999 0000000000000000\n",
+                                        "vitrine fence 00000000000000000001 0000000000000000\nmore",
+                                        "vitrine fence 00000000000000000001 00000000000000"};
 
 START_TEST(test_no_fence)
 {

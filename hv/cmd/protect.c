@@ -130,13 +130,14 @@ static void tell_cost(const struct guard *g)
     if (!v.acknowledged)
         return;
     double epochs = (double)v.epochs;
-    fprintf(stderr,
-            "vitrine: protected for %.1f s: %llu epochs of %.0f pages, %.1f MB in all; the guest "
-            "stood %.2f ms in each (%.1f %% of the time, at most %.1f ms); output was held for %.1f "
-            "ms more\n",
-            v.seconds, (unsigned long long)v.epochs, (double)v.pages / epochs,
-            (double)v.bytes / 1e6, v.pause / epochs * 1e3, 100 * v.pause / v.seconds,
-            v.pause_max * 1e3, v.delay / (double)v.acknowledged * 1e3);
+    fprintf(
+        stderr,
+        "vitrine: protected for %.1f s: %llu epochs of %.0f pages, %.1f MB in all; the guest "
+        "stood %.2f ms in each (%.1f %% of the time, at most %.1f ms); output was held for %.1f "
+        "ms more\n",
+        v.seconds, (unsigned long long)v.epochs, (double)v.pages / epochs, (double)v.bytes / 1e6,
+        v.pause / epochs * 1e3, 100 * v.pause / v.seconds, v.pause_max * 1e3,
+        v.delay / (double)v.acknowledged * 1e3);
 }
 
 int guard_end(struct guard *g)
@@ -160,10 +161,11 @@ static void tell_end(struct session *session, const struct options *options, enu
     session_view_protection(session, &v);
     switch (end) {
     case BACKUP_TAKEN:
-        fprintf(stderr,
-                "vitrine: the primary is lost (%s): the guest goes on here after epoch %llu; what the "
-                "console shows here begins with byte %llu of its text\n",
-                why, (unsigned long long)v.epochs, (unsigned long long)v.shown_from);
+        fprintf(
+            stderr,
+            "vitrine: the primary is lost (%s): the guest goes on here after epoch %llu; what the "
+            "console shows here begins with byte %llu of its text\n",
+            why, (unsigned long long)v.epochs, (unsigned long long)v.shown_from);
         break;
     case BACKUP_OVER: fprintf(stderr, "vitrine: the primary has ended in order\n"); break;
     case BACKUP_NONE: cmd_fail("backup %s: no guest has come: %s", options->backup, why); break;
@@ -189,8 +191,7 @@ enum backup_end guard_stand_by(struct session *session, const struct options *op
         fence_failed(options->fence, error);
         return BACKUP_NONE;
     }
-    struct link link =
-        incoming_caller(options, "backup", options->backup, (int)how.patience_ms);
+    struct link link = incoming_caller(options, "backup", options->backup, (int)how.patience_ms);
     enum backup_end end = BACKUP_NONE;
     if (link.ops) {
         end = protect_receive(session, &link, &how, runs, why);

@@ -17,7 +17,8 @@ struct guard *guard_new(struct session *session, const struct options *options, 
  * NULL is allowed. */
 int guard_end(struct guard *guard);
 
-/* Waits at options->backup for a guest, and as long as it runs there. What has come of it is told. */
+/* Waits at options->backup for a guest, and as long as it runs there. What has come of it is told.
+ */
 enum backup_end guard_stand_by(struct session *session, const struct options *options, bool *runs);
 
 #endif

@@ -1,12 +1,12 @@
 /*
- * What protection costs a guest: minios with programs that keep it busy, unprotected and with so many
- * epochs a second, in turns, against a backup in a process of its own.
+ * What protection costs a guest: minios with programs that keep it busy, unprotected and with so
+ * many epochs a second, in turns, against a backup in a process of its own.
  *
  *     make tests/bench/protect && tests/bench/protect [epochs a second]        default: 25
  *
  * Measured is how many instructions the guest gets done in a second: of the wall clock, and, for a
- * host that has other work, too, of the processor time that the whole program takes (while the guest
- * stands the program copies, so that this counts in both). A figure, not a test.
+ * host that has other work, too, of the processor time that the whole program takes (while the
+ * guest stands the program copies, so that this counts in both). A figure, not a test.
  */
 #include "config.h"
 
@@ -136,9 +136,8 @@ static struct speed protected_at(unsigned rate, struct view_protection *view)
     close(fd[1]);
     struct link link = link_of_socket(fd[0], PATIENCE_MS);
     /* As many epochs as the measured time has, and some for what comes before it. */
-    struct protect_options options = {.epoch_ms = 1000 / rate,
-                                      .epochs = (uint64_t)((SECONDS + 1) * rate),
-                                      .quit = &quit};
+    struct protect_options options = {
+        .epoch_ms = 1000 / rate, .epochs = (uint64_t)((SECONDS + 1) * rate), .quit = &quit};
     struct primary p = {.session = new_session()};
     p.protection = protect_begin(p.session, &link, &options, why);
     if (!p.protection || pthread_create(&thread, NULL, measure, &p)) {
@@ -185,11 +184,12 @@ int main(int argc, char **argv)
         without[run] = alone();
         with[run] = protected_at((unsigned)rate, &v);
         double epochs = (double)v.epochs;
-        printf("  MIPS %6.1f alone %6.1f protected, by processor time %6.1f %6.1f  %5.0f pages an epoch  %6.3f ms pause (max %.2f)"
+        printf("  MIPS %6.1f alone %6.1f protected, by processor time %6.1f %6.1f  %5.0f pages an "
+               "epoch  %6.3f ms pause (max %.2f)"
                "  %6.2f ms to the acknowledgement  %6.1f MB\n",
                without[run].wall, with[run].wall, without[run].cpu, with[run].cpu,
-               (double)v.pages / epochs, v.pause / epochs * 1e3,
-               v.pause_max * 1e3, v.delay / epochs * 1e3, (double)v.bytes / 1e6);
+               (double)v.pages / epochs, v.pause / epochs * 1e3, v.pause_max * 1e3,
+               v.delay / epochs * 1e3, (double)v.bytes / 1e6);
     }
     for (int cpu = 0; cpu < 2; cpu++) {
         double a = median(without, cpu), b = median(with, cpu);

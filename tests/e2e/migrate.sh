@@ -10,18 +10,6 @@ minios=$samples/minios
 control=$work/control
 there=unix:$work/there
 
-# Waits (20 s at most) until a command succeeds.
-await() {
-    tries=0
-    until "$@" 2>/dev/null; do
-        tries=$((tries + 1))
-        [ $tries -lt 400 ] || return 1
-        sleep 0.05
-    done
-}
-
-printed() { [ "$(wc -l <"$1")" -ge "$2" ]; }
-
 ask() { # command line: what the control socket answers
     python3 - "$control" "$1" <<'END'
 import socket, sys

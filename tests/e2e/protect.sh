@@ -9,18 +9,6 @@ minios=$samples/minios
 there=unix:$work/there
 fence=$work/fence
 
-# Waits (20 s at most) until a command succeeds.
-await() {
-    tries=0
-    until "$@" 2>/dev/null; do
-        tries=$((tries + 1))
-        [ $tries -lt 400 ] || return 1
-        sleep 0.05
-    done
-}
-
-printed() { [ "$(wc -l <"$1")" -ge "$2" ]; }
-
 # Neither is below timeout: they are killed. Whatever happens they do not outlive this script.
 primary='' backup=''
 trap 'for p in $primary $backup; do kill -9 "$p" 2>/dev/null; done; rm -rf "$work"' EXIT

@@ -1,7 +1,7 @@
 /*
- * Protection, broken at every point: each call of each side on the link, cut after each eighth of its
- * bytes, or with all that follows lost; and either process killed there; with a fence and without.
- * tests/test-protect.c does a part of it.
+ * Protection, broken at every point: each call of each side on the link, cut after each eighth of
+ * its bytes, or with all that follows lost; and either process killed there; with a fence and
+ * without. tests/test-protect.c does a part of it.
  */
 #include "config.h"
 
@@ -50,7 +50,7 @@ static bool break_link(const struct fault_plan *plan, bool fenced)
 static size_t read_all(int fd, char *bytes, size_t size)
 {
     size_t count = 0;
-    for (ssize_t got = 1; got > 0 && count < size; count += got > 0 ? (size_t)got : 0)
+    for (ssize_t got = 1; got > 0 && count<size; count += got> 0 ? (size_t)got : 0)
         got = read(fd, bytes + count, size - count);
     return count;
 }
