@@ -56,6 +56,8 @@ void session_clear_console(struct session *s)
 /* To the user, with the output lock held. */
 static void show(struct session *s, const uint8_t *bytes, size_t count)
 {
+    if (!count) /* an epoch without output has no bytes at all */
+        return;
     if (s->config.output)
         s->config.output(s->config.context, bytes, count);
     for (size_t i = 0; i < count && s->output; i++) {
@@ -69,6 +71,8 @@ static void show(struct session *s, const uint8_t *bytes, size_t count)
 
 static void hold(struct held_output *held, const uint8_t *bytes, size_t count)
 {
+    if (!count)
+        return;
     if (held->count + count > held->size) {
         size_t size = 2 * (held->count + count) + 4096;
         uint8_t *grown = realloc(held->bytes, size);
