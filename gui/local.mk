@@ -49,7 +49,7 @@ vitrine_gui_SOURCES = \
 	%D%/window-build.c
 nodist_vitrine_gui_SOURCES = %D%/resources.c
 vitrine_gui_LDADD = %D%/libdraw.a hv/libhv.a cpu/libcpu.a \
-	$(GUI_LIBS) $(CAIRO_LIBS) $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(ZLIB_LIBS) -lutil -lm
+	$(GUI_LIBS) $(CAIRO_LIBS) $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS) -lutil -lm
 
 # Style sheet, menus, shortcuts and icon are part of the program.
 gui_resources = \

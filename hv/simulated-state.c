@@ -51,6 +51,8 @@ static const struct state_field simulated_fields[] = {
     STATE_NOT(struct simulated, snapshots, "kept moments"),
     STATE_NOT(struct simulated, snapshot_ids, "never used again"),
     STATE_NOT(struct simulated, history, "kept moments"),
+    STATE_NOT(struct simulated, disk_held, "what the user wants: no snapshots meanwhile"),
+    STATE_NOT(struct simulated, move, "an account of pages"),
     STATE_NOT(struct simulated, recorder, "a record of the run"),
     STATE_NOT(struct simulated, last_stop, "of the last run"),
 };
@@ -296,6 +298,8 @@ static int snapshot_at(const struct simulated *s, int layer, uint64_t *pages, ui
 int simulated_snapshot(void *self, const char *name, char *why)
 {
     struct simulated *s = self;
+    if (s->disk_held)
+        return refuse(why, -EBUSY, "no snapshots while the guest is protected");
     struct snapshot *grown = realloc(s->snapshot, (size_t)(s->snapshots + 1) * sizeof *grown);
     if (grown)
         s->snapshot = grown;
@@ -390,7 +394,8 @@ int simulated_write_disk(void *self, char *why)
 {
     struct simulated *s = self;
     struct disk *disk = s->guest->disk_image;
-    if (!disk || !disk_memory_of(disk) || s->config->disk_discard)
+    if (!disk || !disk_memory_of(disk) || s->config->disk_discard ||
+        s->disk_held) /* held: protection decides */
         return 0;
     replay_end(s);
     simulated_forget_snapshots(s);

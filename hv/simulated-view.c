@@ -776,4 +776,5 @@ const struct backend_ops backend_simulated = {
     .record = record,
     .record_end = record_end,
     .follow = follow,
+    .move = &simulated_move,
 };

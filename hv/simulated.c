@@ -549,7 +549,7 @@ void *simulated_create(const struct session_config *config, struct session *sess
 void simulated_destroy(void *self)
 {
     struct simulated *s = self;
-    if (s->guest && s->guest->disk_image && !s->config->disk_discard)
+    if (s->guest && s->guest->disk_image && !s->config->disk_discard && !s->disk_held)
         disk_write_through(s->guest->disk_image); /* session_write_disk() tells of failures */
     replay_free(s);
     recorder_free(s);

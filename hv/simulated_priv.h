@@ -125,7 +125,12 @@ struct simulated {
     struct history history;
     struct recorder recorder;
     struct backend_stop last_stop; /* of the newest run; zeros if it was paused */
+    bool disk_held; /* the guest is protected: simulated-disk.c */
+    struct simulated_move *move; /* while the guest is moved to another host: simulated-move.c */
 };
+
+extern const struct state_table console_state, simulated_state;
+extern const struct backend_move simulated_move;
 
 /* ---- simulated.c: the functions of struct backend_ops --------------------------------------- */
 
@@ -181,6 +186,16 @@ int simulated_snapshot_delete(void *self, int id);
 void simulated_forget_snapshots(struct simulated *s);
 /* The layer of memory that belongs to snapshot `id`; 0: there is no such snapshot. */
 int simulated_snapshot_layer(struct simulated *s, int id);
+
+/* ---- simulated-disk.c: functions of struct backend_move -------------------------------------- */
+
+int simulated_disk(void *self, enum move_disk how);
+int simulated_disk_blocks(void *self,
+                          int (*item)(void *context, uint32_t block, const uint8_t *bytes),
+                          void *context);
+int simulated_disk_put(void *self, uint32_t block, const uint8_t *bytes);
+int simulated_disk_commit(void *self, uint32_t block, const uint8_t *bytes);
+
 void simulated_view_history(void *self, struct view_history *out);
 int simulated_write_disk(void *self, char *why);
 /* Which part of the overlay the disk's written blocks are; -1: none. Memory is part 0. */

@@ -336,6 +336,7 @@ enum session_stop {
     STOPPED_BEGINNING,  /* going back, the beginning of what is recorded was reached */
     STOPPED_RECORD_END, /* following a record, its end was reached */
     STOPPED_DIFFERS,    /* following a record, the run came to something else */
+    STOPPED_MOVED,      /* the guest runs on another host, or may: see struct view_migration */
 };
 
 /* What is known of the run, see session_step_back(). */
@@ -429,6 +430,67 @@ struct view_status {
     char engine[16]; /* "kvm" where the host's processor runs the guest */
     uint64_t memory; /* bytes of guest memory */
     double mips;      /* million instructions per second of host time in the last second of running */
+};
+
+/* ---- moving to another host ----------------------------------------------------------------- */
+
+enum view_migration_phase {
+    MIGRATION_NONE,     /* the guest has never moved */
+    MIGRATION_COPYING,  /* it runs, and its pages are being sent (or are coming) */
+    MIGRATION_HANDOVER, /* it stands; the rest is on its way */
+    MIGRATION_MOVED,    /* it runs on the other side; or incoming: it came here */
+    MIGRATION_STAYED,   /* the attempt has failed: it is where it was */
+    MIGRATION_DOUBT,    /* it was handed over, and nobody has confirmed that */
+};
+
+/* The present or last migration of the session's guest: hv/migrate.h. */
+struct view_migration {
+    enum view_migration_phase phase;
+    bool incoming;
+    unsigned round;       /* 1: all pages, then those written meanwhile */
+    unsigned throttle;    /* percent of the time that the guest is kept from running */
+    uint64_t pages;       /* of the guest's memory, 4 KiB each */
+    uint64_t dirty;       /* written while the last round was sent; sent next */
+    uint64_t moved_pages; /* sent or got so far, each as often as it was */
+    uint64_t zero_pages;  /* of them all zero: sent in five bytes */
+    uint64_t bytes;       /* sent so far */
+    double rate;          /* bytes a second, of the last round */
+    double dirty_rate;    /* bytes that the guest has written to new pages a second, in that time */
+    double expected;      /* seconds: how long the guest would stand if it were handed over now */
+    double downtime;      /* seconds that it stood, as the source has seen it */
+    double seconds;       /* since the migration began, or that it took */
+};
+
+/* ---- protection by a second host ------------------------------------------------------------ */
+
+enum view_protection_phase {
+    PROTECTION_NONE,    /* the guest was never protected */
+    PROTECTION_COPYING, /* its memory is being sent for the first time (backup: is coming) */
+    PROTECTION_ON,      /* the backup could go on from the last epoch (backup: it could) */
+    PROTECTION_ALONE,   /* the backup is lost: the guest runs here, unprotected */
+    PROTECTION_TAKEN,   /* backup: the primary is lost, and the guest goes on here */
+    PROTECTION_OVER,    /* ended in order */
+    PROTECTION_ENDED,   /* lost, and the guest is not run here */
+};
+
+/* The present or last protection of the session's guest: hv/protect.h. */
+struct view_protection {
+    enum view_protection_phase phase;
+    bool backup;           /* seen from there */
+    uint64_t generation;   /* of the fence; 0: there is none */
+    uint64_t epochs;       /* sent (backup: got) */
+    uint64_t acknowledged; /* of these */
+    uint64_t instruction;  /* guest instructions at the last one acknowledged, where they are counted */
+    uint64_t pages;        /* sent in epochs (not those of the first copy), in all ... */
+    uint64_t blocks;       /* ... and of the disk, 4 KiB each */
+    uint64_t bytes;        /* sent in all */
+    uint64_t released;     /* bytes of console output that the world was shown */
+    uint64_t shown_from;   /* backup that has taken over: the first byte it shows has this number. The
+                            * primary may have shown it, and some that follow, already */
+    double pause;          /* seconds that the guest stood for epochs, in all ... */
+    double pause_max;      /* ... and at most for one */
+    double delay;          /* seconds from an epoch to its acknowledgement, in all */
+    double seconds;        /* since the first epoch */
 };
 
 #endif

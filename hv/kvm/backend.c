@@ -289,4 +289,5 @@ const struct backend_ops backend_kvm = {
     .keep_files = kvm_backend_keep_files,
     .save = kvm_backend_save_file,
     .load = kvm_backend_load_file,
+    .move = &kvm_backend_move,
 };

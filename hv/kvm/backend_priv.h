@@ -58,11 +58,15 @@ struct kvm_backend {
     struct kvm_snapshot snapshot[SNAPSHOTS_MAX];
     int snapshots;
     uint64_t dirty_total;
+    bool moves; /* the guest is being moved, and all its pages have been told of */
 
     uint8_t debug[DEBUG_BYTES];     /* of the debug ports, not printed yet; guarded by vm.io */
     size_t debug_count, debug_seen; /* bytes of it; so many at the end of the slice before */
     bool in_line;                   /* the console has printed a part of a line; guarded by vm.io */
 };
+
+/* backend-move.c */
+extern const struct backend_move kvm_backend_move;
 
 /* backend-run.c */
 int kvm_backend_begin(void *self, const struct backend_command *command);

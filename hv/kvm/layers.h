@@ -56,4 +56,12 @@ int kvm_layers_look(struct kvm_layers *layers, uint64_t *written);
 /* 255: written before the newest look; halved at each later look. One byte a page. */
 const uint8_t *kvm_layers_heat(const struct kvm_layers *layers);
 
+/* ---- for who moves the guest to another host ------------------------------------------------ */
+
+/* Keeps a second account of writes, which snapshots do not end. 0 or -errno. */
+int kvm_layers_moves(struct kvm_layers *layers);
+void kvm_layers_moves_end(struct kvm_layers *layers);
+/* Sets a bit in `bits` for each page that was written since the last call. 0 or -errno. */
+int kvm_layers_moved(struct kvm_layers *layers, uint64_t *bits);
+
 #endif
