@@ -205,7 +205,7 @@ static int load(void *self, const uint8_t *bytes, size_t count)
     if (error)
         return error;
     if (s->vm)
-        shadow_drop_all(&s->vm->shadow, "the guest has come from another host");
+        shadow_drop_all(&s->vm->shadow, SHADOW_MOVED);
     tlb_reset(&m->tlb);
     if (m->hart.clock.host) {
         clock_sample(&m->hart.clock);

@@ -286,7 +286,7 @@ TESTS += $(%C%_seeded)
 
 EXTRA_PROGRAMS += %D%/bench/time
 %C%_bench_time_SOURCES = %D%/bench/time.c
-%C%_bench_time_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS)
+%C%_bench_time_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
 # make bench: figures beside a peer's, in one run.
 bench: all $(%C%_bench_kvm_program) %D%/bench/time$(EXEEXT)
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
