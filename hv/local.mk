@@ -2,6 +2,7 @@
 noinst_LIBRARIES += %D%/libhv.a
 %C%_libhv_a_SOURCES = \
 	%D%/backend.h \
+	%D%/bytes.c %D%/bytes.h \
 	%D%/disk-format.c %D%/disk-format.h \
 	%D%/emulate.c \
 	%D%/exit.c %D%/exit.def \

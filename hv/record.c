@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cpu/state.h"
+#include "hv/bytes.h"
 #include "hv/session.h"
 
 static const char MAGIC[8] = "VITRREC";
@@ -82,25 +83,11 @@ int record_look_at(struct record_file *file, const char *path, char *why)
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
-static void put(struct state_buffer *b, uint64_t value, unsigned size)
-{
-    uint8_t bytes[8];
-    for (unsigned i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(value >> (8 * i));
-    state_buffer_add(b, bytes, size);
-}
-
-static void put_text(struct state_buffer *b, const char *text)
-{
-    put(b, strlen(text), 2);
-    state_buffer_add(b, text, strlen(text));
-}
-
 static void put_file(struct state_buffer *b, const struct record_file *file)
 {
-    put_text(b, file->path);
-    put(b, file->size, 8);
-    put(b, file->digest, 8);
+    bytes_put_text(b, file->path);
+    bytes_put(b, file->size, 8);
+    bytes_put(b, file->digest, 8);
 }
 
 static uint64_t checksum(const uint8_t *bytes, size_t count)
@@ -114,32 +101,32 @@ static uint64_t checksum(const uint8_t *bytes, size_t count)
 static void serialise(const struct record *r, struct state_buffer *b)
 {
     state_buffer_add(b, MAGIC, sizeof MAGIC);
-    put(b, RECORD_VERSION, 4);
-    put(b, r->under, 1);
-    put(b, r->misaligned_trap, 1);
-    put(b, r->ad_trap, 1);
-    put(b, r->disk_readonly, 1);
-    put(b, r->no_reboot, 1);
-    put(b, r->virtio_console, 1);
-    put(b, r->rng, 1);
-    put(b, r->balloon, 1);
-    put(b, r->rng_seed, 8);
-    put(b, r->balloon_pages, 4);
-    put(b, r->memory, 8);
-    put(b, r->max_instructions, 8);
-    put_text(b, r->kernel_args);
+    bytes_put(b, RECORD_VERSION, 4);
+    bytes_put(b, r->under, 1);
+    bytes_put(b, r->misaligned_trap, 1);
+    bytes_put(b, r->ad_trap, 1);
+    bytes_put(b, r->disk_readonly, 1);
+    bytes_put(b, r->no_reboot, 1);
+    bytes_put(b, r->virtio_console, 1);
+    bytes_put(b, r->rng, 1);
+    bytes_put(b, r->balloon, 1);
+    bytes_put(b, r->rng_seed, 8);
+    bytes_put(b, r->balloon_pages, 4);
+    bytes_put(b, r->memory, 8);
+    bytes_put(b, r->max_instructions, 8);
+    bytes_put_text(b, r->kernel_args);
     put_file(b, &r->image);
     put_file(b, &r->disk);
-    put(b, r->count, 4);
+    bytes_put(b, r->count, 4);
     for (size_t i = 0; i < r->count; i++) {
         const struct record_entry *e = &r->entry[i];
-        put(b, e->kind, 1);
-        put(b, e->instruction, 8);
-        put(b, e->a, 8);
-        put(b, e->b, 8);
+        bytes_put(b, e->kind, 1);
+        bytes_put(b, e->instruction, 8);
+        bytes_put(b, e->a, 8);
+        bytes_put(b, e->b, 8);
     }
     if (!b->failed)
-        put(b, checksum(b->bytes, b->count), 8);
+        bytes_put(b, checksum(b->bytes, b->count), 8);
 }
 
 static int write_all(int fd, const uint8_t *bytes, size_t count)
@@ -211,75 +198,43 @@ int record_write(const struct record *r, const char *path, char *why)
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-struct reader {
-    const uint8_t *bytes;
-    size_t count, at;
-    bool torn;
-};
-
-static uint64_t take(struct reader *r, unsigned size)
+static void take_file(struct bytes_reader *r, struct record_file *file)
 {
-    uint64_t value = 0;
-    if (r->torn || r->count - r->at < size) {
-        r->torn = true;
-        return 0;
-    }
-    for (unsigned i = 0; i < size; i++)
-        value |= (uint64_t)r->bytes[r->at + i] << (8 * i);
-    r->at += size;
-    return value;
+    bytes_take_text(r, file->path, RECORD_TEXT);
+    file->size = bytes_take(r, 8);
+    file->digest = bytes_take(r, 8);
 }
 
-static void take_text(struct reader *r, char *text)
+static void take_configuration(struct bytes_reader *r, struct record *out)
 {
-    size_t length = take(r, 2);
-    if (r->torn || length >= RECORD_TEXT || r->count - r->at < length ||
-        memchr(r->bytes + r->at, 0, length)) {
-        r->torn = true;
-        return;
-    }
-    memcpy(text, r->bytes + r->at, length);
-    text[length] = 0;
-    r->at += length;
-}
-
-static void take_file(struct reader *r, struct record_file *file)
-{
-    take_text(r, file->path);
-    file->size = take(r, 8);
-    file->digest = take(r, 8);
-}
-
-static void take_configuration(struct reader *r, struct record *out)
-{
-    out->under = (uint8_t)take(r, 1);
-    out->misaligned_trap = take(r, 1) & 1;
-    out->ad_trap = take(r, 1) & 1;
-    out->disk_readonly = take(r, 1) & 1;
-    out->no_reboot = take(r, 1) & 1;
-    out->virtio_console = take(r, 1) & 1;
-    out->rng = take(r, 1) & 1;
-    out->balloon = take(r, 1) & 1;
-    out->rng_seed = take(r, 8);
-    out->balloon_pages = (uint32_t)take(r, 4);
-    out->memory = take(r, 8);
-    out->max_instructions = take(r, 8);
-    take_text(r, out->kernel_args);
+    out->under = (uint8_t)bytes_take(r, 1);
+    out->misaligned_trap = bytes_take(r, 1) & 1;
+    out->ad_trap = bytes_take(r, 1) & 1;
+    out->disk_readonly = bytes_take(r, 1) & 1;
+    out->no_reboot = bytes_take(r, 1) & 1;
+    out->virtio_console = bytes_take(r, 1) & 1;
+    out->rng = bytes_take(r, 1) & 1;
+    out->balloon = bytes_take(r, 1) & 1;
+    out->rng_seed = bytes_take(r, 8);
+    out->balloon_pages = (uint32_t)bytes_take(r, 4);
+    out->memory = bytes_take(r, 8);
+    out->max_instructions = bytes_take(r, 8);
+    bytes_take_text(r, out->kernel_args, RECORD_TEXT);
     take_file(r, &out->image);
     take_file(r, &out->disk);
 }
 
 /* Entries come in the order of the run, and the last is the end. */
-static const char *take_entries(struct reader *r, struct record *out)
+static const char *take_entries(struct bytes_reader *r, struct record *out)
 {
-    uint64_t count = take(r, 4), position = 0;
+    uint64_t count = bytes_take(r, 4), position = 0;
     if (r->torn || count * ENTRY_BYTES != r->count - r->at)
         return "torn: entries are missing";
     for (uint64_t i = 0; i < count; i++) {
-        struct record_entry e = {.kind = (uint8_t)take(r, 1)};
-        e.instruction = take(r, 8);
-        e.a = take(r, 8);
-        e.b = take(r, 8);
+        struct record_entry e = {.kind = (uint8_t)bytes_take(r, 1)};
+        e.instruction = bytes_take(r, 8);
+        e.a = bytes_take(r, 8);
+        e.b = bytes_take(r, 8);
         bool last = i + 1 == count;
         if (e.kind >= RECORD_KINDS || e.instruction < position || last != (e.kind == RECORD_END) ||
             (e.kind == RECORD_INPUT && e.a > UINT8_MAX) ||
@@ -292,18 +247,18 @@ static const char *take_entries(struct reader *r, struct record *out)
     return count ? NULL : "damaged: it has no end";
 }
 
-static const char *parse(struct reader *r, struct record *out)
+static const char *parse(struct bytes_reader *r, struct record *out)
 {
     if (r->count < sizeof MAGIC || memcmp(r->bytes, MAGIC, sizeof MAGIC))
         return "this is no record of a session";
     r->at = sizeof MAGIC;
-    uint64_t version = take(r, 4);
+    uint64_t version = bytes_take(r, 4);
     if (!r->torn && version > RECORD_VERSION)
         return "recorded by a newer version of this program";
     if (r->torn || version < 1 || r->count - r->at < 8)
         return "torn: it ends too early";
-    struct reader sum = {r->bytes, r->count, r->count - 8, false};
-    if (take(&sum, 8) != checksum(r->bytes, r->count - 8))
+    struct bytes_reader sum = {r->bytes, r->count, r->count - 8, false};
+    if (bytes_take(&sum, 8) != checksum(r->bytes, r->count - 8))
         return "torn or damaged: its checksum is wrong";
     r->count -= 8;
     take_configuration(r, out);
@@ -314,7 +269,7 @@ static const char *parse(struct reader *r, struct record *out)
 
 struct record *record_parse(const uint8_t *bytes, size_t count, char *why)
 {
-    struct reader r = {bytes, count, 0, false};
+    struct bytes_reader r = {bytes, count, 0, false};
     struct record *out = record_new();
     const char *objection = out ? parse(&r, out) : "the host has no memory left";
     if (!objection)

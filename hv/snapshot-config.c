@@ -18,53 +18,53 @@
 
 static void put_file(struct state_buffer *b, const struct record_file *file)
 {
-    snapshot_put_text(b, file->path);
-    snapshot_put(b, file->size, 8);
-    snapshot_put(b, file->digest, 8);
+    bytes_put_text(b, file->path);
+    bytes_put(b, file->size, 8);
+    bytes_put(b, file->digest, 8);
 }
 
 void snapshot_config_put(const struct snapshot_config *c, struct state_buffer *b)
 {
     const bool flags[] = {c->misaligned_trap, c->ad_trap, c->host_clock, c->disk_readonly,
                           c->virtio_console,  c->rng,     c->balloon};
-    snapshot_put(b, c->under, 1);
+    bytes_put(b, c->under, 1);
     for (unsigned i = 0; i < sizeof flags; i++)
-        snapshot_put(b, flags[i], 1);
-    snapshot_put(b, c->rng_seed, 8);
-    snapshot_put(b, c->memory, 8);
-    snapshot_put(b, c->balloon_pages, 4);
-    snapshot_put(b, c->cpus, 4);
-    snapshot_put_text(b, c->kernel_args);
-    snapshot_put_text(b, c->boot_format);
-    snapshot_put_text(b, c->net);
+        bytes_put(b, flags[i], 1);
+    bytes_put(b, c->rng_seed, 8);
+    bytes_put(b, c->memory, 8);
+    bytes_put(b, c->balloon_pages, 4);
+    bytes_put(b, c->cpus, 4);
+    bytes_put_text(b, c->kernel_args);
+    bytes_put_text(b, c->boot_format);
+    bytes_put_text(b, c->net);
     put_file(b, &c->image);
     put_file(b, &c->disk);
     put_file(b, &c->initrd);
     put_file(b, &c->firmware);
 }
 
-static void take_file(struct snapshot_reader *r, struct record_file *file)
+static void take_file(struct bytes_reader *r, struct record_file *file)
 {
-    snapshot_take_text(r, file->path, sizeof file->path);
-    file->size = snapshot_take(r, 8);
-    file->digest = snapshot_take(r, 8);
+    bytes_take_text(r, file->path, sizeof file->path);
+    file->size = bytes_take(r, 8);
+    file->digest = bytes_take(r, 8);
 }
 
 int snapshot_config_take(struct snapshot_config *c, const uint8_t *bytes, size_t count)
 {
-    struct snapshot_reader r = {bytes, count, 0, false};
+    struct bytes_reader r = {bytes, count, 0, false};
     bool *const flags[] = {&c->misaligned_trap, &c->ad_trap, &c->host_clock, &c->disk_readonly,
                            &c->virtio_console,  &c->rng,     &c->balloon};
-    *c = (struct snapshot_config){.under = (uint8_t)snapshot_take(&r, 1)};
+    *c = (struct snapshot_config){.under = (uint8_t)bytes_take(&r, 1)};
     for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
-        *flags[i] = snapshot_take(&r, 1) & 1;
-    c->rng_seed = snapshot_take(&r, 8);
-    c->memory = snapshot_take(&r, 8);
-    c->balloon_pages = (uint32_t)snapshot_take(&r, 4);
-    c->cpus = (uint32_t)snapshot_take(&r, 4);
-    snapshot_take_text(&r, c->kernel_args, sizeof c->kernel_args);
-    snapshot_take_text(&r, c->boot_format, sizeof c->boot_format);
-    snapshot_take_text(&r, c->net, sizeof c->net);
+        *flags[i] = bytes_take(&r, 1) & 1;
+    c->rng_seed = bytes_take(&r, 8);
+    c->memory = bytes_take(&r, 8);
+    c->balloon_pages = (uint32_t)bytes_take(&r, 4);
+    c->cpus = (uint32_t)bytes_take(&r, 4);
+    bytes_take_text(&r, c->kernel_args, sizeof c->kernel_args);
+    bytes_take_text(&r, c->boot_format, sizeof c->boot_format);
+    bytes_take_text(&r, c->net, sizeof c->net);
     take_file(&r, &c->image);
     take_file(&r, &c->disk);
     take_file(&r, &c->initrd);

@@ -15,25 +15,25 @@ static const uint8_t SIZE[] = {
     [STATE_U8] = 1, [STATE_U16] = 2, [STATE_U32] = 4, [STATE_U64] = 8, [STATE_BOOL] = 1};
 
 /* The next table's head: version, name, number of fields. */
-static bool begin_table(struct snapshot_fields *w, struct snapshot_reader *r)
+static bool begin_table(struct snapshot_fields *w, struct bytes_reader *r)
 {
-    snapshot_take(r, 2);
-    snapshot_take_text(r, w->table, sizeof w->table);
-    w->left = (uint32_t)snapshot_take(r, 4);
+    bytes_take(r, 2);
+    bytes_take_text(r, w->table, sizeof w->table);
+    w->left = (uint32_t)bytes_take(r, 4);
     return !r->torn;
 }
 
 bool snapshot_next_field(struct snapshot_fields *w, struct snapshot_field *out)
 {
-    struct snapshot_reader r = {w->bytes, w->count, w->at, false};
+    struct bytes_reader r = {w->bytes, w->count, w->at, false};
     while (!w->left)
         if (r.at == r.count || !begin_table(w, &r))
             return false;
     w->left--;
     memcpy(out->table, w->table, sizeof out->table);
-    snapshot_take_text(&r, out->name, sizeof out->name);
-    out->type = (uint8_t)snapshot_take(&r, 1);
-    out->count = (uint32_t)snapshot_take(&r, 4);
+    bytes_take_text(&r, out->name, sizeof out->name);
+    out->type = (uint8_t)bytes_take(&r, 1);
+    out->count = (uint32_t)bytes_take(&r, 4);
     out->values = r.bytes + r.at;
     if (r.torn || out->type > STATE_BOOL || out->count > (r.count - r.at) / SIZE[out->type])
         return false;
@@ -44,8 +44,8 @@ bool snapshot_next_field(struct snapshot_fields *w, struct snapshot_field *out)
 uint64_t snapshot_field_value(const struct snapshot_field *f, uint32_t index)
 {
     unsigned size = SIZE[f->type];
-    struct snapshot_reader r = {f->values, (size_t)f->count * size, (size_t)index * size, false};
-    return snapshot_take(&r, size);
+    struct bytes_reader r = {f->values, (size_t)f->count * size, (size_t)index * size, false};
+    return bytes_take(&r, size);
 }
 
 static bool same_field(const struct snapshot_field *a, const struct snapshot_field *b)
@@ -83,12 +83,12 @@ static void diff_tables(const struct state_buffer *a, const struct state_buffer 
 bool snapshot_next_piece(const struct state_buffer *kvm, size_t *at, char name[17],
                          const uint8_t **bytes, size_t *count)
 {
-    struct snapshot_reader r = {kvm->bytes, kvm->count, *at + 16, false};
+    struct bytes_reader r = {kvm->bytes, kvm->count, *at + 16, false};
     if (kvm->count - *at < 20)
         return false;
     memcpy(name, kvm->bytes + *at, 16);
     name[16] = 0;
-    *count = snapshot_take(&r, 4);
+    *count = bytes_take(&r, 4);
     *bytes = kvm->bytes + r.at;
     if (*count > kvm->count - r.at)
         return false;
@@ -131,8 +131,8 @@ static bool find_frame(const struct seen *s, uint32_t index, uint32_t *frame)
     const struct snapshot_page *page = snapshot_look(s->map, index / (SNAPSHOT_PAGE / 4));
     if (!page || !page->bytes)
         return false;
-    struct snapshot_reader r = {page->bytes, SNAPSHOT_PAGE, index % (SNAPSHOT_PAGE / 4) * 4, false};
-    uint32_t pa = (uint32_t)snapshot_take(&r, 4);
+    struct bytes_reader r = {page->bytes, SNAPSHOT_PAGE, index % (SNAPSHOT_PAGE / 4) * 4, false};
+    uint32_t pa = (uint32_t)bytes_take(&r, 4);
     *frame = (pa - 0x80000000u) / SNAPSHOT_PAGE; /* the computer's memory begins there */
     return pa != 0;
 }

@@ -24,48 +24,6 @@ enum {
 
 static const uint8_t ZERO[SNAPSHOT_PAGE];
 
-/* ---- numbers and strings -------------------------------------------------------------------- */
-
-void snapshot_put(struct state_buffer *b, uint64_t value, unsigned size)
-{
-    uint8_t bytes[8];
-    for (unsigned i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(value >> (8 * i));
-    state_buffer_add(b, bytes, size);
-}
-
-void snapshot_put_text(struct state_buffer *b, const char *text)
-{
-    snapshot_put(b, strlen(text), 2);
-    state_buffer_add(b, text, strlen(text));
-}
-
-uint64_t snapshot_take(struct snapshot_reader *r, unsigned size)
-{
-    uint64_t value = 0;
-    if (r->torn || r->count - r->at < size) {
-        r->torn = true;
-        return 0;
-    }
-    for (unsigned i = 0; i < size; i++)
-        value |= (uint64_t)r->bytes[r->at + i] << (8 * i);
-    r->at += size;
-    return value;
-}
-
-void snapshot_take_text(struct snapshot_reader *r, char *text, size_t size)
-{
-    size_t length = snapshot_take(r, 2);
-    if (r->torn || length >= size || r->count - r->at < length ||
-        memchr(r->bytes + r->at, 0, length)) {
-        r->torn = true;
-        return;
-    }
-    memcpy(text, r->bytes + r->at, length);
-    text[length] = 0;
-    r->at += length;
-}
-
 uint64_t snapshot_checksum(const char *name, const uint8_t *bytes, size_t count)
 {
     char padded[NAME] = {0};
@@ -220,16 +178,16 @@ static void put_section(struct state_buffer *b, const char *name, const uint8_t 
 static void put_about(struct state_buffer *b, const struct snapshot_about *about)
 {
     size_t at = begin_section(b, "about");
-    snapshot_put(b, (uint32_t)about->id, 4);
-    snapshot_put(b, (uint32_t)about->parent, 4);
-    snapshot_put(b, about->file_bytes, 8);
-    snapshot_put(b, about->time, 8);
-    snapshot_put(b, about->instructions, 8);
-    snapshot_put(b, about->exits, 8);
-    snapshot_put(b, about->config, 8);
-    snapshot_put(b, about->pages, 8);
-    snapshot_put(b, about->blocks, 8);
-    snapshot_put_text(b, about->name);
+    bytes_put(b, (uint32_t)about->id, 4);
+    bytes_put(b, (uint32_t)about->parent, 4);
+    bytes_put(b, about->file_bytes, 8);
+    bytes_put(b, about->time, 8);
+    bytes_put(b, about->instructions, 8);
+    bytes_put(b, about->exits, 8);
+    bytes_put(b, about->config, 8);
+    bytes_put(b, about->pages, 8);
+    bytes_put(b, about->blocks, 8);
+    bytes_put_text(b, about->name);
     end_section(b, at, "about");
 }
 
@@ -250,15 +208,15 @@ static void put_part(struct state_buffer *b, const struct snapshot_part *part)
     char name[NAME];
     section_name(part, name);
     size_t at = begin_section(b, name);
-    snapshot_put(b, part->size, 8);
-    snapshot_put(b, part->unit, 4);
-    snapshot_put(b, part->backed, 1);
-    snapshot_put(b, part->count, 4);
+    bytes_put(b, part->size, 8);
+    bytes_put(b, part->unit, 4);
+    bytes_put(b, part->backed, 1);
+    bytes_put(b, part->count, 4);
     for (uint32_t i = 0; i < part->count; i++) {
         const struct snapshot_page *page = &part->page[i];
         size_t size = page_size(part, page->index);
-        snapshot_put(b, page->index, 4);
-        snapshot_put(b, page->bytes != NULL, 1);
+        bytes_put(b, page->index, 4);
+        bytes_put(b, page->bytes != NULL, 1);
         if (!page->bytes)
             continue;
         state_buffer_add(b, page->bytes, size);
@@ -311,7 +269,7 @@ int snapshot_serialise(struct snapshot_file *s, struct state_buffer *b)
     count_all(s, config_bytes(s->config));
     make_room(b, (size_t)s->about.file_bytes);
     state_buffer_add(b, MAGIC, sizeof MAGIC);
-    snapshot_put(b, SNAPSHOT_VERSION, 4);
+    bytes_put(b, SNAPSHOT_VERSION, 4);
     put_about(b, &s->about);
     if (s->config)
         put_config(b, s->config);
@@ -341,12 +299,12 @@ static int refuse(char *why, const char *what, const char *section)
     return -EINVAL;
 }
 
-static int take_head(struct snapshot_reader *r, char *why)
+static int take_head(struct bytes_reader *r, char *why)
 {
     if (r->count < sizeof MAGIC || memcmp(r->bytes, MAGIC, sizeof MAGIC))
         return refuse(why, "this is no snapshot", "");
     r->at = sizeof MAGIC;
-    uint64_t version = snapshot_take(r, 4);
+    uint64_t version = bytes_take(r, 4);
     if (!r->torn && version > SNAPSHOT_VERSION)
         return refuse(why, "written by a newer version of this program", "");
     return r->torn || version < 1 ? refuse(why, "torn: it ends in its first bytes", "") : 0;
@@ -364,7 +322,7 @@ static bool is_name(const char name[NAME])
 
 /* The next section, whole and with the right checksum. `expected`: to name it when its name itself
  * is damaged. */
-static int take_section(struct snapshot_reader *r, const char *expected, struct section *out,
+static int take_section(struct bytes_reader *r, const char *expected, struct section *out,
                         char *why)
 {
     if (r->count - r->at < SECTION_HEAD)
@@ -372,7 +330,7 @@ static int take_section(struct snapshot_reader *r, const char *expected, struct 
     memcpy(out->name, r->bytes + r->at, NAME);
     out->name[NAME] = 0;
     r->at += NAME;
-    uint64_t length = snapshot_take(r, 8), sum = snapshot_take(r, 8);
+    uint64_t length = bytes_take(r, 8), sum = bytes_take(r, 8);
     bool known = !strncmp(out->name, expected, strlen(expected));
     if (length > r->count - r->at)
         return refuse(why, "torn or damaged: it ends too early", known ? out->name : expected);
@@ -386,23 +344,23 @@ static int take_section(struct snapshot_reader *r, const char *expected, struct 
     return 0;
 }
 
-static int take_about(struct snapshot_reader *r, struct snapshot_about *a, char *why)
+static int take_about(struct bytes_reader *r, struct snapshot_about *a, char *why)
 {
     struct section s;
     int error = take_section(r, "about", &s, why);
     if (error)
         return error;
-    struct snapshot_reader in = {s.bytes, s.count, 0, false};
+    struct bytes_reader in = {s.bytes, s.count, 0, false};
     *a = (struct snapshot_about){0};
-    uint64_t id = snapshot_take(&in, 4), parent = snapshot_take(&in, 4);
-    a->file_bytes = snapshot_take(&in, 8);
-    a->time = snapshot_take(&in, 8);
-    a->instructions = snapshot_take(&in, 8);
-    a->exits = snapshot_take(&in, 8);
-    a->config = snapshot_take(&in, 8);
-    a->pages = snapshot_take(&in, 8);
-    a->blocks = snapshot_take(&in, 8);
-    snapshot_take_text(&in, a->name, sizeof a->name);
+    uint64_t id = bytes_take(&in, 4), parent = bytes_take(&in, 4);
+    a->file_bytes = bytes_take(&in, 8);
+    a->time = bytes_take(&in, 8);
+    a->instructions = bytes_take(&in, 8);
+    a->exits = bytes_take(&in, 8);
+    a->config = bytes_take(&in, 8);
+    a->pages = bytes_take(&in, 8);
+    a->blocks = bytes_take(&in, 8);
+    bytes_take_text(&in, a->name, sizeof a->name);
     if (strcmp(s.name, "about") || in.torn || in.at != in.count || id > INT32_MAX || parent > id ||
         (id && parent == id))
         return refuse(why, "damaged: what it says makes no sense", "about");
@@ -421,7 +379,7 @@ static int take_config(const struct section *s, struct snapshot_config *config, 
 int snapshot_parse_about(const uint8_t *bytes, size_t count, struct snapshot_about *about,
                          struct snapshot_config *config, char *why)
 {
-    struct snapshot_reader r = {bytes, count, 0, false};
+    struct bytes_reader r = {bytes, count, 0, false};
     struct section s;
     int error = take_head(&r, why);
     error = error ? error : take_about(&r, about, why);
@@ -434,10 +392,9 @@ int snapshot_parse_about(const uint8_t *bytes, size_t count, struct snapshot_abo
 }
 
 /* One page of a part; false: it makes no sense. */
-static bool take_page(struct snapshot_file *s, struct snapshot_part *part,
-                      struct snapshot_reader *r)
+static bool take_page(struct snapshot_file *s, struct snapshot_part *part, struct bytes_reader *r)
 {
-    uint64_t index = snapshot_take(r, 4), kind = snapshot_take(r, 1);
+    uint64_t index = bytes_take(r, 4), kind = bytes_take(r, 1);
     uint64_t pages = (part->size + SNAPSHOT_PAGE - 1) / SNAPSHOT_PAGE;
     bool after = !part->count || index > part->page[part->count - 1].index;
     if (r->torn || !after || index >= pages || kind > 1 ||
@@ -450,10 +407,10 @@ static bool take_page(struct snapshot_file *s, struct snapshot_part *part,
 
 static bool take_part(struct snapshot_file *s, const struct section *section)
 {
-    struct snapshot_reader r = {section->bytes, section->count, 0, false};
+    struct bytes_reader r = {section->bytes, section->count, 0, false};
     const char *name = section->name + 2;
-    uint64_t size = snapshot_take(&r, 8), unit = snapshot_take(&r, 4);
-    uint64_t backed = snapshot_take(&r, 1), count = snapshot_take(&r, 4);
+    uint64_t size = bytes_take(&r, 8), unit = bytes_take(&r, 4);
+    uint64_t backed = bytes_take(&r, 1), count = bytes_take(&r, 4);
     if (r.torn || !*name || strlen(name) >= sizeof s->part->name || snapshot_find_part(s, name) ||
         !size || size > UINT64_MAX - SNAPSHOT_PAGE || backed > 1 ||
         count > (r.count - r.at) / PAGE_HEAD)
@@ -498,7 +455,7 @@ static const char *expected_section(const struct snapshot_file *s)
     return !s->tables.count ? "tables" : !s->parts ? "p.memory" : "end";
 }
 
-static int parse(struct snapshot_file *s, struct snapshot_reader *r, char *why)
+static int parse(struct snapshot_file *s, struct bytes_reader *r, char *why)
 {
     struct section section;
     int error = take_head(r, why);
@@ -520,7 +477,7 @@ static int parse(struct snapshot_file *s, struct snapshot_reader *r, char *why)
 
 struct snapshot_file *snapshot_parse(uint8_t *bytes, size_t count, char *why)
 {
-    struct snapshot_reader r = {bytes, count, 0, false};
+    struct bytes_reader r = {bytes, count, 0, false};
     struct snapshot_file *s = snapshot_new();
     if (!s) {
         free(bytes);

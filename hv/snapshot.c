@@ -366,7 +366,7 @@ int snapshot_dir_configure(struct snapshot_dir *d, const struct snapshot_config 
     error = d->config && copy ? 0 : fail(d, 0, -ENOMEM, why);
     if (!error) {
         *copy = *d->config = *config;
-        snapshot_put(&s->tables, 0, 1); /* a snapshot of nothing */
+        bytes_put(&s->tables, 0, 1); /* a snapshot of nothing */
         file_path(d, 0, path);
         error = write_file(d, s, path, why);
     }

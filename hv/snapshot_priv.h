@@ -3,21 +3,11 @@
 #ifndef VITRINE_HV_SNAPSHOT_PRIV_H
 #define VITRINE_HV_SNAPSHOT_PRIV_H
 
+#include "hv/bytes.h"
 #include "hv/snapshot.h"
 
-/* ---- snapshot-file.c: numbers and strings ------------------------------------------------- */
+/* ---- snapshot-file.c ---------------------------------------------------------------------- */
 
-struct snapshot_reader {
-    const uint8_t *bytes;
-    size_t count, at;
-    bool torn; /* sticks */
-};
-
-void snapshot_put(struct state_buffer *buffer, uint64_t value, unsigned size);
-void snapshot_put_text(struct state_buffer *buffer, const char *text);
-uint64_t snapshot_take(struct snapshot_reader *reader, unsigned size);
-/* Torn also if it does not fit into `size` bytes, or has a 0 in it. */
-void snapshot_take_text(struct snapshot_reader *reader, char *text, size_t size);
 /* Of a section with this name and these bytes. */
 uint64_t snapshot_checksum(const char *name, const uint8_t *bytes, size_t count);
 

@@ -83,7 +83,7 @@ if HAVE_CHECK
 # Any moment of the past is the moment that there was.
 %C%_unit_tests += %D%/test-replay
 %C%_test_replay_SOURCES = %D%/test-replay.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
-	%D%/random-elf.c %D%/random-elf.h \
+	%D%/disk-writer.c %D%/disk-writer.h %D%/random-elf.c %D%/random-elf.h \
 	$(%C%_random_programs)
 %C%_test_replay_LDADD = hv/libhv.a $(%C%_unit_libs)
 # What a session tells of time and layers.
@@ -93,7 +93,8 @@ if HAVE_CHECK
 # Snapshots as files.
 %C%_unit_tests += %D%/test-snapshot
 %C%_test_snapshot_SOURCES = %D%/test-snapshot.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
-	%D%/random-elf.c %D%/random-elf.h %D%/snapshot-plan.c %D%/snapshot-plan.h \
+	%D%/disk-writer.c %D%/disk-writer.h %D%/random-elf.c %D%/random-elf.h \
+	%D%/snapshot-plan.c %D%/snapshot-plan.h \
 	$(%C%_random_programs)
 %C%_test_snapshot_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Sessions as files.

@@ -12,6 +12,7 @@
 #include "cpu/engine.h"
 #include "cpu/isa.h"
 #include "hv/session.h"
+#include "tests/disk-writer.h"
 #include "tests/random-elf.h"
 #include "tests/random-program.h"
 #include "tests/small-guest.h"
@@ -274,7 +275,6 @@ END_TEST
  */
 
 #define UART   0x10000000u
-#define VIRTIO 0x10001000u
 
 /* Counts in S0, stores the count at GUEST_DATA, prints a dot, asks the firmware something; for
  * ever. If it finds something typed it adds that to the count. */
@@ -299,62 +299,6 @@ static void make_counter(void)
     guest_i(OP_lbu, T2, T1, 0);
     guest_r(OP_add, S0, S0, T2);
     guest_jump(LOOP);
-    guest_write(image);
-}
-
-/* Writes its count to sector count % 64 of the disk; for ever. */
-enum { DESC = 0, AVAIL = 0x100, USED = 0x200, HEADER = 0x300, BLOCK = 0x400, STATUS = 0x600 };
-
-static void describe(unsigned n, uint32_t at, uint32_t length, uint32_t flags)
-{
-    uint32_t *d = &guest_code[1024 + 4 * n];
-    d[0] = GUEST_DATA + at;
-    d[2] = length;
-    d[3] = flags | (n + 1) << 16;
-}
-
-/* A device register gets a small number, or an address of the data. */
-static void set_register(uint32_t reg, uint32_t value)
-{
-    guest_i(OP_addi, T2, 0, (int32_t)value);
-    guest_store(OP_sw, T1, T2, reg);
-}
-
-static void set_address(uint32_t reg, uint32_t at)
-{
-    guest_lui(T2, GUEST_DATA);
-    guest_i(OP_addi, T2, T2, (int32_t)at);
-    guest_store(OP_sw, T1, T2, reg);
-}
-
-static void make_disk_writer(void)
-{
-    guest_begin();
-    describe(0, HEADER, 16, 1);
-    describe(1, BLOCK, 512, 1);
-    describe(2, STATUS, 1, 2);
-    guest_code[1024 + HEADER / 4] = 1; /* write */
-    guest_lui(T0, GUEST_DATA);
-    guest_lui(T1, VIRTIO);
-    set_register(0x70, 3);
-    set_register(0x24, 1);
-    set_register(0x20, 1); /* VIRTIO_F_VERSION_1 */
-    set_register(0x70, 11);
-    set_register(0x38, 8);
-    set_address(0x80, DESC);
-    set_address(0x90, AVAIL);
-    set_address(0xa0, USED);
-    set_register(0x44, 1);
-    set_register(0x70, 15);
-    unsigned loop = guest_count;
-    guest_i(OP_addi, S0, S0, 1);
-    guest_store(OP_sw, T0, S0, BLOCK);
-    guest_i(OP_andi, T2, S0, 63);
-    guest_store(OP_sw, T0, T2, HEADER + 8);
-    guest_i(OP_slli, T2, S0, 16);
-    guest_store(OP_sw, T0, T2, AVAIL);
-    guest_store(OP_sw, T1, 0, 0x50);
-    guest_jump(loop);
     guest_write(image);
 }
 
@@ -446,7 +390,7 @@ START_TEST(test_disk)
 {
     char why[SESSION_ERROR];
     make_disk();
-    make_disk_writer();
+    guest_disk_writer(image);
     uint64_t empty = disk_hash();
     struct session *s = start_way(_i, image, 64u << 20);
     wait_for(s, session_step(s, 2000000));
@@ -473,7 +417,7 @@ START_TEST(test_discarded_disk)
     struct session_config config;
     char why[SESSION_ERROR];
     make_disk();
-    make_disk_writer();
+    guest_disk_writer(image);
     uint64_t empty = disk_hash();
     session_config_init(&config);
     config.image = image;

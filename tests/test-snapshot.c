@@ -16,13 +16,14 @@
 #include "cpu/engine.h"
 #include "hv/session.h"
 #include "hv/snapshot.h"
+#include "tests/disk-writer.h"
 #include "tests/random-elf.h"
 #include "tests/random-program.h"
 #include "tests/small-guest.h"
 #include "tests/snapshot-plan.h"
 #include "tests/tap.h"
 
-static char folder[64], image[64], dir_path[80];
+static char folder[64], image[64], dir_path[80], disk[80];
 
 static void set_up(void)
 {
@@ -30,7 +31,7 @@ static void set_up(void)
     ck_assert_ptr_nonnull(made);
     strcpy(folder, made);
     snprintf(dir_path, sizeof dir_path, "%s/dir", folder);
-    *image = 0;
+    *image = *disk = 0;
 }
 
 static void tear_down(void)
@@ -58,6 +59,7 @@ static struct session_config config_for(const char *engine, enum session_under u
     config.engine = engine;
     config.under = under;
     config.memory = 16u << 20;
+    config.disk = *disk ? disk : NULL;
     return config;
 }
 
@@ -191,6 +193,54 @@ START_TEST(test_to_and_fro)
     s = open_at(0, "interp");
     same(see(s), at[3]);
     session_free(s);
+}
+END_TEST
+
+static void no_pages(void *context, const char *part, uint32_t first, uint32_t last)
+{
+    ck_abort_msg("%s: pages %u to %u differ", part, first, last);
+}
+
+static bool is_empty(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    int byte = 0;
+    while (file && (byte = fgetc(file)) == 0)
+        ;
+    fclose(file);
+    return byte == EOF;
+}
+
+/* What was written to the disk is in the snapshots, and not in its file. */
+START_TEST(test_disk)
+{
+    char why[SESSION_ERROR] = "";
+    guest_disk_writer(image);
+    snprintf(disk, sizeof disk, "%s/disk", folder);
+    FILE *file = fopen(disk, "w");
+    ck_assert(file && !ftruncate(fileno(file), 64 * 512) && !fclose(file));
+    struct session *s = start("auto", _i ? SESSION_HV : SESSION_BARE);
+    run_on(s, 200000);
+    keep(s, "early");
+    run_on(s, 100);
+    struct seen soon = see(s);
+    keep(s, "soon");
+    session_free(s);
+    s = open_at(1, "interp");
+    run_on(s, 100);
+    same(see(s), soon);
+    keep(s, "again");
+    session_free(s);
+    ck_assert(is_empty(disk));
+    struct snapshot_dir *dir = snapshot_dir_open(dir_path, SNAPSHOT_READ, why);
+    struct snapshot_file *a = snapshot_dir_load(dir, 2, true, why);
+    struct snapshot_file *b = snapshot_dir_load(dir, 3, true, why);
+    ck_assert_uint_eq(snapshot_dir_at(dir, 0)->blocks, 8);
+    struct snapshot_differ differ = {.pages = no_pages};
+    snapshot_diff(a, b, &differ);
+    snapshot_free(a);
+    snapshot_free(b);
+    snapshot_dir_close(dir);
 }
 END_TEST
 
@@ -616,6 +666,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_loop_test(tcase, test_goes_on, 0, ways());
     tcase_add_loop_test(tcase, test_to_and_fro, 0, 2);
+    tcase_add_loop_test(tcase, test_disk, 0, 2);
     tcase_add_loop_test(tcase, test_model, 0, 6);
     tcase_add_loop_test(tcase, test_dies, 0, 2 * PLAN_LOSSES);
     tcase_add_test(tcase, test_one_writer);

@@ -2,7 +2,7 @@
  * Fuzzes the reading of recorded sessions: the input is the file, and once more the file with a
  * checksum that fits, so that what stands in it is looked at.
  *
- * Sources: hv/record.c
+ * Sources: hv/bytes.c hv/record.c
  */
 #include <stdlib.h>
 #include <string.h>

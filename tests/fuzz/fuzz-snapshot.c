@@ -3,7 +3,7 @@
  * so that what stands in the sections is looked at; and what could be read is compared with itself,
  * written and read again.
  *
- * Sources: hv/snapshot-file.c hv/snapshot-config.c hv/snapshot-diff.c hv/record.c
+ * Sources: hv/bytes.c hv/snapshot-file.c hv/snapshot-config.c hv/snapshot-diff.c hv/record.c
  */
 #include <stdlib.h>
 #include <string.h>
