@@ -104,12 +104,6 @@ int kvm_backend_reset(void *self, char *why)
 
 /* ---- making --------------------------------------------------------------------------------- */
 
-static void console_out(void *context, const uint8_t *bytes, size_t count)
-{
-    struct kvm_backend *b = context;
-    session_console(b->session, bytes, count);
-}
-
 static void print_debug(struct kvm_backend *b)
 {
     if (b->debug_count)
@@ -117,21 +111,31 @@ static void print_debug(struct kvm_backend *b)
     b->debug_count = 0;
 }
 
+/* A line of the debug ports that waited for the end of one of the console's comes behind it. */
+static void console_out(void *context, const uint8_t *bytes, size_t count)
+{
+    struct kvm_backend *b = context;
+    session_console(b->session, bytes, count);
+    b->in_line = count ? bytes[count - 1] != '\n' : b->in_line;
+    if (!b->in_line && b->debug_count && b->debug[b->debug_count - 1] == '\n')
+        print_debug(b);
+}
+
 void kvm_backend_flush_debug(struct kvm_backend *b, bool over)
 {
-    if (over || b->debug_count == b->debug_seen)
+    if (over || (b->debug_count == b->debug_seen && !b->in_line))
         print_debug(b);
     b->debug_seen = b->debug_count;
 }
 
-/* Firmware writes there and on the serial port at the same time, the same letters even. Line by line
- * that can be read. */
+/* Firmware writes there and on the serial port at the same time, the same letters even. Line by
+ * line that can be read, and in no line of the console's. */
 static void debug_out(void *context, const uint8_t *bytes, size_t count)
 {
     struct kvm_backend *b = context;
     for (size_t i = 0; i < count; i++) {
         b->debug[b->debug_count++] = bytes[i];
-        if (bytes[i] == '\n' || b->debug_count == DEBUG_LINE)
+        if ((bytes[i] == '\n' && !b->in_line) || b->debug_count == DEBUG_BYTES)
             print_debug(b);
     }
 }

@@ -12,7 +12,7 @@
 #include "hv/kvm/registers.h"
 #include "hv/kvm/vm.h"
 
-enum { SNAPSHOTS_MAX = 1024, DEBUG_LINE = 256 };
+enum { SNAPSHOTS_MAX = 1024, DEBUG_BYTES = 1024 };
 
 /* A state that was kept: a layer of memory, and the rest as bytes. */
 struct kvm_snapshot {
@@ -59,8 +59,9 @@ struct kvm_backend {
     int snapshots;
     uint64_t dirty_total;
 
-    uint8_t debug[DEBUG_LINE]; /* of the debug ports, not printed yet; guarded by vm.io */
+    uint8_t debug[DEBUG_BYTES];     /* of the debug ports, not printed yet; guarded by vm.io */
     size_t debug_count, debug_seen; /* bytes of it; so many at the end of the slice before */
+    bool in_line;                   /* the console has printed a part of a line; guarded by vm.io */
 };
 
 /* backend-run.c */
@@ -72,7 +73,7 @@ int kvm_backend_points(void *self, const struct session_break *points, int count
 /* backend.c */
 int kvm_backend_reset(void *self, char *why);
 /* A slice has ended, and perhaps the run: prints a line by the debug ports that has no end yet, if
- * nobody writes on it any more. The vCPUs are parked. */
+ * nobody writes on it or on the console's any more. The vCPUs are parked. */
 void kvm_backend_flush_debug(struct kvm_backend *backend, bool over);
 
 /* backend-snapshot.c */
