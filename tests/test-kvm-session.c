@@ -348,7 +348,9 @@ START_TEST(layers_answer)
     ck_assert_uint_eq(v.count, 3);
     ck_assert(v.layer[0].asked && v.layer[1].asked && v.layer[2].answered);
     ck_assert_str_eq(v.layer[1].name, "first");
-    ck_assert_int_eq(session_step(s, 40), 0);
+    ck_assert_int_eq(session_step(s, 1), 0); /* over the jump back */
+    wait_for(STOPPED_STEP);
+    ck_assert_int_eq(session_run_to(s, 0x7c0d), 0);
     wait_for(STOPPED_STEP);
     session_view_layers(s, false, 0x9000, &v);
     ck_assert(v.layer[0].answered && v.layer[0].pages >= 1);
