@@ -79,7 +79,7 @@ void ram_free(struct ram *ram)
             close(ram->fd);
     }
     if (ram->code && ram->code->base == ram->mapping) { /* else it is the hardware's */
-        ram_track_off(ram);
+        ram_track_free(&ram->code->track, ram->size / PAGE_SIZE);
         free(ram->code->derived);
         free(ram->code);
     }
@@ -257,7 +257,8 @@ static void *map_zeroed(uint64_t size)
 
 int ram_track_init(struct ram_track *track, uint64_t pages)
 {
-    *track = (struct ram_track){map_zeroed(pages), map_zeroed(pages * sizeof *track->dirty), 0};
+    *track = (struct ram_track){.clean = map_zeroed(pages),
+                                .dirty = map_zeroed(pages * sizeof *track->dirty)};
     if (track->clean && track->dirty) {
         memset(track->clean, RAM_CLEAN, pages);
         return 0;
@@ -272,6 +273,8 @@ void ram_track_free(struct ram_track *track, uint64_t pages)
         munmap(track->clean, pages);
     if (track->dirty)
         munmap(track->dirty, pages * sizeof *track->dirty);
+    if (track->moved)
+        munmap(track->moved, pages * sizeof *track->moved);
     *track = (struct ram_track){0};
 }
 
@@ -287,9 +290,53 @@ int ram_track_on(struct ram *ram)
     return error;
 }
 
+/* As at the beginning: all pages touched so far count as written. */
+static void track_anew(struct ram *ram)
+{
+    struct ram_track *track = &ram->code->track;
+    track->count = 0;
+    for (uint32_t i = 0; i < ram->size / PAGE_SIZE; i++) {
+        ram_track_clean(track, i, ram->page[i] ? RAM_DIRTY : RAM_CLEAN);
+        if (ram->page[i])
+            track->dirty[track->count++] = i;
+    }
+}
+
+/* While the guest is moved the account goes on, and waits for the next who wants to look. */
 void ram_track_off(struct ram *ram)
 {
-    ram_track_free(&ram->code->track, ram->size / PAGE_SIZE);
+    if (ram->code->track.moved)
+        track_anew(ram);
+    else
+        ram_track_free(&ram->code->track, ram->size / PAGE_SIZE);
+}
+
+int ram_track_moves(struct ram *ram)
+{
+    struct ram_track *track = &ram->code->track;
+    uint32_t pages = ram->size / PAGE_SIZE;
+    int error = track->moved ? 0 : ram_track_on(ram);
+    if (!error && !track->moved)
+        track->moved = map_zeroed(pages * sizeof *track->moved);
+    if (error || !track->moved)
+        return error ? error : -ENOMEM;
+    track->moved_count = 0;
+    for (uint32_t i = 0; i < pages; i++)
+        track->clean[i] |= RAM_UNMOVED;
+    return 0;
+}
+
+void ram_track_moves_end(struct ram *ram)
+{
+    struct ram_track *track = &ram->code->track;
+    uint32_t pages = ram->size / PAGE_SIZE;
+    if (!track->moved)
+        return;
+    for (uint32_t i = 0; i < pages; i++)
+        track->clean[i] &= RAM_STATES;
+    munmap(track->moved, pages * sizeof *track->moved);
+    track->moved = NULL;
+    track->moved_count = 0;
 }
 
 static bool page_is_zero(const uint8_t *page)

@@ -32,18 +32,31 @@ enum { RAM_PAGE = 4096, RAM_GRANULE = 64 }; /* bytes; a page's granules are bits
  * Which pages were written since somebody last looked (a snapshot, say). A clean page is like one
  * with derived code: no fast path may write to it, so its first write is heard of, and from then on
  * it is dirty and free for all.
+ *
+ * Two may look, each in its own time: snapshots, and who moves the guest to another host. A page has
+ * a bit for each to whom it is clean.
  */
 enum ram_clean {
     RAM_DIRTY,
     RAM_CLEAN,
     RAM_WARM, /* clean, but it was written not long ago, and is likely to be written again */
+    RAM_STATES = 3,     /* mask: one of the three above, for snapshots */
+    RAM_UNMOVED = 4, /* or-ed: for who moves the guest it is clean */
 };
 
 struct ram_track {
     uint8_t *clean;   /* by page: enum ram_clean; NULL: nobody keeps account */
-    uint32_t *dirty;  /* the others, in the order of their first write; room for all */
+    uint32_t *dirty;  /* those that are RAM_DIRTY, in the order of their first write; room for all */
     uint32_t count;
+    uint32_t *moved;  /* those that are not RAM_UNMOVED; NULL: nobody moves the guest */
+    uint32_t moved_count;
 };
+
+/* The page is clean, or warm, for snapshots. */
+static inline void ram_track_clean(struct ram_track *track, uint32_t page, enum ram_clean state)
+{
+    track->clean[page] = (uint8_t)((track->clean[page] & RAM_UNMOVED) | state);
+}
 
 /* For `pages` pages, all clean. -ENOMEM. */
 int ram_track_init(struct ram_track *track, uint64_t pages);
@@ -51,8 +64,11 @@ void ram_track_free(struct ram_track *track, uint64_t pages);
 static inline void ram_track_write(struct ram_track *track, uint32_t page)
 {
     if (track->clean && track->clean[page]) {
+        if (track->clean[page] & RAM_STATES)
+            track->dirty[track->count++] = page;
+        if (track->clean[page] & RAM_UNMOVED)
+            track->moved[track->moved_count++] = page;
         track->clean[page] = RAM_DIRTY;
-        track->dirty[track->count++] = page;
     }
 }
 
@@ -118,6 +134,9 @@ void ram_underive(struct ram *ram);
  * now, and when pages become clean: machine_pages_cleaned(). */
 int ram_track_on(struct ram *ram);
 void ram_track_off(struct ram *ram);
+/* The same for who moves the guest; all pages are clean at first. */
+int ram_track_moves(struct ram *ram);
+void ram_track_moves_end(struct ram *ram);
 
 /* Host address of the page that holds physical address `pa`, which need not be page-aligned.
  * NULL: not RAM, or no memory left. */

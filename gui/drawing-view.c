@@ -137,6 +137,8 @@ void vitrine_drawing_view_refresh(VitrineDrawingView *view)
             session_view_table(view->session, (enum view_table_kind)i, &view->table[i]);
         break;
     case DRAWING_CHART: break; /* not a view of a session */
+    case DRAWING_TIMELINE:
+    case DRAWING_LAYERS: break; /* time-view.c, layers-view.c */
     }
     describe(view);
     gtk_widget_queue_draw(view->area);

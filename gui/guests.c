@@ -8,7 +8,7 @@
 
 void guest_init(struct guest *guest)
 {
-    *guest = (struct guest){.under = SESSION_HV, .kvm_fd = -1};
+    *guest = (struct guest){.under = SESSION_HV, .kvm_fd = -1, .history = GUEST_HISTORY};
 }
 
 void guest_clear(struct guest *guest)
@@ -49,6 +49,7 @@ void guest_configure(const struct guest *guest, struct session_config *config)
     config->kvm_fd = guest->kvm_fd;
     config->cpus = guest->cpus ? guest->cpus : config->cpus;
     config->memory = guest->memory ? guest->memory : config->memory;
+    config->history = guest->history;
 }
 
 const char *guest_path(const struct guest *guest)

@@ -16,9 +16,10 @@ struct guest {
     char *image, *disk;
     char *kernel_args, *initrd, *firmware, *boot, *net; /* as in struct session_config */
     gboolean disk_readonly;
-    unsigned cpus;   /* 0: one */
-    uint64_t memory; /* bytes; 0: the default */
-    int kvm_fd;      /* -1: none is given */
+    unsigned cpus;    /* 0: one */
+    uint64_t memory;  /* bytes; 0: the default */
+    uint64_t history; /* bytes that going back in time may take; 0: one cannot */
+    int kvm_fd;       /* -1: none is given */
 };
 
 void guest_init(struct guest *guest);
@@ -29,6 +30,8 @@ void guest_copy(struct guest *to, const struct guest *from);
 void guest_configure(const struct guest *guest, struct session_config *config);
 /* The file that it is named after. */
 const char *guest_path(const struct guest *guest);
+
+enum { GUEST_HISTORY = 256 << 20 }; /* what struct guest begins with */
 
 /* A sample that comes with the project. */
 struct sample {

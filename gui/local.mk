@@ -9,9 +9,11 @@ noinst_LIBRARIES += %D%/libdraw.a
 	%D%/draw/exits.c \
 	%D%/draw/file.c \
 	%D%/draw/heat.c \
+	%D%/draw/layers.c \
 	%D%/draw/paint.c \
 	%D%/draw/scene.c %D%/draw/scene.h %D%/draw/scene_priv.h \
 	%D%/draw/tables.c \
+	%D%/draw/timeline.c \
 	%D%/draw/translation.c \
 	%D%/draw/walk-x86.c
 
@@ -31,6 +33,7 @@ vitrine_gui_SOURCES = \
 	%D%/geometry.c %D%/geometry.h \
 	%D%/guests.c %D%/guests.h \
 	%D%/list-view.c %D%/list-view.h \
+	%D%/layers-view.c %D%/layers-view.h \
 	%D%/lookup.c %D%/lookup.h \
 	%D%/main.c \
 	%D%/memory-view.c %D%/memory-view.h \
@@ -39,12 +42,14 @@ vitrine_gui_SOURCES = \
 	%D%/rows.c %D%/rows.h \
 	%D%/samples-button.c %D%/samples-button.h \
 	%D%/snapshots-view.c %D%/snapshots-view.h \
+	%D%/time-view.c %D%/time-view.h \
+	%D%/window-time.c \
 	%D%/window.c %D%/window.h %D%/window_priv.h \
 	%D%/window-actions.c \
 	%D%/window-build.c
 nodist_vitrine_gui_SOURCES = %D%/resources.c
 vitrine_gui_LDADD = %D%/libdraw.a hv/libhv.a cpu/libcpu.a \
-	$(GUI_LIBS) $(CAIRO_LIBS) $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(ZLIB_LIBS) -lutil -lm
+	$(GUI_LIBS) $(CAIRO_LIBS) $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS) -lutil -lm
 
 # Style sheet, menus, shortcuts and icon are part of the program.
 gui_resources = \
@@ -71,6 +76,7 @@ endif
 EXTRA_DIST += \
 	docs/images/fault.png \
 	docs/images/kvm.png \
+	docs/images/time.png \
 	docs/images/window.png \
 	docs/vitrine-gui.1 \
 	%D%/data/menus.ui \
@@ -83,8 +89,8 @@ EXTRA_DIST += \
 
 # Tests.
 if HAVE_CHECK
-check_PROGRAMS += tests/gui/test-draw tests/gui/test-draw-x86
-TESTS += tests/gui/test-draw tests/gui/test-draw-x86
+check_PROGRAMS += tests/gui/test-draw tests/gui/test-draw-time tests/gui/test-draw-x86
+TESTS += tests/gui/test-draw tests/gui/test-draw-time tests/gui/test-draw-x86
 gui_draw_checks = \
 	tests/gui/fake-views.c tests/gui/fake-views.h \
 	tests/gui/scene-checks.c tests/gui/scene-checks.h
@@ -94,6 +100,9 @@ tests_gui_test_draw_LDADD = %D%/libdraw.a $(CAIRO_LIBS) $(CHECK_LIBS) -lm
 tests_gui_test_draw_x86_SOURCES = $(gui_draw_checks) tests/gui/test-draw-x86.c
 tests_gui_test_draw_x86_CFLAGS = $(tests_gui_test_draw_CFLAGS)
 tests_gui_test_draw_x86_LDADD = $(tests_gui_test_draw_LDADD)
+tests_gui_test_draw_time_SOURCES = $(gui_draw_checks) tests/gui/test-draw-time.c
+tests_gui_test_draw_time_CFLAGS = $(tests_gui_test_draw_CFLAGS)
+tests_gui_test_draw_time_LDADD = $(tests_gui_test_draw_LDADD)
 endif
 if GUI
 TESTS += tests/gui/window.py

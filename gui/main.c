@@ -10,7 +10,7 @@
 enum { EXIT_USAGE = 2 };
 
 struct command_line {
-    char *disk, *memory, *size, *console_log;
+    char *disk, *memory, *size, *console_log, *history;
     char *kernel_args, *initrd, *firmware, *boot, *net;
     int cpus, kvm_fd;
     gboolean bare, kvm, dark, version;
@@ -25,9 +25,8 @@ static int fail(const char *format, const char *what)
     return EXIT_USAGE;
 }
 
-/* "64M", "1G", "65536K": bytes. A simulated guest takes a multiple of 4M to 1G; what KVM takes the
- * session says. */
-static gboolean parse_memory(const char *text, gboolean kvm, uint64_t *bytes)
+/* "64M", "1G", "65536K": bytes, more than 0. */
+static gboolean parse_bytes(const char *text, uint64_t *bytes)
 {
     char *end;
     guint64 n = g_ascii_strtoull(text, &end, 10);
@@ -35,7 +34,22 @@ static gboolean parse_memory(const char *text, gboolean kvm, uint64_t *bytes)
     if (end == text || (*end && end[1]) || (*end && !shift) || !n || n > 1ull << 40 >> shift)
         return FALSE;
     *bytes = n << shift;
+    return TRUE;
+}
+
+/* A simulated guest takes a multiple of 4M to 1G; what KVM takes the session says. */
+static gboolean parse_memory(const char *text, gboolean kvm, uint64_t *bytes)
+{
+    if (!parse_bytes(text, bytes))
+        return FALSE;
     return kvm || (*bytes <= 1u << 30 && *bytes % (4u << 20) == 0);
+}
+
+/* "256M", or "off": bytes. */
+static gboolean parse_history(const char *text, uint64_t *bytes)
+{
+    *bytes = 0;
+    return g_strcmp0(text, "off") == 0 || parse_bytes(text, bytes);
 }
 
 static gboolean parse_size(const char *text, int *width, int *height)
@@ -70,6 +84,11 @@ static int check(const struct command_line *c, struct window_options *options)
         return fail(guest->under == SESSION_KVM ? "--memory %s: a size such as 64M"
                                                 : "--memory %s: a multiple of 4M, from 4M to 1G",
                     c->memory);
+    if (c->history && guest->under == SESSION_KVM)
+        return fail("%s",
+                    "--history is for simulated guests: one under KVM cannot go back in time");
+    if (c->history && !parse_history(c->history, &guest->history))
+        return fail("--history %s: off, or a size such as 256M", c->history);
     if (c->size && !parse_size(c->size, &options->width, &options->height))
         return fail("--size %s: WIDTHxHEIGHT, from 640x400 on", c->size);
     if (c->cpus < 0 || c->cpus > 64)
@@ -93,6 +112,8 @@ static int parse(int *argc, char ***argv, struct command_line *c)
     const GOptionEntry entries[] = {
         {"disk", 'd', 0, G_OPTION_ARG_FILENAME, &c->disk, "Disk image for the guest", "FILE"},
         {"memory", 'm', 0, G_OPTION_ARG_STRING, &c->memory, "Guest memory (default 64M)", "SIZE"},
+        {"history", 0, 0, G_OPTION_ARG_STRING, &c->history,
+         "Host memory that going back in time may take (default 256M)", "SIZE|off"},
         {"bare", 'b', 0, G_OPTION_ARG_NONE, &c->bare, "Run on the bare machine, without a monitor",
          NULL},
         {"kvm", 'k', 0, G_OPTION_ARG_NONE, &c->kvm,
@@ -148,7 +169,7 @@ static int run(const struct window_options *options)
 static void free_command_line(struct command_line *c)
 {
     char *const strings[] = {c->disk,   c->memory,   c->size, c->console_log, c->kernel_args,
-                             c->initrd, c->firmware, c->boot, c->net};
+                             c->initrd, c->firmware, c->boot, c->net,         c->history};
     for (gsize i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(strings[i]);
     g_strfreev(c->guests);

@@ -1,7 +1,8 @@
 /*
  * Memory, 16 bytes a row. Bytes that are not there (unmapped, or a device's registers, which are
  * not read for the fear of side effects) are shown as two dots; those that changed since the last
- * look are marked.
+ * look are marked. Of the word in the entry, and with the secondary button of any byte, it can be
+ * asked who has written it.
  */
 #include "gui/memory-view.h"
 
@@ -16,7 +17,9 @@ enum { PER_ROW = 16, MOST_ROWS = 160 };
 struct _VitrineMemoryView {
     GtkBox parent;
     VitrineRows *rows;
-    GtkWidget *entry, *physical;
+    GtkWidget *entry, *physical, *who, *menu;
+    GSimpleAction *ask[2]; /* of the menu: the byte, the word */
+    uint64_t pointed;      /* the byte that the menu is about */
     struct session *session;
     uint64_t top;
     gboolean chosen; /* somebody has asked for an address */
@@ -25,6 +28,8 @@ struct _VitrineMemoryView {
 };
 
 G_DEFINE_FINAL_TYPE(VitrineMemoryView, vitrine_memory_view, GTK_TYPE_BOX)
+
+static guint who_signal;
 
 static gboolean is_physical(VitrineMemoryView *view)
 {
@@ -44,11 +49,16 @@ static gboolean changed(VitrineMemoryView *view, uint32_t i)
            there(&view->before, at) && view->before.data[at] != view->now.data[i];
 }
 
+static int address_digits(const struct view_memory *m)
+{
+    return m->address + m->length > UINT32_MAX ? 16 : 8;
+}
+
 static void add_row(VitrineMemoryView *view, uint32_t offset, GString *row)
 {
     const struct view_memory *m = &view->now;
     char text[PER_ROW + 1] = {0};
-    int digits = m->address + m->length > UINT32_MAX ? 16 : 8;
+    int digits = address_digits(m);
     vitrine_rows_span(view->rows, row, SPAN_DIM, "%0*" PRIx64 " ", digits, m->address + offset);
     for (uint32_t i = 0; i < PER_ROW; i++) {
         uint8_t byte = m->data[offset + i];
@@ -141,6 +151,103 @@ static void on_entry(GtkEntry *entry, VitrineMemoryView *view)
     vitrine_memory_view_refresh(view);
 }
 
+/* ---- who wrote this? ---------------------------------------------------------------------- */
+
+/* Columns of add_row(): a byte has two digits and a space, each four of them one more. */
+static int column_of(VitrineMemoryView *view, int byte)
+{
+    return address_digits(&view->now) + 3 + 3 * byte + byte / 4;
+}
+
+/* The byte at a column, in hex or as a character; -1: none is there. */
+static int byte_at(VitrineMemoryView *view, int column)
+{
+    int text = column_of(view, PER_ROW - 1) + 4;
+    for (int i = 0; i < PER_ROW; i++)
+        if (column >= column_of(view, i) - 1 && column <= column_of(view, i) + 1)
+            return i;
+    return column >= text && column < text + PER_ROW ? column - text : -1;
+}
+
+static void on_menu(VitrineRows *rows, guint row, int column, VitrineMemoryView *view)
+{
+    int byte = byte_at(view, column);
+    if (byte < 0 || !view->session)
+        return;
+    GdkRectangle place = vitrine_rows_place(rows, row, column_of(view, byte), 2);
+    view->pointed = view->top + row * PER_ROW + (uint64_t)byte;
+    gtk_popover_set_pointing_to(GTK_POPOVER(view->menu), &place);
+    gtk_popover_popup(GTK_POPOVER(view->menu));
+}
+
+static void ask(VitrineMemoryView *view, uint64_t address, guint bytes)
+{
+    g_signal_emit(view, who_signal, 0, address, is_physical(view), bytes);
+}
+
+static void on_ask_byte(VitrineMemoryView *view)
+{
+    ask(view, view->pointed, 1);
+}
+
+static void on_ask_word(VitrineMemoryView *view)
+{
+    ask(view, view->pointed & ~(uint64_t)3, 4);
+}
+
+/* The word at the address in the entry; a byte where that is not the beginning of one. */
+static void on_who(VitrineMemoryView *view)
+{
+    uint64_t address;
+    if (!view->session || !lookup_entry(GTK_EDITABLE(view->entry), view->session, &address))
+        return;
+    view->chosen = TRUE;
+    show(view, address);
+    vitrine_memory_view_refresh(view);
+    ask(view, address, address % 4 ? 1 : 4);
+}
+
+void vitrine_memory_view_focus(VitrineMemoryView *view)
+{
+    gtk_widget_grab_focus(view->entry);
+    gtk_editable_select_region(GTK_EDITABLE(view->entry), 0, -1);
+}
+
+void vitrine_memory_view_set_history(VitrineMemoryView *view, const char *why_not)
+{
+    gtk_widget_set_sensitive(view->who, why_not == NULL);
+    gtk_widget_set_tooltip_text(view->who, why_not ? why_not
+                                                   : "Back to the newest store to the word at this "
+                                                     "address (other bytes: secondary button)");
+    for (int i = 0; i < 2; i++)
+        g_simple_action_set_enabled(view->ask[i], why_not == NULL);
+}
+
+static void add_action(VitrineMemoryView *view, int i, GSimpleActionGroup *group, const char *name,
+                       GCallback activated)
+{
+    view->ask[i] = g_simple_action_new(name, NULL);
+    g_signal_connect_swapped(view->ask[i], "activate", activated, view);
+    g_action_map_add_action(G_ACTION_MAP(group), G_ACTION(view->ask[i]));
+    g_object_unref(view->ask[i]); /* the group keeps it */
+}
+
+static void add_menu(VitrineMemoryView *view)
+{
+    GSimpleActionGroup *group = g_simple_action_group_new();
+    GMenu *menu = g_menu_new();
+    add_action(view, 0, group, "who-wrote-byte", G_CALLBACK(on_ask_byte));
+    add_action(view, 1, group, "who-wrote-word", G_CALLBACK(on_ask_word));
+    g_menu_append(menu, "Who wrote this byte?", "memory.who-wrote-byte");
+    g_menu_append(menu, "Who wrote this word?", "memory.who-wrote-word");
+    gtk_widget_insert_action_group(GTK_WIDGET(view), "memory", G_ACTION_GROUP(group));
+    view->menu = gtk_popover_menu_new_from_model(G_MENU_MODEL(menu));
+    gtk_widget_set_parent(view->menu, GTK_WIDGET(view->rows));
+    g_signal_connect(view->rows, "menu", G_CALLBACK(on_menu), view);
+    g_object_unref(menu);
+    g_object_unref(group);
+}
+
 void vitrine_memory_view_set_session(VitrineMemoryView *view, struct session *session)
 {
     view->session = session;
@@ -149,7 +256,20 @@ void vitrine_memory_view_set_session(VitrineMemoryView *view, struct session *se
     vitrine_memory_view_refresh(view);
 }
 
-static void vitrine_memory_view_class_init(VitrineMemoryViewClass *class) {}
+/* The menu hangs on the rows, which do not know of it. */
+static void dispose(GObject *object)
+{
+    g_clear_pointer(&VITRINE_MEMORY_VIEW(object)->menu, gtk_widget_unparent);
+    G_OBJECT_CLASS(vitrine_memory_view_parent_class)->dispose(object);
+}
+
+static void vitrine_memory_view_class_init(VitrineMemoryViewClass *class)
+{
+    G_OBJECT_CLASS(class)->dispose = dispose;
+    who_signal =
+        g_signal_new("who-wrote", VITRINE_TYPE_MEMORY_VIEW, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                     G_TYPE_NONE, 3, G_TYPE_UINT64, G_TYPE_BOOLEAN, G_TYPE_UINT);
+}
 
 static void vitrine_memory_view_init(VitrineMemoryView *view)
 {
@@ -162,6 +282,9 @@ static void vitrine_memory_view_init(VitrineMemoryView *view)
                                    "Show memory at", -1);
     g_signal_connect(view->entry, "activate", G_CALLBACK(on_entry), view);
     gtk_box_append(GTK_BOX(strip), view->entry);
+    view->who = gtk_button_new_with_label("Who wrote this?");
+    g_signal_connect_swapped(view->who, "clicked", G_CALLBACK(on_who), view);
+    gtk_box_append(GTK_BOX(strip), view->who);
     GtkWidget *virtual = gtk_check_button_new_with_label("Virtual");
     view->physical = gtk_check_button_new_with_label("Guest-physical");
     gtk_check_button_set_group(GTK_CHECK_BUTTON(view->physical), GTK_CHECK_BUTTON(virtual));
@@ -174,6 +297,8 @@ static void vitrine_memory_view_init(VitrineMemoryView *view)
     view->rows = VITRINE_ROWS(vitrine_rows_new("Memory"));
     vitrine_rows_set_functions(view->rows, fill, NULL, scroll, view);
     gtk_box_append(GTK_BOX(view), GTK_WIDGET(view->rows));
+    add_menu(view);
+    vitrine_memory_view_set_history(view, "There is no guest");
     g_signal_connect(view, "map", G_CALLBACK(vitrine_memory_view_refresh), NULL);
 }
 

@@ -27,7 +27,7 @@ struct _VitrineRows {
 
 G_DEFINE_FINAL_TYPE(VitrineRows, vitrine_rows, GTK_TYPE_WIDGET)
 
-static guint clicked_signal;
+static guint clicked_signal, menu_signal;
 
 /* ---- colours ------------------------------------------------------------------------------ */
 
@@ -286,9 +286,11 @@ static void on_pressed(GtkGestureClick *gesture, int n, double x, double y, gpoi
 {
     VitrineRows *rows = data;
     int row = row_at(rows, y);
+    guint button = gtk_gesture_single_get_current_button(GTK_GESTURE_SINGLE(gesture));
     gtk_widget_grab_focus(GTK_WIDGET(rows));
     if (row >= 0)
-        g_signal_emit(rows, clicked_signal, 0, (guint)row, (int)((x - PAD) / rows->char_width));
+        g_signal_emit(rows, button == GDK_BUTTON_SECONDARY ? menu_signal : clicked_signal, 0,
+                      (guint)row, (int)((x - PAD) / rows->char_width));
 }
 
 static void scroll_by(VitrineRows *rows, int delta)
@@ -342,6 +344,13 @@ static gboolean on_tooltip(GtkWidget *widget, int x, int y, gboolean keyboard, G
 }
 
 /* ---- the object --------------------------------------------------------------------------- */
+
+GdkRectangle vitrine_rows_place(VitrineRows *rows, guint visible_row, int column, int columns)
+{
+    return (GdkRectangle){PAD + (int)(column * rows->char_width),
+                          header_height(rows) + (int)visible_row * rows->row_height,
+                          (int)(columns * rows->char_width), rows->row_height};
+}
 
 void vitrine_rows_set_functions(VitrineRows *rows, VitrineRowsFill fill, VitrineRowsTooltip tooltip,
                                 VitrineRowsScroll scroll, gpointer data)
@@ -419,14 +428,19 @@ static void vitrine_rows_class_init(VitrineRowsClass *class)
     gtk_widget_class_set_accessible_role(widget_class, GTK_ACCESSIBLE_ROLE_LIST);
     clicked_signal = g_signal_new("clicked", VITRINE_TYPE_ROWS, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                   NULL, G_TYPE_NONE, 2, G_TYPE_UINT, G_TYPE_INT);
+    menu_signal = g_signal_new("menu", VITRINE_TYPE_ROWS, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                               G_TYPE_NONE, 2, G_TYPE_UINT, G_TYPE_INT);
 }
 
 static void add_controllers(VitrineRows *rows)
 {
     GtkWidget *widget = GTK_WIDGET(rows);
-    GtkGesture *click = gtk_gesture_click_new();
+    GtkGesture *click = gtk_gesture_click_new(), *menu = gtk_gesture_click_new();
     g_signal_connect(click, "pressed", G_CALLBACK(on_pressed), rows);
     gtk_widget_add_controller(widget, GTK_EVENT_CONTROLLER(click));
+    gtk_gesture_single_set_button(GTK_GESTURE_SINGLE(menu), GDK_BUTTON_SECONDARY);
+    g_signal_connect(menu, "pressed", G_CALLBACK(on_pressed), rows);
+    gtk_widget_add_controller(widget, GTK_EVENT_CONTROLLER(menu));
     GtkEventController *scroll =
         gtk_event_controller_scroll_new(GTK_EVENT_CONTROLLER_SCROLL_VERTICAL);
     g_signal_connect(scroll, "scroll", G_CALLBACK(on_scroll), rows);

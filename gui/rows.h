@@ -35,7 +35,8 @@ typedef char *(*VitrineRowsTooltip)(VitrineRows *rows, guint visible_row, gpoint
 /* The wheel, where there is no scrollbar. */
 typedef void (*VitrineRowsScroll)(VitrineRows *rows, int delta, gpointer data);
 
-/* `name` is what screen readers call the list. Signal "clicked" (guint visible_row, int column). */
+/* `name` is what screen readers call the list. Signals "clicked" and, for the secondary button,
+ * "menu" (guint visible_row, int column). */
 GtkWidget *vitrine_rows_new(const char *name);
 void vitrine_rows_set_functions(VitrineRows *rows, VitrineRowsFill fill, VitrineRowsTooltip tooltip,
                                 VitrineRowsScroll scroll, gpointer data);
@@ -51,6 +52,8 @@ guint vitrine_rows_first(VitrineRows *rows);
 guint vitrine_rows_visible(VitrineRows *rows);
 int vitrine_rows_columns(VitrineRows *rows); /* characters that fit */
 void vitrine_rows_refresh(VitrineRows *rows);
+/* Where these characters are, in the widget's coordinates. */
+GdkRectangle vitrine_rows_place(VitrineRows *rows, guint visible_row, int column, int columns);
 
 void vitrine_rows_set(VitrineRows *rows, guint visible_row, const char *markup, RowLook look);
 /* Adds text to a row's markup in a style that suits the theme, light or dark. */

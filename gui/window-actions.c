@@ -17,9 +17,7 @@ static void command(VitrineWindow *w, int (*send)(struct session *))
 {
     if (!w->session || send(w->session) != 0)
         return;
-    vitrine_drawing_view_follow(w->translation);
-    w->running = TRUE;
-    window_watch(w);
+    window_sent(w);
 }
 
 static int send_step(struct session *session)
@@ -129,10 +127,24 @@ static void do_open(VitrineWindow *w)
 }
 
 /* The drawing that the tabs show, else the translation. */
-static VitrineDrawingView *drawing_in_sight(VitrineWindow *w)
+static int export_drawing(VitrineWindow *w, const char *path)
 {
     GtkWidget *page = gtk_stack_get_visible_child(GTK_STACK(w->tabs));
-    return VITRINE_IS_DRAWING_VIEW(page) ? VITRINE_DRAWING_VIEW(page) : w->translation;
+    if (VITRINE_IS_TIME_VIEW(page))
+        return vitrine_time_view_export(w->time, path);
+    if (VITRINE_IS_LAYERS_VIEW(page))
+        return vitrine_layers_view_export(w->layers, path);
+    return vitrine_drawing_view_export(
+        VITRINE_IS_DRAWING_VIEW(page) ? VITRINE_DRAWING_VIEW(page) : w->translation, path);
+}
+
+static const char *export_name(VitrineWindow *w)
+{
+    GtkWidget *page = gtk_stack_get_visible_child(GTK_STACK(w->tabs));
+    return VITRINE_IS_TIME_VIEW(page)      ? "time.svg"
+           : VITRINE_IS_LAYERS_VIEW(page)  ? "layers.svg"
+           : VITRINE_IS_DRAWING_VIEW(page) ? "drawing.svg"
+                                           : "translation.svg";
 }
 
 static void on_export_response(GtkNativeDialog *dialog, int response, VitrineWindow *w)
@@ -142,7 +154,7 @@ static void on_export_response(GtkNativeDialog *dialog, int response, VitrineWin
                       : NULL;
     char *path = file ? g_file_get_path(file) : NULL;
     if (path) {
-        int error = vitrine_drawing_view_export(drawing_in_sight(w), path);
+        int error = export_drawing(w, path);
         char *text = g_strdup_printf("%s: %s", path,
                                      error == -EINVAL ? "the name must end in .svg, .pdf or .png"
                                                       : g_strerror(-error));
@@ -160,9 +172,7 @@ static void do_export(VitrineWindow *w)
     GtkFileChooserNative *dialog =
         gtk_file_chooser_native_new("Export the drawing (.svg, .pdf or .png)", GTK_WINDOW(w),
                                     GTK_FILE_CHOOSER_ACTION_SAVE, "Export", "Cancel");
-    gtk_file_chooser_set_current_name(GTK_FILE_CHOOSER(dialog),
-                                      drawing_in_sight(w) == w->translation ? "translation.svg"
-                                                                            : "drawing.svg");
+    gtk_file_chooser_set_current_name(GTK_FILE_CHOOSER(dialog), export_name(w));
     g_signal_connect(dialog, "response", G_CALLBACK(on_export_response), w);
     gtk_native_dialog_show(GTK_NATIVE_DIALOG(dialog));
 }
@@ -206,6 +216,11 @@ static const struct {
     {"step", do_step, {"F11"}},
     {"step-over", do_step_over, {"F8"}},
     {"step-exit", do_step_exit, {"F10"}},
+    {"step-back", window_step_back, {"<Shift>F11"}},
+    {"back-exit", window_back_exit, {"<Shift>F10"}},
+    {"back-point", window_back_point, {"<Shift>F5"}},
+    {"goto", window_ask_instruction, {"<Control><Shift>g"}},
+    {"who-wrote", window_ask_writer, {"<Control><Shift>l"}},
     {"run", do_run, {"F5"}},
     {"pause", do_pause, {"F6"}},
     {"reset", do_reset, {"<Control><Shift>r"}},
@@ -273,11 +288,11 @@ static void on_dark(GSimpleAction *action, GVariant *wanted, gpointer data)
 static gboolean on_key(GtkEventControllerKey *controller, guint key, guint code,
                        GdkModifierType state, gpointer data)
 {
-    if (state & gtk_accelerator_get_default_mod_mask())
-        return FALSE;
-    const char *name = gdk_keyval_name(key);
-    for (gsize i = 0; name && *name == 'F' && i < G_N_ELEMENTS(table); i++) {
-        if (g_strcmp0(table[i].keys[0], name) != 0)
+    GdkModifierType held = state & gtk_accelerator_get_default_mod_mask(), modifiers;
+    guint wanted;
+    for (gsize i = 0; key >= GDK_KEY_F1 && key <= GDK_KEY_F12 && i < G_N_ELEMENTS(table); i++) {
+        if (!table[i].keys[0] || !gtk_accelerator_parse(table[i].keys[0], &wanted, &modifiers) ||
+            wanted != key || modifiers != held)
             continue;
         g_action_group_activate_action(G_ACTION_GROUP(data), table[i].name, NULL);
         return TRUE;

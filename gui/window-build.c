@@ -4,6 +4,17 @@
 #include "gui/samples-button.h"
 #include "gui/window_priv.h"
 
+static GtkWidget *with_action(GtkWidget *button, const char *label, const char *action,
+                              const char *tooltip)
+{
+    gtk_actionable_set_action_name(GTK_ACTIONABLE(button), action);
+    gtk_widget_set_tooltip_text(button, tooltip);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(button), GTK_ACCESSIBLE_PROPERTY_LABEL, label,
+                                   -1);
+    gtk_widget_set_focus_on_click(button, FALSE);
+    return button;
+}
+
 static GtkWidget *labelled_button(const char *icon, const char *label, const char *action,
                                   const char *tooltip)
 {
@@ -11,12 +22,13 @@ static GtkWidget *labelled_button(const char *icon, const char *label, const cha
     gtk_box_append(GTK_BOX(box), gtk_image_new_from_icon_name(icon));
     gtk_box_append(GTK_BOX(box), gtk_label_new(label));
     gtk_button_set_child(GTK_BUTTON(button), box);
-    gtk_actionable_set_action_name(GTK_ACTIONABLE(button), action);
-    gtk_widget_set_tooltip_text(button, tooltip);
-    gtk_accessible_update_property(GTK_ACCESSIBLE(button), GTK_ACCESSIBLE_PROPERTY_LABEL, label,
-                                   -1);
-    gtk_widget_set_focus_on_click(button, FALSE);
-    return button;
+    return with_action(button, label, action, tooltip);
+}
+
+/* Where there is no room for words: they are in the tooltip. */
+static GtkWidget *icon_button(const char *icon, const char *label, const char *action)
+{
+    return with_action(gtk_button_new_from_icon_name(icon), label, action, label);
 }
 
 static GtkWidget *linked(GtkWidget *const *buttons)
@@ -36,10 +48,23 @@ static GtkWidget *build_title(VitrineWindow *w)
     gtk_widget_add_css_class(w->title, "title");
     gtk_widget_add_css_class(w->subtitle, "subtitle");
     gtk_label_set_ellipsize(GTK_LABEL(w->title), PANGO_ELLIPSIZE_MIDDLE);
+    gtk_label_set_ellipsize(GTK_LABEL(w->subtitle), PANGO_ELLIPSIZE_END);
     gtk_widget_set_valign(box, GTK_ALIGN_CENTER);
     gtk_box_append(GTK_BOX(box), w->title);
     gtk_box_append(GTK_BOX(box), w->subtitle);
     return box;
+}
+
+static GtkWidget *menu_button(VitrineWindow *w, const char *icon, const char *menu,
+                              const char *name)
+{
+    GtkWidget *button = gtk_menu_button_new();
+    GMenu *model = gtk_application_get_menu_by_id(gtk_window_get_application(GTK_WINDOW(w)), menu);
+    gtk_menu_button_set_icon_name(GTK_MENU_BUTTON(button), icon);
+    gtk_menu_button_set_menu_model(GTK_MENU_BUTTON(button), G_MENU_MODEL(model));
+    gtk_widget_set_tooltip_text(button, name);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(button), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
+    return button;
 }
 
 static GtkWidget *build_header(VitrineWindow *w)
@@ -48,6 +73,10 @@ static GtkWidget *build_header(VitrineWindow *w)
     GtkWidget *run[] = {
         labelled_button("media-playback-start-symbolic", "Run", "win.run", "Run (F5)"),
         labelled_button("media-playback-pause-symbolic", "Pause", "win.pause", "Pause (F6)"), NULL};
+    w->back[0] = labelled_button("go-previous-symbolic", "Step back", "win.step-back", NULL);
+    w->back[1] = icon_button("go-first-symbolic", "Back to exit", "win.back-exit");
+    w->back[2] = menu_button(w, "pan-down-symbolic", "back-menu", "More ways back");
+    GtkWidget *back[] = {w->back[0], w->back[1], w->back[2], NULL};
     GtkWidget *step[] = {
         labelled_button("go-next-symbolic", "Step", "win.step", "Step one instruction (F11)"),
         labelled_button("go-jump-symbolic", "Step over", "win.step-over",
@@ -57,19 +86,13 @@ static GtkWidget *build_header(VitrineWindow *w)
         NULL};
     gtk_header_bar_set_title_widget(GTK_HEADER_BAR(header), build_title(w));
     gtk_header_bar_pack_start(GTK_HEADER_BAR(header), linked(run));
+    gtk_header_bar_pack_start(GTK_HEADER_BAR(header), linked(back));
     gtk_header_bar_pack_start(GTK_HEADER_BAR(header), linked(step));
     gtk_header_bar_pack_start(GTK_HEADER_BAR(header),
                               labelled_button("view-refresh-symbolic", "Reset", "win.reset",
                                               "Back to the first instruction (Ctrl+Shift+R)"));
-    GtkWidget *menu = gtk_menu_button_new();
-    GMenu *model =
-        gtk_application_get_menu_by_id(gtk_window_get_application(GTK_WINDOW(w)), "primary-menu");
-    gtk_menu_button_set_icon_name(GTK_MENU_BUTTON(menu), "open-menu-symbolic");
-    gtk_menu_button_set_menu_model(GTK_MENU_BUTTON(menu), G_MENU_MODEL(model));
-    gtk_widget_set_tooltip_text(menu, "Main menu");
-    gtk_accessible_update_property(GTK_ACCESSIBLE(menu), GTK_ACCESSIBLE_PROPERTY_LABEL, "Main menu",
-                                   -1);
-    gtk_header_bar_pack_end(GTK_HEADER_BAR(header), menu);
+    gtk_header_bar_pack_end(GTK_HEADER_BAR(header),
+                            menu_button(w, "open-menu-symbolic", "primary-menu", "Main menu"));
     GtkWidget *open[] = {labelled_button("document-open-symbolic", "Open", "win.open",
                                          "Open a guest (Ctrl+Shift+O)"),
                          samples_button_new(), NULL};
@@ -141,7 +164,7 @@ static GtkWidget *build_tabs(VitrineWindow *w)
     w->tabs = gtk_stack_new();
     gtk_widget_add_css_class(strip, "strip");
     gtk_stack_switcher_set_stack(GTK_STACK_SWITCHER(switcher), GTK_STACK(w->tabs));
-    w->switcher = switcher;
+    gtk_widget_add_css_class(switcher, "many");
     gtk_box_append(GTK_BOX(strip), switcher);
     gtk_box_append(GTK_BOX(box), strip);
     gtk_box_append(GTK_BOX(box), w->tabs);
@@ -153,6 +176,9 @@ static GtkWidget *build_tabs(VitrineWindow *w)
     w->devices = VITRINE_LIST_VIEW(vitrine_list_view_new(LIST_DEVICES));
     w->heat = VITRINE_DRAWING_VIEW(vitrine_drawing_view_new(DRAWING_HEAT));
     w->snapshots = VITRINE_SNAPSHOTS_VIEW(vitrine_snapshots_view_new());
+    w->time = VITRINE_TIME_VIEW(vitrine_time_view_new());
+    w->layers = VITRINE_LAYERS_VIEW(vitrine_layers_view_new());
+    window_add_time(w);
     g_signal_connect_swapped(w->snapshots, "restored", G_CALLBACK(on_restored), w);
     g_signal_connect_swapped(w->snapshots, "failed", G_CALLBACK(on_failed), w);
     add_tab(w, build_reason(w), "Why");
@@ -164,7 +190,9 @@ static GtkWidget *build_tabs(VitrineWindow *w)
     add_tab(w, GTK_WIDGET(w->memory), "Memory");
     add_tab(w, GTK_WIDGET(w->devices), "Devices");
     add_tab(w, GTK_WIDGET(w->heat), "Dirty pages");
+    add_tab(w, GTK_WIDGET(w->time), "Time");
     add_tab(w, GTK_WIDGET(w->snapshots), "Snapshots");
+    add_tab(w, GTK_WIDGET(w->layers), "Layers");
     gtk_stack_set_visible_child(GTK_STACK(w->tabs), GTK_WIDGET(w->exits));
     return box;
 }
@@ -314,9 +342,8 @@ void window_show_kind(VitrineWindow *w)
     gboolean kvm = w->guest.under == SESSION_KVM;
     gtk_stack_set_visible_child(GTK_STACK(w->registers_stack),
                                 kvm ? GTK_WIDGET(w->registers_x86) : GTK_WIDGET(w->registers));
-    (kvm ? gtk_widget_add_css_class : gtk_widget_remove_css_class)(w->switcher, "many");
     show_tab(w, GTK_WIDGET(w->tlb), !kvm); /* KVM shows nobody the processor's */
     show_tab(w, GTK_WIDGET(w->heat), kvm);
-    show_tab(w, GTK_WIDGET(w->snapshots), kvm);
+    show_tab(w, GTK_WIDGET(w->time), !kvm); /* which cannot be repeated */
     show_tab(w, w->reason, FALSE);
 }

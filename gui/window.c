@@ -41,6 +41,8 @@ static const char *state_name(VitrineWindow *w, const struct view_status *s)
         return "Running";
     if (is_stuck(s))
         return "Stuck";
+    if (s->state == SESSION_STOPPED && *w->time_text)
+        return "In the past";
     if (s->state == SESSION_ENDED)
         return "Ended";
     return s->stop == STOPPED_RESET && !is_restored(w, s) ? "Ready" : "Stopped";
@@ -60,6 +62,8 @@ static void state_text(VitrineWindow *w, const struct view_status *s, char *text
         g_snprintf(text, size, "%s",
                    guest_sleeps(w) ? "the guest sleeps until a timer or input wakes it"
                                    : "type into the console, or pause to look around");
+    else if (*w->time_text && s->stop == STOPPED_STEP) /* where is all that there is to say */
+        g_snprintf(text, size, "%s", w->time_text);
     else if (is_restored(w, s))
         g_snprintf(text, size, "back at snapshot \u201c%s\u201d", w->restored);
     else if (s->stop == STOPPED_RESET)
@@ -77,25 +81,12 @@ static void state_text(VitrineWindow *w, const struct view_status *s, char *text
         g_snprintf(text, size, "%s", s->text);
 }
 
-/* 1234567 as 1,234,567 */
-static void grouped(uint64_t n, char *text, size_t size)
-{
-    char digits[32];
-    size_t length = (size_t)g_snprintf(digits, sizeof digits, "%" G_GUINT64_FORMAT, n), at = 0;
-    for (size_t i = 0; i < length && at + 2 < size; i++) {
-        if (i && (length - i) % 3 == 0)
-            text[at++] = ',';
-        text[at++] = digits[i];
-    }
-    text[at] = 0;
-}
-
 /* Instructions where they are counted; else the time that went into exits. */
 static char *counts_text(const struct view_status *s)
 {
     char instructions[40], exits[40], more[48] = "";
-    grouped(s->instructions, instructions, sizeof instructions);
-    grouped(s->exits, exits, sizeof exits);
+    draw_number_text(s->instructions, instructions, sizeof instructions);
+    draw_number_text(s->exits, exits, sizeof exits);
     if (s->isa == ISA_X86) {
         double us = (double)s->exit_ns / 1e3;
         if (us > 0)
@@ -115,8 +106,15 @@ static void show_status(VitrineWindow *w, const struct view_status *s)
 {
     static const char *const classes[] = {"stopped", "running", "ended", NULL};
     const char *class = is_stuck(s) ? "stuck" : classes[s->state];
-    char text[192];
+    char text[320];
+    window_time_text(w, w->time_text, sizeof w->time_text);
+    if (*w->time_text && s->state == SESSION_STOPPED)
+        class = "past";
     state_text(w, s, text, sizeof text);
+    if (*w->time_text && !strstr(text, w->time_text)) {
+        size_t length = strlen(text);
+        g_snprintf(text + length, sizeof text - length, "; %s", w->time_text);
+    }
     gtk_label_set_text(GTK_LABEL(w->state), state_name(w, s));
     gtk_widget_set_css_classes(w->state, (const char *[]){"state", class, NULL});
     gtk_label_set_text(GTK_LABEL(w->state_text), text);
@@ -177,6 +175,7 @@ static void enable_actions(VitrineWindow *w, const struct view_status *s)
                   w->session && s->state != SESSION_RUNNING &&
                       session_snapshots(w->session, NULL, 0) >= 0);
     window_enable(w, "export", w->session != NULL);
+    window_enable_time(w, s);
 }
 
 /* ---- refreshing --------------------------------------------------------------------------- */
@@ -195,6 +194,8 @@ static void refresh_panes(VitrineWindow *w)
     vitrine_list_view_refresh(w->devices);
     vitrine_drawing_view_refresh(w->heat);
     vitrine_snapshots_view_refresh(w->snapshots);
+    vitrine_layers_view_refresh(w->layers);
+    vitrine_time_view_refresh(w->time); /* the last: it may send the guest elsewhere */
 }
 
 void window_refresh(VitrineWindow *w)
@@ -288,6 +289,8 @@ static void set_session(VitrineWindow *w, struct session *session)
     vitrine_list_view_set_session(w->devices, session);
     vitrine_drawing_view_set_session(w->heat, session);
     vitrine_snapshots_view_set_session(w->snapshots, session);
+    vitrine_layers_view_set_session(w->layers, session);
+    vitrine_time_view_set_session(w->time, session);
 }
 
 static void show_guest(VitrineWindow *w)
@@ -345,6 +348,13 @@ gboolean window_start(VitrineWindow *w, const struct guest *guest)
     vitrine_code_view_focus(w->code);
     window_refresh(w);
     return TRUE;
+}
+
+void window_sent(VitrineWindow *w)
+{
+    vitrine_drawing_view_follow(w->translation);
+    w->running = TRUE;
+    window_watch(w);
 }
 
 void window_restored(VitrineWindow *w, const char *name)

@@ -7,12 +7,16 @@
 #include "gui/drawing-view.h"
 #include "gui/exits-view.h"
 #include "gui/geometry.h"
+#include "gui/layers-view.h"
 #include "gui/list-view.h"
 #include "gui/memory-view.h"
 #include "gui/registers-view.h"
 #include "gui/registers-x86.h"
 #include "gui/snapshots-view.h"
+#include "gui/time-view.h"
 #include "gui/window.h"
+
+enum { WINDOW_BACKS = 3 };
 
 struct _VitrineWindow {
     GtkApplicationWindow parent;
@@ -24,6 +28,7 @@ struct _VitrineWindow {
     gint64 refreshed;
     char *restored;         /* name of the snapshot that the guest went back to */
     uint64_t restored_stop; /* view_status.stops then */
+    char time_text[128];    /* window_time_text() */
     struct geometry geometry;
     gboolean remember;
     double zoom;
@@ -37,10 +42,13 @@ struct _VitrineWindow {
     VitrineExitsView *exits;
     VitrineConsoleView *console;
     VitrineMemoryView *memory;
+    VitrineTimeView *time;
+    VitrineLayersView *layers;
     VitrineListView *tlb, *devices;
 
     GtkWidget *title, *subtitle, *state, *state_text, *counts;
-    GtkWidget *bar, *bar_text, *body, *tabs, *switcher, *registers_stack;
+    GtkWidget *bar, *bar_text, *body, *tabs, *registers_stack;
+    GtkWidget *back[WINDOW_BACKS];   /* the buttons that lead into the past */
     GtkWidget *reason, *reason_text; /* why KVM has given the vCPU up */
     GtkWidget *tab_before;           /* that was in sight until then */
     GtkWidget *pane[GEOMETRY_PANES];
@@ -54,6 +62,19 @@ void window_show_kind(VitrineWindow *w); /* the panes that this kind of guest ha
 void window_add_actions(VitrineWindow *w);
 void window_enable(VitrineWindow *w, const char *action, gboolean enabled);
 
+/* window-time.c */
+void window_add_time(VitrineWindow *w); /* connects the panes */
+void window_step_back(VitrineWindow *w);
+void window_back_exit(VitrineWindow *w);
+void window_back_point(VitrineWindow *w);
+void window_ask_instruction(VitrineWindow *w);
+void window_ask_writer(VitrineWindow *w);
+/* Actions, buttons and their tooltips, as the guest stands. */
+void window_enable_time(VitrineWindow *w, const struct view_status *status);
+/* What is to be said of where in time the guest stands, behind what is said of its stop. "" if it
+ * stands where it always did. */
+void window_time_text(VitrineWindow *w, char *text, size_t size);
+
 /* window.c */
 void window_refresh(VitrineWindow *w);
 void window_watch(VitrineWindow *w); /* starts the tick callback */
@@ -62,6 +83,8 @@ void window_say(VitrineWindow *w, GtkMessageType type, const char *text);
 gboolean window_start(VitrineWindow *w, const struct guest *guest);
 /* The guest went back to the snapshot of this name. */
 void window_restored(VitrineWindow *w, const char *name);
+/* A command was sent: follows the guest, and watches it. */
+void window_sent(VitrineWindow *w);
 void window_set_zoom(VitrineWindow *w, double zoom);
 
 #endif

@@ -26,6 +26,7 @@
 #ifndef VITRINE_HV_BACKEND_H
 #define VITRINE_HV_BACKEND_H
 
+#include "cpu/state.h"
 #include "hv/session.h"
 
 /* What the guest has been told to do: filled in by session_step() and its sisters. */
@@ -61,6 +62,50 @@ struct backend_stop {
 struct event;
 struct record;
 struct snapshot_file;
+
+/*
+ * What moving a guest to another host asks of a backend (hv/migrate.h). Memory is pages of 4 KiB,
+ * numbered from 0 without holes. Called with the lock held, between two slices.
+ */
+enum move_disk { MOVE_DISK_HOLD, MOVE_DISK_RELEASE };
+
+struct backend_move {
+    /* Calls `item` for all that must be equal on both sides: the guest's kind, memory, devices. A
+     * value is one line. */
+    void (*describe)(void *self,
+                     void (*item)(void *context, const char *name, const char *value),
+                     void *context);
+    uint64_t (*pages)(void *self);
+    /* From now on writes are kept account of: the first collect() gives all pages that may not be zero.
+     * 0, -ENOMEM, or -EBUSY: it cannot be moved now. */
+    int (*begin)(void *self);
+    void (*end)(void *self);
+    /* Sets a bit for each page that may have been written since the last call. 0 or -errno. */
+    int (*collect)(void *self, uint64_t *bits);
+    /* The page's bytes, until the lock is given back; NULL: it reads as zero. */
+    const uint8_t *(*page)(void *self, uint64_t page);
+    /* Replaces it; `bytes` NULL: by zeros. 0 or -ENOMEM. */
+    int (*put)(void *self, uint64_t page, const uint8_t *bytes);
+    /* All that is the guest's but its memory. load() checks the whole before it changes anything: 0,
+     * -EINVAL (torn, of another kind, impossible), -EPROTO (a newer version), -ENOMEM. Memory has
+     * been put before. */
+    int (*save)(void *self, struct state_buffer *buffer);
+    int (*load)(void *self, const uint8_t *bytes, size_t count);
+    /* All that the guest has written to its disks is in their files. 0 or -errno. */
+    int (*flush)(void *self);
+
+    /* For protection (hv/protect.h). All NULL: a writable disk cannot be held back. HOLD: what the
+     * guest writes stays in memory, and is dropped with the session, up to RELEASE: it is written
+     * to the file, and so is what comes. 0, -ENOMEM, -EBUSY: there are snapshots, or -errno. */
+    int (*disk)(void *self, enum move_disk how);
+    /* Calls `item` for each block of 4 KiB that was written since the last call, or until it fails. */
+    int (*blocks)(void *self, int (*item)(void *context, uint32_t block, const uint8_t *bytes),
+                  void *context);
+    /* As if the guest had written it: held. -EINVAL: there is no such block. */
+    int (*put_block)(void *self, uint32_t block, const uint8_t *bytes);
+    /* In the file, whatever is held. */
+    int (*commit_block)(void *self, uint32_t block, const uint8_t *bytes);
+};
 
 struct backend_ops {
     /* The highest guest address. What a person or a breakpoint names above it is refused by the
@@ -150,6 +195,9 @@ struct backend_ops {
     int (*snapshot_delete)(void *self, int id);
     /* Whether the guest stands in the past, and what is known of it. */
     void (*view_history)(void *self, struct view_history *out);
+    void (*view_timeline)(void *self, struct view_timeline *out);
+    /* `out` has disk, address and page. */
+    void (*view_layers)(void *self, struct view_layers *out);
     int (*write_disk)(void *self, char *why);
     /* Snapshots as files (hv/snapshot.h); the guest stands. keep_files: from now on nothing that a
      * snapshot file does not have is kept elsewhere (the disk's file stays as it is). save: of
@@ -163,6 +211,8 @@ struct backend_ops {
     int (*record)(void *self, const char *path, char *why);
     int (*record_end)(void *self, char *why);
     int (*follow)(void *self, struct record *record, char *why);
+
+    const struct backend_move *move; /* NULL: this guest cannot be moved */
 };
 
 extern const struct backend_ops backend_simulated;

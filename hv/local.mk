@@ -11,11 +11,19 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/gdb-registers.c \
 	%D%/gdb-riscv.c \
 	%D%/gdb-x86.c \
+	%D%/fence.c %D%/fence.h \
 	%D%/gpa.c %D%/gpa.h \
 	%D%/hw.c %D%/hw.h \
 	%D%/inject.c \
+	%D%/link.c %D%/link-secret.c %D%/link.h \
+	%D%/migrate.c %D%/migrate.h %D%/migrate_priv.h \
+	%D%/migrate-receive.c \
+	%D%/migrate-send.c \
+	%D%/migrate-stream.c %D%/migrate-stream.h \
 	%D%/overlay.c %D%/overlay.h \
 	%D%/page-pool.c %D%/page-pool.h \
+	%D%/protect.h %D%/protect_priv.h \
+	%D%/protect-backup.c %D%/protect-epoch.c %D%/protect-primary.c \
 	%D%/qcow2.c %D%/qcow2.h %D%/qcow2_priv.h \
 	%D%/qcow2-check.c \
 	%D%/qcow2-copy.c \
@@ -37,9 +45,9 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/simulated-file.c \
 	%D%/snapshot.c %D%/snapshot-config.c %D%/snapshot-diff.c %D%/snapshot-disk.c \
 	%D%/snapshot-file.c %D%/snapshot.h %D%/snapshot_priv.h \
-	%D%/simulated.c %D%/simulated-state.c %D%/simulated-view.c %D%/simulated_priv.h \
+	%D%/simulated.c %D%/simulated-disk.c %D%/simulated-move.c %D%/simulated-state.c %D%/simulated-time.c %D%/simulated-view.c %D%/simulated_priv.h \
 	%D%/storage.c %D%/storage.h \
 	%D%/trap-log.c %D%/trap-log.h \
-	%D%/view.h \
+	%D%/view.h %D%/view-layers.c %D%/view-layers.h \
 	%D%/vm.c %D%/vm-check.c %D%/vm.h
 EXTRA_DIST += %D%/README.md

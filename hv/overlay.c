@@ -294,7 +294,7 @@ static void make_clean(struct part *p)
             t->dirty[kept++] = page;
             continue;
         }
-        t->clean[page] = p->mark[page] ? RAM_WARM : RAM_CLEAN;
+        ram_track_clean(t, page, p->mark[page] ? RAM_WARM : RAM_CLEAN);
         if (gone)
             gone[cleaned++] = page;
     }
@@ -418,7 +418,7 @@ static void forget_writes(struct part *p)
 {
     struct ram_track *t = p->is.track;
     for (uint32_t i = 0; i < t->count; i++)
-        t->clean[t->dirty[i]] = RAM_WARM;
+        ram_track_clean(t, t->dirty[i], RAM_WARM);
     if (p->is.cleaned && t->count)
         p->is.cleaned(p->is.context, t->dirty, t->count);
     t->count = 0;
@@ -605,7 +605,25 @@ const uint8_t *overlay_scan(const struct overlay *o, unsigned part, uint32_t pag
 bool overlay_in_top(const struct overlay *o, unsigned part, uint32_t page)
 {
     const struct part *p = &o->part[part];
-    return p->is.track ? !p->is.track->clean[page] : has_changed(p, page);
+    return p->is.track ? !(p->is.track->clean[page] & RAM_STATES) : has_changed(p, page);
+}
+
+bool overlay_top_has(const struct overlay *o, unsigned part, uint32_t page)
+{
+    return overlay_in_top(o, part, page) && has_changed(&o->part[part], page);
+}
+
+uint64_t overlay_top_pages(const struct overlay *o)
+{
+    uint64_t pages = 0;
+    for (unsigned i = 0; i < o->parts; i++) {
+        const struct part *p = &o->part[i];
+        const struct ram_track *t = p->is.track;
+        uint32_t count = t ? t->count : p->pages;
+        for (uint32_t n = 0; n < count; n++)
+            pages += has_changed(p, t ? t->dirty[n] : n);
+    }
+    return pages;
 }
 
 const struct overlay_part *overlay_part_at(const struct overlay *o, unsigned part)

@@ -94,5 +94,8 @@ const uint8_t *overlay_scan(const struct overlay *overlay, unsigned part, uint32
                             int *steps);
 /* May the page differ from what overlay_look() says: would the top answer for it? */
 bool overlay_in_top(const struct overlay *overlay, unsigned part, uint32_t page);
+/* Does it differ? And how many pages do, those that the next layer would have? */
+bool overlay_top_has(const struct overlay *overlay, unsigned part, uint32_t page);
+uint64_t overlay_top_pages(const struct overlay *overlay);
 
 #endif

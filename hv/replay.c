@@ -194,10 +194,12 @@ void replay_start(struct simulated *s)
     h->delivered = 0;
     h->barrier = 0;
     h->end = now(s);
+    h->run++;
     h->typed = session_typed(s->session);
     h->search.active = false;
     if (!h->interval)
         h->interval = INTERVAL_FIRST;
+    profile_begin(s);
     if (h->on)
         take_checkpoint(s, false);
 }
@@ -317,8 +319,10 @@ void replay_ran(struct simulated *s, uint64_t from, uint64_t ns)
     if (!h->on)
         return;
     cross_barrier(s);
-    if (now(s) > h->end)
+    if (now(s) > h->end) {
         h->end = now(s);
+        profile_note(s);
+    }
     if (!replay_in_past(s))
         h->typed = session_typed(s->session);
     if (now(s) < from + ENOUGH || !ns)
@@ -347,8 +351,12 @@ void replay_cut(struct simulated *s)
             return;
         }
     }
+    for (int i = 0; i < s->snapshots; i++)
+        if (s->snapshot[i].moment.executed > now(s))
+            s->snapshot[i].run = 0;
     session_log_cut(s->session, h->delivered);
     recorder_cut(s);
+    profile_cut(s);
     h->end = now(s);
     h->typed = session_typed(s->session);
     s->console.shown = s->console.printed;
@@ -422,11 +430,6 @@ static int step_back(struct simulated *s, uint64_t count)
 
 /* ---- to an exit ----------------------------------------------------------------------------- */
 
-static const struct exit_record *exit_number(const struct simulated *s, uint64_t seq)
-{
-    return s->vm ? &s->vm->log[seq % EXIT_LOG] : &s->traps.record[seq % TRAP_LOG];
-}
-
 /* Has nothing happened since this one? A trap counts as an instruction, an interrupt does not. */
 static bool just_handled(const struct simulated *s, const struct exit_record *r)
 {
@@ -439,13 +442,13 @@ static int go_to_exit(struct simulated *s)
 {
     struct history *h = &s->history;
     uint64_t seq = simulated_exits(s);
-    seq -= seq && just_handled(s, exit_number(s, seq));
-    if (!seq || seq <= h->point[0].moment.exits || exit_number(s, seq)->seq != seq)
+    seq -= seq && just_handled(s, simulated_exit_record(s, seq));
+    if (!seq || seq <= h->point[0].moment.exits || simulated_exit_record(s, seq)->seq != seq)
         return not_found(s);
     h->exits = seq;
     simulated_say(&h->told, SESSION_STOPPED, STOPPED_EXIT,
                   s->vm ? "VM exit handled" : "trap taken");
-    return go_to(s, exit_number(s, seq)->instruction);
+    return go_to(s, simulated_exit_record(s, seq)->instruction);
 }
 
 /* ---- searching ------------------------------------------------------------------------------ */

@@ -108,6 +108,27 @@ void session_view_dirty(struct session *s, struct view_dirty *out)
     session_leave(s);
 }
 
+void session_view_timeline(struct session *s, struct view_timeline *out)
+{
+    memset(out, 0, sizeof *out);
+    session_enter(s);
+    if (s->ops->view_timeline)
+        s->ops->view_timeline(s->backend, out);
+    session_leave(s);
+}
+
+void session_view_layers(struct session *s, bool disk, uint64_t address, struct view_layers *out)
+{
+    memset(out, 0, sizeof *out);
+    out->disk = disk;
+    out->address = address;
+    out->page = address & ~(uint64_t)4095;
+    session_enter(s);
+    if (s->ops->view_layers)
+        s->ops->view_layers(s->backend, out);
+    session_leave(s);
+}
+
 int session_write_memory(struct session *s, bool physical, uint64_t address, const uint8_t *bytes,
                          uint32_t length)
 {

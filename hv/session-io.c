@@ -46,16 +46,18 @@ size_t session_output(struct session *s, uint8_t *bytes, size_t size)
 void session_clear_console(struct session *s)
 {
     pthread_mutex_lock(&s->output_lock);
-    s->output_count = 0;
+    s->output_count = s->held.count = 0;
     pthread_mutex_unlock(&s->output_lock);
     s->input_count = s->input_logged = 0;
 }
 
 /* ---- console: the backend's side ----------------------------------------------------------- */
 
-void session_console(struct session *s, const uint8_t *bytes, size_t count)
+/* To the user, with the output lock held. */
+static void show(struct session *s, const uint8_t *bytes, size_t count)
 {
-    pthread_mutex_lock(&s->output_lock);
+    if (!count) /* an epoch without output has no bytes at all */
+        return;
     if (s->config.output)
         s->config.output(s->config.context, bytes, count);
     for (size_t i = 0; i < count && s->output; i++) {
@@ -65,7 +67,71 @@ void session_console(struct session *s, const uint8_t *bytes, size_t count)
         else
             s->output_head = (s->output_head + 1) % OUTPUT_RING;
     }
+}
+
+static void hold(struct held_output *held, const uint8_t *bytes, size_t count)
+{
+    if (!count)
+        return;
+    if (held->count + count > held->size) {
+        size_t size = 2 * (held->count + count) + 4096;
+        uint8_t *grown = realloc(held->bytes, size);
+        held->lost |= !grown;
+        if (!grown)
+            return;
+        held->bytes = grown;
+        held->size = size;
+    }
+    memcpy(held->bytes + held->count, bytes, count);
+    held->count += count;
+}
+
+void session_console(struct session *s, const uint8_t *bytes, size_t count)
+{
+    pthread_mutex_lock(&s->output_lock);
+    if (s->held.on)
+        hold(&s->held, bytes, count);
+    else
+        show(s, bytes, count);
     pthread_mutex_unlock(&s->output_lock);
+}
+
+/* ---- console: output held back ------------------------------------------------------------- */
+
+void session_hold_output(struct session *s)
+{
+    pthread_mutex_lock(&s->output_lock);
+    s->held.on = true;
+    pthread_mutex_unlock(&s->output_lock);
+}
+
+int session_take_held(struct session *s, uint8_t **bytes, size_t *count)
+{
+    pthread_mutex_lock(&s->output_lock);
+    *bytes = s->held.bytes;
+    *count = s->held.count;
+    int error = s->held.lost ? -ENOMEM : 0;
+    s->held = (struct held_output){.on = s->held.on};
+    pthread_mutex_unlock(&s->output_lock);
+    return error;
+}
+
+void session_show(struct session *s, const uint8_t *bytes, size_t count)
+{
+    pthread_mutex_lock(&s->output_lock);
+    show(s, bytes, count);
+    pthread_mutex_unlock(&s->output_lock);
+}
+
+int session_unhold_output(struct session *s)
+{
+    pthread_mutex_lock(&s->output_lock);
+    int error = s->held.lost ? -ENOMEM : 0;
+    show(s, s->held.bytes, s->held.count);
+    free(s->held.bytes);
+    s->held = (struct held_output){0};
+    pthread_mutex_unlock(&s->output_lock);
+    return error;
 }
 
 /* What cannot be recorded is not delivered. */

@@ -19,10 +19,15 @@
 /* May a snapshot be touched now? `has`: the backend knows how. */
 static int check_snapshots(struct session *s, bool has, char *why)
 {
-    int error = !has ? -ENOTSUP : s->state == SESSION_RUNNING ? -EBUSY : 0;
+    int error = !has                          ? -ENOTSUP
+                : s->state == SESSION_RUNNING ? -EBUSY
+                : session_is_away(s)          ? -ESHUTDOWN
+                                              : 0;
     if (error)
         snprintf(why, SESSION_ERROR, "%s",
-                 has ? "the guest runs" : "this kind of guest has no snapshots");
+                 !has                  ? "this kind of guest has no snapshots"
+                 : error == -ESHUTDOWN ? "the guest has moved to another host"
+                                       : "the guest runs");
     return error;
 }
 

@@ -149,17 +149,28 @@ static void measure(struct session *s, double seconds)
     s->rate_from = now;
 }
 
+/* A guest that writes faster than its pages can be sent to another host has to wait after each slice. */
+static void slow_down(struct session *s, double seconds)
+{
+    unsigned throttle = s->throttle;
+    if (throttle)
+        session_nap(s, (uint64_t)(seconds * 1e9 * throttle / (100 - throttle)));
+}
+
 static void run_slice(struct session *s)
 {
     struct backend_stop told = {0};
     double from = host_seconds();
     s->napped = 0;
     bool over = s->ops->slice(s->backend, &told);
-    measure(s, host_seconds() - from - s->napped);
+    double took = host_seconds() - from - s->napped;
+    measure(s, took);
     if (over)
         stop_as_told(s, &told);
     else if (s->pause_wanted)
         stop(s, SESSION_STOPPED, STOPPED_PAUSE, "paused");
+    else
+        slow_down(s, took);
 }
 
 static void *work(void *argument)
@@ -312,11 +323,18 @@ void session_free(struct session *s)
     free(s->input);
     free(s->input_log);
     free(s->output);
+    free(s->held.bytes);
     free(s->events);
     free(s);
 }
 
 /* ---- control ------------------------------------------------------------------------------ */
+
+/* The guest may run on another host, so it must not here, not even from its start: the disk is there. */
+bool session_is_away(const struct session *s)
+{
+    return s->stop == STOPPED_MOVED && s->state == SESSION_ENDED;
+}
 
 /* Starts a run as the command says. */
 static int begin(struct session *s, const struct backend_command *command)
@@ -324,7 +342,7 @@ static int begin(struct session *s, const struct backend_command *command)
     bool back = command->goal >= GOAL_STEP_BACK;
     if (s->state == SESSION_RUNNING)
         return -EBUSY;
-    if (s->state == SESSION_ENDED && !back)
+    if (session_is_away(s) || (s->state == SESSION_ENDED && !back))
         return -ESHUTDOWN;
     if (back && !s->ops->view_history)
         return -ENOTSUP;
@@ -421,7 +439,7 @@ int session_reset(struct session *s)
 {
     char why[SESSION_ERROR];
     session_enter(s);
-    int error = s->state == SESSION_RUNNING ? -EBUSY : 0;
+    int error = s->state == SESSION_RUNNING ? -EBUSY : session_is_away(s) ? -ESHUTDOWN : 0;
     if (!error) {
         error = s->ops->reset(s->backend, why);
         if (error) {
@@ -473,4 +491,47 @@ int session_wait(struct session *s, int timeout_ms)
     bool running = s->running;
     pthread_mutex_unlock(&s->wait_lock);
     return running ? -ETIMEDOUT : 0;
+}
+
+/* ---- moving to another host ----------------------------------------------------------------- */
+
+void session_moved(struct session *s, const char *text)
+{
+    stop(s, SESSION_ENDED, STOPPED_MOVED, text);
+}
+
+void session_ended_there(struct session *s, enum session_stop why, int exit_code, const char *text)
+{
+    s->exit_code = exit_code;
+    stop(s, SESSION_ENDED, why, text);
+}
+
+int session_take_back(struct session *s)
+{
+    session_enter(s);
+    const struct backend_move *move = s->ops->move;
+    int error = s->stop == STOPPED_MOVED && s->migration.phase == MIGRATION_DOUBT ? 0 : -EINVAL;
+    if (!error && move->disk)
+        error = move->disk(s->backend, MOVE_DISK_RELEASE);
+    if (!error) {
+        s->migration.phase = MIGRATION_STAYED;
+        session_unhold_output(s);
+        stop(s, SESSION_STOPPED, STOPPED_PAUSE, "taken back");
+    }
+    session_leave(s);
+    return error;
+}
+
+void session_view_protection(struct session *s, struct view_protection *out)
+{
+    session_enter(s);
+    *out = s->protection;
+    session_leave(s);
+}
+
+void session_view_migration(struct session *s, struct view_migration *out)
+{
+    session_enter(s);
+    *out = s->migration;
+    session_leave(s);
 }

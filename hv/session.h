@@ -122,7 +122,8 @@ void session_free(struct session *session);
 
 /* ---- control: these return at once; session_wait() waits for the stop --------------------- */
 
-/* Each is -EBUSY while the guest runs (but pause, input) and -ESHUTDOWN once it has ended (but reset). */
+/* Each is -EBUSY while the guest runs (but pause, input) and -ESHUTDOWN once it has ended (but reset;
+ * that, too, if it has moved to another host). */
 int session_step(struct session *session, uint64_t count); /* instructions of the current vCPU */
 int session_step_over(struct session *session);  /* as step, but runs through a call or a trap */
 int session_step_exit(struct session *session);  /* until a VM exit has been handled (bare: a trap) */
@@ -302,6 +303,12 @@ struct session *session_open(const char *path, int id, const struct session_conf
  * runs. */
 int session_write_disk(struct session *session, char *why);
 void session_view_history(struct session *session, struct view_history *out);
+/* The same with what there is along the way: checkpoints, input, snapshots. */
+void session_view_timeline(struct session *session, struct view_timeline *out);
+/* The layers of memory (or of the disk's written blocks) under the guest, and which of them answers
+ * for the page at this guest-physical address (or byte of the disk). Nothing is changed. */
+void session_view_layers(struct session *session, bool disk, uint64_t address,
+                         struct view_layers *out);
 
 /* ---- records ------------------------------------------------------------------------------ */
 
@@ -320,6 +327,14 @@ int session_record_end(struct session *session, char *why);
  * and when a file is not what it was. The run ends with STOPPED_RECORD_END, as the guest ended, or
  * with STOPPED_DIFFERS. */
 struct session *session_replay(const char *path, const struct session_config *wishes, char *why);
+/* ---- moving to another host: hv/migrate.h does it ------------------------------------------- */
+
+void session_view_migration(struct session *session, struct view_migration *out);
+void session_view_protection(struct session *session, struct view_protection *out); /* hv/protect.h */
+/* By a person's word, who knows that the guest does not run on the other side: after a migration that
+ * ended in doubt, or a protection, the guest can run here again (STOPPED_PAUSE). -EINVAL: there was
+ * none; or -errno: its disk cannot be written. */
+int session_take_back(struct session *session);
 
 /* ---- events ------------------------------------------------------------------------------- */
 

@@ -51,6 +51,12 @@ struct session {
     uint8_t *output; /* ring, if nobody takes output by callback */
     size_t output_head, output_count;
 
+    struct held_output { /* what was printed and may not be seen yet: hv/protect.h */
+        bool on, lost;   /* lost: the host had no memory for some */
+        uint8_t *bytes;
+        size_t count, size;
+    } held;
+
     pthread_mutex_t events_lock;
     struct event *events; /* ring, once a mask was set */
     atomic_uint events_mask;
@@ -60,6 +66,10 @@ struct session {
     struct snapshot_dir *kept; /* where snapshots are files; NULL: they are in memory only */
     struct snapshot_peer *peer; /* which of those files are in memory, too */
     int peers;
+    struct view_migration migration;
+    struct view_protection protection;
+    bool moving; /* a migration is under way */
+    atomic_uint throttle; /* percent of the time that the guest is kept from running */
 
     double napped;      /* host time of the present slice that the guest did not run */
     double seconds;     /* host time spent in slices since `rate_from` */
@@ -81,6 +91,26 @@ struct snapshot_peer {
 
 /* The machine is another one than before: what belonged to the old one goes. With the lock held. */
 void session_start_anew(struct session *session, const char *text);
+
+/* Does the guest run elsewhere, or may it? With the lock held. */
+bool session_is_away(const struct session *session);
+/* It does from now on. With the lock held. */
+void session_moved(struct session *session, const char *text);
+
+/* ---- output held back: session-io.c -------------------------------------------------------- */
+
+/* What the guest prints is kept from now on. */
+void session_hold_output(struct session *session);
+/* Takes what is kept, which the caller frees; -ENOMEM: some of it is lost. */
+int session_take_held(struct session *session, uint8_t **bytes, size_t *count);
+/* The world sees this now, whatever is kept. */
+void session_show(struct session *session, const uint8_t *bytes, size_t count);
+/* Shows all that is kept, and keeps no longer. -ENOMEM: some of it is lost. */
+int session_unhold_output(struct session *session);
+
+/* The guest has ended where it ran before. With the lock held. */
+void session_ended_there(struct session *session, enum session_stop why, int exit_code,
+                         const char *text);
 
 /* Drops what was printed and not taken, and what was typed and not delivered. With the lock held.
  */

@@ -74,6 +74,7 @@ const char *shadow_reason_text(unsigned reason)
         [SHADOW_PMP_DEBUGGER] = "a debugger has changed the PMP",
         [SHADOW_RESET] = "the machine was reset",
         [SHADOW_END] = "the virtual machine has ended",
+        [SHADOW_MOVED] = "the guest has come from another host",
     };
     return reason < SHADOW_REASONS ? TEXT[reason] : "";
 }

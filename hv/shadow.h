@@ -45,6 +45,7 @@ enum shadow_reason {
     SHADOW_PMP_DEBUGGER,
     SHADOW_RESET,
     SHADOW_END,
+    SHADOW_MOVED,
     SHADOW_REASONS,
 };
 

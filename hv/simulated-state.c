@@ -51,6 +51,8 @@ static const struct state_field simulated_fields[] = {
     STATE_NOT(struct simulated, snapshots, "kept moments"),
     STATE_NOT(struct simulated, snapshot_ids, "never used again"),
     STATE_NOT(struct simulated, history, "kept moments"),
+    STATE_NOT(struct simulated, disk_held, "what the user wants: no snapshots meanwhile"),
+    STATE_NOT(struct simulated, move, "an account of pages"),
     STATE_NOT(struct simulated, recorder, "a record of the run"),
     STATE_NOT(struct simulated, last_stop, "of the last run"),
 };
@@ -163,6 +165,15 @@ static struct overlay *make_layers(struct simulated *s)
                                           .put = disk_memory_put,
                                           .context = disk};
     return overlay_new(part, n);
+}
+
+/* The last of make_layers(). */
+int simulated_disk_part(const struct simulated *s)
+{
+    struct vm_array array[VM_ARRAYS];
+    unsigned arrays = s->vm ? vm_arrays(s->vm, array) : 1;
+    bool kept = s->overlay && s->guest->disk_image && disk_memory_of(s->guest->disk_image);
+    return kept ? (int)(1 + arrays) : -1;
 }
 
 int simulated_keep(struct simulated *s)
@@ -287,6 +298,8 @@ static int snapshot_at(const struct simulated *s, int layer, uint64_t *pages, ui
 int simulated_snapshot(void *self, const char *name, char *why)
 {
     struct simulated *s = self;
+    if (s->disk_held)
+        return refuse(why, -EBUSY, "no snapshots while the guest is protected");
     struct snapshot *grown = realloc(s->snapshot, (size_t)(s->snapshots + 1) * sizeof *grown);
     if (grown)
         s->snapshot = grown;
@@ -296,6 +309,7 @@ int simulated_snapshot(void *self, const char *name, char *why)
         return refuse(why, error, "the host has no memory left for a snapshot");
     snprintf(new->name, sizeof new->name, "%s", name ? name : "");
     new->id = ++s->snapshot_ids;
+    new->run = s->history.run;
     s->snapshots++;
     return new->id;
 }
@@ -303,7 +317,7 @@ int simulated_snapshot(void *self, const char *name, char *why)
 int simulated_restore(void *self, int id, char *why)
 {
     struct simulated *s = self;
-    const struct snapshot *snapshot = find_snapshot(s, id);
+    struct snapshot *snapshot = find_snapshot(s, id);
     if (!snapshot)
         return refuse(why, -ENOENT, "there is no such snapshot");
     int error = simulated_return(s, &snapshot->moment);
@@ -312,6 +326,7 @@ int simulated_restore(void *self, int id, char *why)
     s->console.shown = s->console.printed;
     recorder_spoil(s, "the guest was taken back to a snapshot");
     simulated_restarted(s);
+    snapshot->run = s->history.run; /* which begins with it */
     return 0;
 }
 
@@ -379,7 +394,8 @@ int simulated_write_disk(void *self, char *why)
 {
     struct simulated *s = self;
     struct disk *disk = s->guest->disk_image;
-    if (!disk || !disk_memory_of(disk) || s->config->disk_discard)
+    if (!disk || !disk_memory_of(disk) || s->config->disk_discard ||
+        s->disk_held) /* held: protection decides */
         return 0;
     replay_end(s);
     simulated_forget_snapshots(s);

@@ -767,6 +767,8 @@ const struct backend_ops backend_simulated = {
     .snapshots = simulated_snapshots,
     .snapshot_delete = simulated_snapshot_delete,
     .view_history = simulated_view_history,
+    .view_timeline = simulated_view_timeline,
+    .view_layers = simulated_view_layers,
     .keep_files = simulated_keep_files,
     .save = simulated_save,
     .load = simulated_load,
@@ -774,4 +776,5 @@ const struct backend_ops backend_simulated = {
     .record = record,
     .record_end = record_end,
     .follow = follow,
+    .move = &simulated_move,
 };

@@ -358,6 +358,11 @@ uint64_t simulated_exits(const struct simulated *s)
     return s->vm ? s->vm->exits : s->traps.count;
 }
 
+const struct exit_record *simulated_exit_record(const struct simulated *s, uint64_t seq)
+{
+    return s->vm ? &s->vm->log[seq % EXIT_LOG] : &s->traps.record[seq % TRAP_LOG];
+}
+
 void simulated_restarted(struct simulated *s)
 {
     s->last_stop = (struct backend_stop){0};
@@ -544,7 +549,7 @@ void *simulated_create(const struct session_config *config, struct session *sess
 void simulated_destroy(void *self)
 {
     struct simulated *s = self;
-    if (s->guest && s->guest->disk_image && !s->config->disk_discard)
+    if (s->guest && s->guest->disk_image && !s->config->disk_discard && !s->disk_held)
         disk_write_through(s->guest->disk_image); /* session_write_disk() tells of failures */
     replay_free(s);
     recorder_free(s);

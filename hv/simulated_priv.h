@@ -38,6 +38,7 @@ struct moment {
 
 struct snapshot {
     int id;
+    unsigned run; /* history.run that it is a moment of; 0: of one that was cut off */
     char name[64];
     struct moment moment;
 };
@@ -66,8 +67,18 @@ struct search {
     struct backend_stop stop; /* and what it is */
 };
 
+/* How many exits there were at moments all along the run, for drawing. When it is full every second
+ * one goes. */
+struct profile {
+    uint64_t apart; /* instructions from one to the next, at least */
+    uint64_t seq;   /* of the newest exit that was looked at */
+    unsigned count;
+    struct view_moment moment[VIEW_MOMENTS - 1];
+};
+
 struct history {
     bool on, full; /* full: it was given up because it did not fit */
+    unsigned run;  /* counts those that began, from 1 on */
     bool ended;    /* the guest had ended when the present command began: it must not run on */
     struct checkpoint *point; /* in the order of their positions */
     int count, room;
@@ -82,6 +93,7 @@ struct history {
     uint64_t exits;           /* the travel leads to this exit; 0: to an instruction */
     bool to_point;            /* ... to a breakpoint there */
     bool in_front;            /* ... in front of the instruction there */
+    struct profile profile;
 };
 
 struct simulated {
@@ -113,7 +125,12 @@ struct simulated {
     struct history history;
     struct recorder recorder;
     struct backend_stop last_stop; /* of the newest run; zeros if it was paused */
+    bool disk_held; /* the guest is protected: simulated-disk.c */
+    struct simulated_move *move; /* while the guest is moved to another host: simulated-move.c */
 };
+
+extern const struct state_table console_state, simulated_state;
+extern const struct backend_move simulated_move;
 
 /* ---- simulated.c: the functions of struct backend_ops --------------------------------------- */
 
@@ -140,6 +157,9 @@ bool simulated_at_point(const struct simulated *s);
 /* What this thread has taken of the processor so far. */
 uint64_t simulated_cpu_ns(void);
 uint64_t simulated_exits(const struct simulated *s);
+/* Where the log has exit (bare: trap) number `seq`, or one that came later or never. */
+const struct exit_record *simulated_exit_record(const struct simulated *s, uint64_t seq);
+
 /* The guest as it is loaded from its image. 0 or -errno with `why`. */
 int simulated_reload(struct simulated *s, char *why);
 /* The machine has been replaced by another: its history begins here. */
@@ -166,8 +186,30 @@ int simulated_snapshot_delete(void *self, int id);
 void simulated_forget_snapshots(struct simulated *s);
 /* The layer of memory that belongs to snapshot `id`; 0: there is no such snapshot. */
 int simulated_snapshot_layer(struct simulated *s, int id);
+
+/* ---- simulated-disk.c: functions of struct backend_move -------------------------------------- */
+
+int simulated_disk(void *self, enum move_disk how);
+int simulated_disk_blocks(void *self,
+                          int (*item)(void *context, uint32_t block, const uint8_t *bytes),
+                          void *context);
+int simulated_disk_put(void *self, uint32_t block, const uint8_t *bytes);
+int simulated_disk_commit(void *self, uint32_t block, const uint8_t *bytes);
+
 void simulated_view_history(void *self, struct view_history *out);
 int simulated_write_disk(void *self, char *why);
+/* Which part of the overlay the disk's written blocks are; -1: none. Memory is part 0. */
+int simulated_disk_part(const struct simulated *s);
+
+/* ---- simulated-time.c ----------------------------------------------------------------------- */
+
+/* The run begins here; it has come to here, perhaps for the first time; it is known up to here only. */
+void profile_begin(struct simulated *s);
+void profile_note(struct simulated *s);
+void profile_cut(struct simulated *s);
+
+void simulated_view_timeline(void *self, struct view_timeline *out);
+void simulated_view_layers(void *self, struct view_layers *out);
 
 /* ---- simulated-file.c ----------------------------------------------------------------------- */
 

@@ -41,6 +41,11 @@ enum {
     VIEW_DEVICE_REGS = 64,
     VIEW_REGISTERS = 256,
     VIEW_DIRTY_CELLS = 4096,
+    VIEW_CHECKPOINTS = 512,
+    VIEW_MOMENTS = 1024,
+    VIEW_INPUTS = 512,
+    VIEW_SNAPSHOTS = 64,
+    VIEW_LAYERS = 256,
 };
 
 /* ---- registers ---------------------------------------------------------------------------- */
@@ -331,6 +336,7 @@ enum session_stop {
     STOPPED_BEGINNING,  /* going back, the beginning of what is recorded was reached */
     STOPPED_RECORD_END, /* following a record, its end was reached */
     STOPPED_DIFFERS,    /* following a record, the run came to something else */
+    STOPPED_MOVED,      /* the guest runs on another host, or may: see struct view_migration */
 };
 
 /* What is known of the run, see session_step_back(). */
@@ -340,6 +346,66 @@ struct view_history {
     uint64_t first, end; /* instruction counts */
     uint64_t bytes, limit; /* of host memory: taken, and allowed */
     unsigned checkpoints;
+};
+
+/* A moment of the run. */
+struct view_moment {
+    uint64_t instruction;
+    uint64_t exits; /* view_status.exits then */
+};
+
+struct view_kept {
+    uint64_t instruction; /* first, as in struct view_moment */
+    int id;               /* view_snapshot.id */
+    char name[64];
+};
+
+/* The run from the beginning of what is recorded to its newest instruction. Everything is in the
+ * order of the run; where there is more than fits, it is left out evenly. */
+struct view_timeline {
+    struct view_history history; /* not `present`: nothing else is filled in */
+    uint64_t here;               /* where the guest stands: an instruction, as all below */
+    unsigned checkpoints, inputs, moments, snapshots;
+    uint64_t checkpoint[VIEW_CHECKPOINTS];
+    uint64_t input[VIEW_INPUTS];             /* something that was typed was delivered there */
+    struct view_moment moment[VIEW_MOMENTS]; /* whose exits are known */
+    struct view_kept snapshot[VIEW_SNAPSHOTS]; /* those that are moments of this run */
+};
+
+/* ---- layers ------------------------------------------------------------------------------- */
+
+enum view_layer_kind {
+    LAYER_TOP,        /* what was written since the newest layer below */
+    LAYER_SNAPSHOT,   /* what a snapshot has kept */
+    LAYER_CHECKPOINT, /* what going back needs */
+    LAYER_MANY,       /* several of these together */
+    LAYER_BASE,       /* what was there before anything was written */
+};
+
+struct view_layer {
+    enum view_layer_kind kind;
+    uint64_t layers;      /* that it stands for: 1, but for LAYER_MANY */
+    uint64_t pages;       /* of memory, disk and monitor, that it has itself; base: 0 */
+    bool timed;           /* the next member is known */
+    uint64_t instruction; /* when it was frozen (LAYER_MANY: the newest) */
+    char name[64];        /* LAYER_SNAPSHOT */
+    char beside[96];      /* snapshots that stand on it, but are not in this stack; "" if none */
+    bool asked, answered; /* by the scan: it came here; the page is here */
+};
+
+/* The stack of layers under a running guest, and the scan for one page. */
+struct view_layers {
+    bool present;     /* false: nothing is kept in layers */
+    bool disk;        /* a page of the disk, else of memory */
+    uint64_t address; /* guest-physical, or byte of the disk */
+    uint64_t page;    /* its page's beginning */
+    bool there;       /* false: there is no such page, nobody was asked, and `why` says why */
+    char why[VIEW_TEXT];
+    char base[32];    /* what the base is, in words */
+    uint64_t layers;  /* in all, top and base included */
+    uint64_t asked;   /* of these, until one answered */
+    unsigned count;
+    struct view_layer layer[VIEW_LAYERS]; /* from the top down */
 };
 
 struct view_status {
@@ -364,6 +430,67 @@ struct view_status {
     char engine[16]; /* "kvm" where the host's processor runs the guest */
     uint64_t memory; /* bytes of guest memory */
     double mips;      /* million instructions per second of host time in the last second of running */
+};
+
+/* ---- moving to another host ----------------------------------------------------------------- */
+
+enum view_migration_phase {
+    MIGRATION_NONE,     /* the guest has never moved */
+    MIGRATION_COPYING,  /* it runs, and its pages are being sent (or are coming) */
+    MIGRATION_HANDOVER, /* it stands; the rest is on its way */
+    MIGRATION_MOVED,    /* it runs on the other side; or incoming: it came here */
+    MIGRATION_STAYED,   /* the attempt has failed: it is where it was */
+    MIGRATION_DOUBT,    /* it was handed over, and nobody has confirmed that */
+};
+
+/* The present or last migration of the session's guest: hv/migrate.h. */
+struct view_migration {
+    enum view_migration_phase phase;
+    bool incoming;
+    unsigned round;       /* 1: all pages, then those written meanwhile */
+    unsigned throttle;    /* percent of the time that the guest is kept from running */
+    uint64_t pages;       /* of the guest's memory, 4 KiB each */
+    uint64_t dirty;       /* written while the last round was sent; sent next */
+    uint64_t moved_pages; /* sent or got so far, each as often as it was */
+    uint64_t zero_pages;  /* of them all zero: sent in five bytes */
+    uint64_t bytes;       /* sent so far */
+    double rate;          /* bytes a second, of the last round */
+    double dirty_rate;    /* bytes that the guest has written to new pages a second, in that time */
+    double expected;      /* seconds: how long the guest would stand if it were handed over now */
+    double downtime;      /* seconds that it stood, as the source has seen it */
+    double seconds;       /* since the migration began, or that it took */
+};
+
+/* ---- protection by a second host ------------------------------------------------------------ */
+
+enum view_protection_phase {
+    PROTECTION_NONE,    /* the guest was never protected */
+    PROTECTION_COPYING, /* its memory is being sent for the first time (backup: is coming) */
+    PROTECTION_ON,      /* the backup could go on from the last epoch (backup: it could) */
+    PROTECTION_ALONE,   /* the backup is lost: the guest runs here, unprotected */
+    PROTECTION_TAKEN,   /* backup: the primary is lost, and the guest goes on here */
+    PROTECTION_OVER,    /* ended in order */
+    PROTECTION_ENDED,   /* lost, and the guest is not run here */
+};
+
+/* The present or last protection of the session's guest: hv/protect.h. */
+struct view_protection {
+    enum view_protection_phase phase;
+    bool backup;           /* seen from there */
+    uint64_t generation;   /* of the fence; 0: there is none */
+    uint64_t epochs;       /* sent (backup: got) */
+    uint64_t acknowledged; /* of these */
+    uint64_t instruction;  /* guest instructions at the last one acknowledged, where they are counted */
+    uint64_t pages;        /* sent in epochs (not those of the first copy), in all ... */
+    uint64_t blocks;       /* ... and of the disk, 4 KiB each */
+    uint64_t bytes;        /* sent in all */
+    uint64_t released;     /* bytes of console output that the world was shown */
+    uint64_t shown_from;   /* backup that has taken over: the first byte it shows has this number. The
+                            * primary may have shown it, and some that follow, already */
+    double pause;          /* seconds that the guest stood for epochs, in all ... */
+    double pause_max;      /* ... and at most for one */
+    double delay;          /* seconds from an epoch to its acknowledgement, in all */
+    double seconds;        /* since the first epoch */
 };
 
 #endif

@@ -8,7 +8,7 @@ EXTRA_DIST += %D%/layering.sh %D%/lsan.supp
 
 # Unit tests, one program a file or part of it.
 AM_CPPFLAGS += $(CHECK_CFLAGS)
-%C%_unit_libs = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(ZLIB_LIBS) $(CHECK_LIBS)
+%C%_unit_libs = cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS) $(CHECK_LIBS)
 %C%_unit_tests =
 if HAVE_CHECK
 %C%_unit_tests += %D%/test-clint
@@ -86,6 +86,10 @@ if HAVE_CHECK
 	%D%/disk-writer.c %D%/disk-writer.h %D%/random-elf.c %D%/random-elf.h \
 	$(%C%_random_programs)
 %C%_test_replay_LDADD = hv/libhv.a $(%C%_unit_libs)
+# What a session tells of time and layers.
+%C%_unit_tests += %D%/test-view-time
+%C%_test_view_time_SOURCES = %D%/test-view-time.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h
+%C%_test_view_time_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Snapshots as files.
 %C%_unit_tests += %D%/test-snapshot
 %C%_test_snapshot_SOURCES = %D%/test-snapshot.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
@@ -98,6 +102,15 @@ if HAVE_CHECK
 %C%_test_record_SOURCES = %D%/test-record.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
 	$(%C%_random_programs)
 %C%_test_record_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Guests that move from session to session, over links that break.
+%C%_unit_tests += %D%/test-migrate
+%C%_test_migrate_SOURCES = %D%/test-migrate.c %D%/tap.h %D%/migrate-pair.c %D%/migrate-pair.h
+%C%_test_migrate_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Guests that outlive a host, whatever breaks.
+%C%_unit_tests += %D%/test-protect
+%C%_test_protect_SOURCES = %D%/test-protect.c %D%/tap.h %D%/migrate-pair.c %D%/migrate-pair.h \
+	%D%/protect-pair.c %D%/protect-pair.h
+%C%_test_protect_LDADD = hv/libhv.a $(%C%_unit_libs)
 # The one door to all that.
 %C%_unit_tests += %D%/test-session
 %C%_test_session_SOURCES = %D%/test-session.c %D%/tap.h
@@ -145,6 +158,10 @@ if KVM
 %C%_test_kvm_virtio_SOURCES = %D%/test-kvm-virtio.c %D%/tap.h %D%/kvm-guest.h %D%/device.c \
 	%D%/device.h %D%/virtio-driver.c %D%/virtio-driver.h
 %C%_test_kvm_virtio_LDADD = hv/libhv.a $(%C%_unit_libs)
+# x86 guests that move.
+%C%_unit_tests += %D%/test-kvm-migrate
+%C%_test_kvm_migrate_SOURCES = %D%/test-kvm-migrate.c %D%/tap.h %D%/kvm-guest.h
+%C%_test_kvm_migrate_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Looking into x86 guests.
 %C%_unit_tests += %D%/test-kvm-walk
 %C%_test_kvm_walk_SOURCES = %D%/test-kvm-walk.c %D%/kvm-probe.c %D%/kvm-probe.h %D%/tap.h \
@@ -201,7 +218,7 @@ fuzz:
 .PHONY: fuzz
 EXTRA_DIST += %D%/fuzz/fuzz-snapshot.c
 EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c \
-	%D%/fuzz/fuzz-record.c
+	%D%/fuzz/fuzz-migrate.c %D%/fuzz/fuzz-record.c
 EXTRA_DIST += %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-net-filter.c %D%/fuzz/fuzz-virtio-net.c
 EXTRA_DIST += %D%/fuzz/guarded.h %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-explain.c \
 	%D%/fuzz/fuzz-legacy.c %D%/fuzz/fuzz-state.c %D%/fuzz/fuzz-walk.c
@@ -209,13 +226,19 @@ EXTRA_DIST += %D%/fuzz/fuzz-qcow2.c
 
 # make faults: every point at which something can fail, where make check takes a sample. Each program
 # and script in faults/ speaks TAP.
-%C%_faults = %D%/faults/qcow2 %D%/faults/snapshot
+%C%_faults = %D%/faults/migrate %D%/faults/protect %D%/faults/qcow2 %D%/faults/snapshot
 EXTRA_PROGRAMS += $(%C%_faults)
 %C%_faults_qcow2_SOURCES = %D%/faults/qcow2.c %D%/qcow2-crash.c %D%/qcow2-crash.h \
 	%D%/storage-trace.c %D%/storage-trace.h
-%C%_faults_qcow2_LDADD = hv/libhv.a cpu/libcpu.a $(ZLIB_LIBS)
+%C%_faults_qcow2_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(ZLIB_LIBS)
 %C%_faults_snapshot_SOURCES = %D%/faults/snapshot.c %D%/snapshot-plan.c %D%/snapshot-plan.h
 %C%_faults_snapshot_LDADD = hv/libhv.a cpu/libcpu.a
+%C%_faults_migrate_SOURCES = %D%/faults/migrate.c %D%/migrate-pair.c %D%/migrate-pair.h
+%C%_faults_migrate_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) \
+	$(NETTLE_LIBS) $(ZLIB_LIBS)
+%C%_faults_protect_SOURCES = %D%/faults/protect.c %D%/migrate-pair.c %D%/migrate-pair.h \
+	%D%/protect-pair.c %D%/protect-pair.h
+%C%_faults_protect_LDADD = $(%C%_faults_migrate_LDADD)
 %C%_faults_scripts = %D%/faults/qcow2-kill.sh
 faults: all $(%C%_faults)
 	@failed=0; for test in $(%C%_faults); do \
@@ -237,15 +260,15 @@ EXTRA_DIST += $(%C%_faults_scripts)
 	%D%/storage-trace.c %D%/storage-trace.h
 %C%_fuzz_seeded_qcow2_LDADD = hv/libhv.a $(ZLIB_LIBS)
 %C%_fuzz_seeded_record_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-record.c
-%C%_fuzz_seeded_record_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS)
+%C%_fuzz_seeded_record_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
 %C%_fuzz_seeded_snapshot_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-snapshot.c
-%C%_fuzz_seeded_snapshot_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS)
+%C%_fuzz_seeded_snapshot_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
 %C%_fuzz_seeded_virtio_net_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-virtio-net.c
 %C%_fuzz_seeded_virtio_net_LDADD = $(%C%_seeded_libs)
 if KVM
 %C%_seeded += %D%/fuzz/seeded-boot %D%/fuzz/seeded-explain %D%/fuzz/seeded-legacy \
 	%D%/fuzz/seeded-net-filter %D%/fuzz/seeded-state %D%/fuzz/seeded-walk
-%C%_seeded_kvm_libs = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS) $(ZLIB_LIBS)
+%C%_seeded_kvm_libs = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
 %C%_fuzz_seeded_boot_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-boot.c %D%/x86-sample.c
 %C%_fuzz_seeded_boot_LDADD = $(%C%_seeded_kvm_libs)
 %C%_fuzz_seeded_explain_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-explain.c
@@ -264,19 +287,26 @@ TESTS += $(%C%_seeded)
 
 EXTRA_PROGRAMS += %D%/bench/time
 %C%_bench_time_SOURCES = %D%/bench/time.c
-%C%_bench_time_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS)
+%C%_bench_time_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
 # make bench: figures beside a peer's, in one run.
 bench: all $(%C%_bench_kvm_program) %D%/bench/time$(EXEEXT)
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
 # make bench-kvm: its part about x86 guests.
 bench-kvm: all $(%C%_bench_kvm_program)
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/kvm.py
+EXTRA_PROGRAMS += %D%/bench/migrate
+%C%_bench_migrate_SOURCES = %D%/bench/migrate.c
+%C%_bench_migrate_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) \
+	$(NETTLE_LIBS) $(ZLIB_LIBS)
+EXTRA_PROGRAMS += %D%/bench/protect
+%C%_bench_protect_SOURCES = %D%/bench/protect.c
+%C%_bench_protect_LDADD = $(%C%_bench_migrate_LDADD)
 if KVM
 %C%_bench_kvm_program = %D%/bench/kvm
 EXTRA_PROGRAMS += %D%/bench/kvm
 %C%_bench_kvm_SOURCES = %D%/bench/kvm.c
 %C%_bench_kvm_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) \
-	$(ZLIB_LIBS)
+	$(NETTLE_LIBS) $(ZLIB_LIBS)
 endif
 EXTRA_DIST += %D%/bench/bench.py %D%/bench/kvm.py %D%/bench/floors.json %D%/bench/README.md
 

@@ -331,6 +331,43 @@ START_TEST(snapshots_go_back)
 }
 END_TEST
 
+/* The counter writes to the page at 0x9000, and to no other. */
+START_TEST(layers_answer)
+{
+    static struct view_layers v;
+    char why[SESSION_ERROR] = "";
+    open_guest("flat16", counter, sizeof counter);
+    session_view_layers(s, false, 0x9000, &v);
+    ck_assert(!v.present);
+    ck_assert_int_eq(session_run_to(s, 0x7c0d), 0);
+    wait_for(STOPPED_STEP);
+    int first = session_snapshot(s, "first", why);
+    ck_assert_int_gt(first, 0);
+    session_view_layers(s, false, 0x7c00, &v);
+    ck_assert(v.present && v.there);
+    ck_assert_uint_eq(v.count, 3);
+    ck_assert(v.layer[0].asked && v.layer[1].asked && v.layer[2].answered);
+    ck_assert_str_eq(v.layer[1].name, "first");
+    ck_assert_int_eq(session_step(s, 40), 0);
+    wait_for(STOPPED_STEP);
+    session_view_layers(s, false, 0x9000, &v);
+    ck_assert(v.layer[0].answered && v.layer[0].pages >= 1);
+    ck_assert_int_gt(session_snapshot(s, "second", why), 0);
+    session_view_layers(s, false, 0x9001, &v);
+    ck_assert_uint_eq(v.count, 4);
+    ck_assert(!v.layer[0].answered && v.layer[1].answered && !v.layer[2].asked);
+    ck_assert_int_eq(session_restore(s, first, why), 0);
+    session_view_layers(s, false, 0x9000, &v);
+    ck_assert_uint_eq(v.count, 3);
+    ck_assert_str_eq(v.layer[1].beside, "second");
+    session_view_layers(s, false, 1ull << 40, &v);
+    ck_assert(v.present && !v.there);
+    ck_assert_uint_eq(v.asked, 0);
+    session_view_layers(s, true, 0, &v);
+    ck_assert(!v.present);
+}
+END_TEST
+
 START_TEST(tells_why_a_vcpu_was_given_up)
 {
     /* flat32: an IDT of no entries, and then an exception */
@@ -437,6 +474,7 @@ int main(void)
     tcase_add_test(tests, answers_while_it_runs);
     tcase_add_test(tests, registers_and_memory_can_be_written);
     tcase_add_test(tests, snapshots_go_back);
+    tcase_add_test(tests, layers_answer);
     tcase_add_test(tests, tells_why_a_vcpu_was_given_up);
     tcase_add_test(tests, sleep_without_end_is_a_stop);
     tcase_add_test(tests, sees_which_pages_are_written);

@@ -77,7 +77,7 @@ static struct view_status wait_for(struct session *s, int failed)
 {
     struct view_status status;
     ck_assert_int_eq(failed, 0);
-    ck_assert_int_eq(session_wait(s, 60000), 0);
+    ck_assert_int_eq(session_wait(s, -1), 0);
     session_status(s, &status);
     return status;
 }
@@ -802,7 +802,7 @@ static Suite *suite(void)
         printf("# the samples were not built: no tests with minios\n");
     Suite *suite = suite_create("running backwards");
     TCase *t = tcase_create("every way");
-    tcase_set_timeout(t, 300);
+    tcase_set_timeout(t, 900);
     tcase_add_loop_test(t, test_random_guests, 0, ways());
     tcase_add_loop_test(t, test_minios, 0, samples ? ways() : 0);
     tcase_add_loop_test(t, test_disk, 0, ways());
@@ -810,11 +810,11 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_bound, 0, samples ? ways() : 0);
     suite_add_tcase(suite, t);
     TCase *snapshots = tcase_create("snapshots");
-    tcase_set_timeout(snapshots, 300);
+    tcase_set_timeout(snapshots, 900);
     tcase_add_loop_test(snapshots, test_snapshots, 0, samples ? ways() : 0);
     suite_add_tcase(suite, snapshots);
     TCase *both = tcase_create("bare and under the monitor");
-    tcase_set_timeout(both, 120);
+    tcase_set_timeout(both, 900);
     tcase_add_loop_test(both, test_back_to_breakpoints, 0, 2);
     tcase_add_loop_test(both, test_who_wrote, 0, 2);
     tcase_add_loop_test(both, test_back_to_exits, 0, 2);

@@ -153,6 +153,25 @@ int disk_write_through(struct disk *disk)
     return error ? error : disk_flush(disk);
 }
 
+int disk_keep_end(struct disk *disk)
+{
+    int error = disk_write_through(disk);
+    if (error)
+        return error;
+    disk_memory_free(disk->memory);
+    disk->memory = NULL;
+    return 0;
+}
+
+int disk_write_block(struct disk *disk, uint32_t block, const uint8_t *bytes)
+{
+    uint64_t at = (uint64_t)block * RAM_PAGE, size = disk->sectors * DISK_SECTOR;
+    if (at >= size || disk->readonly)
+        return -EINVAL;
+    return disk->ops->write(disk->self, at / DISK_SECTOR, bytes,
+                            size - at < RAM_PAGE ? (size_t)(size - at) : RAM_PAGE);
+}
+
 /* ---- raw images --------------------------------------------------------------------------- */
 
 struct raw {

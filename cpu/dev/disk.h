@@ -73,5 +73,9 @@ int disk_keep(struct disk *disk);
 struct disk_memory *disk_memory_of(const struct disk *disk);
 /* Writes the blocks through to the file, and flushes it. 0 or -errno. */
 int disk_write_through(struct disk *disk);
+/* The same, and from now on writes go to the file again. */
+int disk_keep_end(struct disk *disk);
+/* Writes one block of disk-memory.h, a whole one, to the file, whatever is in memory. 0 or -errno. */
+int disk_write_block(struct disk *disk, uint32_t block, const uint8_t *bytes);
 
 #endif

@@ -38,6 +38,8 @@ enum drawing_kind {
     DRAWING_EXITS,       /* how many exits of each reason, and their cost */
     DRAWING_CHART,       /* how fast programs ran */
     DRAWING_HEAT,        /* which pages the guest writes */
+    DRAWING_TIMELINE, /* the run, with checkpoints, input, snapshots, and where the guest stands */
+    DRAWING_LAYERS,   /* the layers under the guest, and who answers for a page */
 };
 
 /* What to draw: the member that belongs to `kind` must be set. All is only read. */
@@ -48,10 +50,14 @@ struct drawing {
      * are left out, and with them all gone the drawing says so. */
     const struct view_table *tables[3];
     const struct view_exit_stats *exits;
-    bool bare;    /* DRAWING_EXITS: on a bare machine, where exits are traps and cost nothing */
+    bool
+        bare; /* DRAWING_EXITS, _TIMELINE: on a bare machine, where exits are traps, cost nothing */
     bool by_time; /* DRAWING_EXITS: by the time that they took, where they have one */
     const struct speed_chart *chart;
     const struct view_dirty *dirty;
+    const struct view_timeline *timeline;
+    const struct view_layers *layers;
+    const char *caption; /* DRAWING_LAYERS: why this page; NULL: nothing is said */
 };
 
 /* Paints the whole rectangle (0, 0, width, height), background included. Never fails: an error of
@@ -77,6 +83,15 @@ int draw_to_file(const char *path, const struct drawing *drawing, double width, 
 void draw_describe(const struct drawing *drawing, char *title, unsigned title_size, char *text,
                    unsigned text_size);
 
+/* DRAWING_TIMELINE of this size: which instruction is at `x`, from the first to the last recorded.
+ */
+uint64_t draw_timeline_at(const struct view_timeline *view, double width, double height, double x);
+/* What it says of where the guest stands; who answers for the page. */
+void draw_timeline_text(const struct view_timeline *view, char *text, size_t size);
+void draw_layers_text(const struct view_layers *view, char *text, size_t size);
+
+/* 1234567 as "1,234,567". */
+void draw_number_text(uint64_t n, char *text, size_t size);
 /* A number of bytes as drawings say it: "12 KiB", "14.6 MiB", "1 GiB". */
 void draw_size_text(uint64_t bytes, char *text, size_t size);
 

@@ -33,6 +33,12 @@ void draw_paint(cairo_t *cr, const struct drawing *drawing, double width, double
     case DRAWING_TABLES: scene_tables(&scene, drawing->tables, width, height); break;
     case DRAWING_CHART: scene_chart(&scene, drawing->chart, width, height); break;
     case DRAWING_HEAT: scene_heat(&scene, drawing->dirty, width, height); break;
+    case DRAWING_TIMELINE:
+        scene_timeline(&scene, drawing->timeline, drawing->bare, width, height);
+        break;
+    case DRAWING_LAYERS:
+        scene_layers(&scene, drawing->layers, drawing->caption, width, height);
+        break;
     case DRAWING_EXITS:
     default:
         scene_exits(&scene, drawing->exits, drawing->bare, drawing->by_time, width, height);
@@ -127,6 +133,14 @@ void draw_describe(const struct drawing *d, char *title, unsigned title_size, ch
         snprintf(text, size, "%llu pages written lately, %llu in all.",
                  (unsigned long long)d->dirty->dirty_now,
                  (unsigned long long)d->dirty->dirty_total);
+        break;
+    case DRAWING_TIMELINE:
+        snprintf(title, title_size, "The run from its beginning to its newest instruction");
+        draw_timeline_text(d->timeline, text, size);
+        break;
+    case DRAWING_LAYERS:
+        snprintf(title, title_size, "Layers of %s", d->layers->disk ? "the disk" : "memory");
+        draw_layers_text(d->layers, text, size);
         break;
     case DRAWING_CHART:
         snprintf(title, title_size, "%s", d->chart->title);

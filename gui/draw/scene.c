@@ -37,12 +37,18 @@ void scene_set_font(cairo_t *cr, enum scene_font font, double size)
 
 void scene_init(struct scene *s, double width, double height, double columns, double rows)
 {
+    scene_init_least(s, width, height, DRAW_MIN_WIDTH, DRAW_MIN_HEIGHT, columns, rows);
+}
+
+void scene_init_least(struct scene *s, double width, double height, double least_width,
+                      double least_height, double columns, double rows)
+{
     memset(s, 0, sizeof *s);
-    s->scale = fmin(1, fmin(width / DRAW_MIN_WIDTH, height / DRAW_MIN_HEIGHT));
+    s->scale = fmin(1, fmin(width / least_width, height / least_height));
     if (!(s->scale > 0))
         s->scale = 1;
-    s->width = fmax(width / s->scale, DRAW_MIN_WIDTH);
-    s->height = fmax(height / s->scale, DRAW_MIN_HEIGHT);
+    s->width = fmax(width / s->scale, least_width);
+    s->height = fmax(height / s->scale, least_height);
     s->em = fmin(MAX_EM, fmin(s->width / columns, s->height / rows));
     cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_A8, 1, 1);
     s->measure = cairo_create(surface);

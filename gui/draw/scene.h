@@ -41,8 +41,9 @@ enum scene_role {
     ROLE_FAULT,  /* refused */
     ROLE_READ,
     ROLE_WRITE,
-    ROLE_EXEC, /* regions, by the most that they allow */
-    ROLE_ALONE, /* the bars of a series with a hue of its own */
+    ROLE_EXEC,   /* regions, by the most that they allow */
+    ROLE_NEEDLE, /* "here", across everything */
+    ROLE_ALONE,  /* the bars of a series with a hue of its own */
     ROLE_COUNT,
     ROLE_COST,   /* bars */
     ROLE_SERIES, /* nine: three hues with three shades each */
@@ -91,6 +92,9 @@ struct scene {
 /* An empty scene; `columns` and `rows` say how many em the layout needs at least, which makes em.
  */
 void scene_init(struct scene *scene, double width, double height, double columns, double rows);
+/* The same for a drawing that is not laid out for DRAW_MIN_WIDTH x DRAW_MIN_HEIGHT as the least. */
+void scene_init_least(struct scene *scene, double width, double height, double least_width,
+                      double least_height, double columns, double rows);
 void scene_free(struct scene *scene);
 
 /* "guest.1" and "pte" make "guest.1.pte"; good until the next call. */
@@ -128,6 +132,13 @@ void scene_tables(struct scene *scene, const struct view_table *const tables[3],
 void scene_exits(struct scene *scene, const struct view_exit_stats *view, bool bare, bool by_time,
                  double width, double height);
 void scene_heat(struct scene *scene, const struct view_dirty *view, double width, double height);
+/* These two get along with less height than the others. `bare`: exits are traps. */
+enum { TIMELINE_MIN_HEIGHT = 140, LAYERS_MIN_HEIGHT = 180 };
+void scene_timeline(struct scene *scene, const struct view_timeline *view, bool bare, double width,
+                    double height);
+/* `caption`: a line about why this page; NULL: none. */
+void scene_layers(struct scene *scene, const struct view_layers *view, const char *caption,
+                  double width, double height);
 /* Needs more room than the others: below CHART_MIN_WIDTH x CHART_MIN_HEIGHT it is scaled down. */
 enum { CHART_MIN_WIDTH = 960, CHART_MIN_HEIGHT = 540 };
 void scene_chart(struct scene *scene, const struct speed_chart *chart, double width, double height);

@@ -17,6 +17,8 @@
 
 enum {
     EXIT_SCRIPT = 1,  /* a command of a `vitrine debug` script failed */
+    EXIT_STAYED = 1,  /* `vitrine migrate`: the guest is where it was */
+    EXIT_DOUBT = 3,   /* the same: it may have moved, or not */
     EXIT_DIFFERS = 1, /* a run of `vitrine compare` failed, or had another result; a replay differs */
     EXIT_CORRUPT = 1, /* `vitrine disk check`: the image is damaged */
     EXIT_USAGE = 2,   /* bad options, bad input files, outputs that cannot be written */
@@ -39,6 +41,7 @@ enum {
     CMD_DISK = 1 << 9,
     CMD_REPLAY = 1 << 10,
     CMD_SNAPSHOT = 1 << 11,
+    CMD_MIGRATE = 1 << 12,
     /* Of options only: guests of the other kind do not take it. */
     CMD_ONLY_SIMULATED = 1 << 16,
     CMD_ONLY_KVM = 1 << 17,
@@ -49,7 +52,14 @@ enum {
 enum { TRACE_EXITS = 1, TRACE_MMU = 2, TRACE_INSNS = 4 };
 
 /* The kinds of drawing that `vitrine draw` makes. */
-enum draw_what { DRAW_TRANSLATION, DRAW_TABLES, DRAW_EXITS, DRAW_HEAT };
+enum draw_what {
+    DRAW_TRANSLATION,
+    DRAW_TABLES,
+    DRAW_EXITS,
+    DRAW_HEAT,
+    DRAW_TIMELINE,
+    DRAW_LAYERS
+};
 
 /* All options of all subcommands, as parsed. */
 struct options {
@@ -86,6 +96,14 @@ struct options {
     const char *disk_format;              /* to convert to; NULL: qcow2 */
     uint64_t disk_size;                   /* bytes, 0: the backing file's */
     bool repair;
+    const char *control;  /* path of the socket that other programs rule the run by */
+    const char *incoming; /* address where the guest comes from */
+    const char *secret;   /* file */
+    const char *protect; /* address of a backup */
+    const char *backup;  /* address where a guest to be protected comes from */
+    const char *fence;   /* file that decides who runs it */
+    uint64_t epoch, patience; /* ms; 0: not given */
+    uint64_t downtime, rounds, throttle; /* of `migrate`: ms, number, percent; 0: not given */
 };
 
 struct command {
@@ -116,6 +134,9 @@ int cmd_compare(const struct options *options, int argc, char **argv);
 void cmd_compare_help(FILE *out);
 int cmd_snapshot(const struct options *options, int argc, char **argv);
 void cmd_snapshot_help(FILE *out);
+int cmd_backup(const struct options *options, int argc, char **argv);
+int cmd_migrate(const struct options *options, int argc, char **argv);
+void cmd_migrate_help(FILE *out);
 int cmd_kvm_info(const struct options *options, int argc, char **argv);
 int cmd_disk(const struct options *options, int argc, char **argv);
 void cmd_disk_help(FILE *out);

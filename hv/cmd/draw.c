@@ -12,12 +12,17 @@
 #include "gui/draw/draw.h"
 #include "hv/cmd/cmd.h"
 
+/* What drawings of time show is kept in so much of the host's memory. */
+enum { DRAW_HISTORY = 256 << 20 };
+
 /* Everything that a drawing may point to. */
 struct subject {
     struct view_translation translation;
     struct view_table tables[3];
     struct view_exit_stats exits;
     struct view_dirty dirty;
+    struct view_timeline timeline;
+    struct view_layers layers;
 };
 
 static int take_translation(const struct options *options, struct session *session,
@@ -40,13 +45,17 @@ static int draw(const struct options *options, struct session *session)
     static const enum drawing_kind KINDS[] = {[DRAW_TRANSLATION] = DRAWING_TRANSLATION,
                                               [DRAW_TABLES] = DRAWING_TABLES,
                                               [DRAW_EXITS] = DRAWING_EXITS,
-                                              [DRAW_HEAT] = DRAWING_HEAT};
+                                              [DRAW_HEAT] = DRAWING_HEAT,
+                                              [DRAW_TIMELINE] = DRAWING_TIMELINE,
+                                              [DRAW_LAYERS] = DRAWING_LAYERS};
     struct subject subject;
     struct view_status status;
     struct drawing drawing = {.kind = KINDS[options->what],
                               .translation = &subject.translation,
                               .exits = &subject.exits,
-                              .dirty = &subject.dirty};
+                              .dirty = &subject.dirty,
+                              .timeline = &subject.timeline,
+                              .layers = &subject.layers};
     if (take_translation(options, session, &subject))
         return EXIT_USAGE;
     for (int i = 0; i < 3; i++) {
@@ -56,6 +65,9 @@ static int draw(const struct options *options, struct session *session)
     session_exit_stats(session, &subject.exits);
     if (options->what == DRAW_HEAT)
         session_view_dirty(session, &subject.dirty);
+    session_view_timeline(session, &subject.timeline);
+    const struct view_walk *walk = &subject.translation.guest;
+    session_view_layers(session, false, walk->ok ? walk->pa : UINT64_MAX, &subject.layers);
     session_status(session, &status);
     drawing.bare = !status.under_monitor;
     int failed =
@@ -85,7 +97,10 @@ int cmd_draw(const struct options *options, int argc, char **argv)
 {
     if (check_output(options->output))
         return EXIT_USAGE;
-    struct session *session = cmd_open(options);
+    struct options with = *options;
+    if (options->what == DRAW_TIMELINE || options->what == DRAW_LAYERS)
+        with.config.history = DRAW_HISTORY;
+    struct session *session = cmd_open(&with);
     if (!session)
         return EXIT_USAGE;
     int status = options->what == DRAW_HEAT ? begin_log(session) : 0;

@@ -9,6 +9,7 @@ vitrine_SOURCES = \
 	%D%/compare-json.c \
 	%D%/compare-run.c \
 	%D%/compare-table.c \
+	%D%/control.c %D%/control.h \
 	%D%/console.c %D%/console.h \
 	%D%/debug.c %D%/debug.h \
 	%D%/debug-commands.c \
@@ -20,8 +21,11 @@ vitrine_SOURCES = \
 	%D%/isa.c \
 	%D%/json.c %D%/json.h \
 	%D%/kvm-info.c \
+	%D%/incoming.c %D%/incoming.h \
 	%D%/main.c \
+	%D%/migrate.c \
 	%D%/options.c \
+	%D%/protect.c %D%/protect.h \
 	%D%/replay.c \
 	%D%/report.c %D%/report.h \
 	%D%/run.c \
@@ -33,4 +37,4 @@ vitrine_SOURCES = \
 	%D%/walk.c
 vitrine_CFLAGS = $(AM_CFLAGS) $(CAIRO_CFLAGS)
 vitrine_LDADD = gui/libdraw.a hv/libhv.a cpu/libcpu.a \
-	$(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(ZLIB_LIBS) -lm
+	$(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS) -lm

@@ -41,6 +41,12 @@ static const struct command COMMANDS[] = {
      "keep states of a guest in a directory, compare them, go on from them",
      "vitrine snapshot create work first samples/paging.elf --at 38900", cmd_snapshot,
      cmd_snapshot_help, .own_guest = true},
+    {"migrate", CMD_MIGRATE, "SESSION ADDRESS", 2, 2,
+     "move the guest of a `vitrine run --control SESSION` to another `vitrine run --incoming`",
+     "vitrine migrate /tmp/session unix:/tmp/there", cmd_migrate, cmd_migrate_help},
+    {"backup", CMD_RUN, "ADDRESS GUEST", 2, 2,
+     "stand by for a `vitrine run --protect ADDRESS`, and go on if it is lost",
+     "vitrine backup unix:/tmp/there samples/minios/minios.elf", cmd_backup},
     {"kvm-info", CMD_KVM_INFO, "", 0, 0,
      "say what this host offers to x86 guests, and how to get access",
      "vitrine kvm-info --json | jq .features", cmd_kvm_info},
@@ -108,7 +114,7 @@ static int fail_arguments(const struct command *command)
 
 static int run_command(const struct command *command, int argc, char **argv)
 {
-    struct options options = {.access = 'r', .runs = 3};
+    struct options options = {.access = 'r', .runs = 3, .throttle = 80};
     session_config_init(&options.config);
     int first = options_parse(command, argc, argv, &options);
     if (first < 0)

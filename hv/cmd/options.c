@@ -103,6 +103,17 @@ static const char *set_net(void *field, const char *value)
     return user ? NULL : "user (the only kind of network there is)";
 }
 
+static const char *set_throttle(void *field, const char *value)
+{
+    return parse_size(value, field) == 0 && *(uint64_t *)field <= 99 ? NULL : "0 to 99 (percent)";
+}
+
+static const char *set_epoch(void *field, const char *value)
+{
+    uint64_t *ms = field;
+    return parse_size(value, ms) == 0 && *ms >= 1 && *ms <= 1000 ? NULL : "1 to 1000 (milliseconds)";
+}
+
 static const char *set_descriptor(void *field, const char *value)
 {
     uint64_t fd;
@@ -187,10 +198,11 @@ static const char *set_access(void *field, const char *value)
 
 static const char *set_what(void *field, const char *value)
 {
-    int found =
-        find_word(value, (const char *const[]){"translation", "tables", "exits", "heat", NULL});
+    static const char *const words[] = {"translation", "tables",   "exits",
+                                        "heat",        "timeline", "layers", NULL};
+    int found = find_word(value, words);
     *(enum draw_what *)field = found < 0 ? DRAW_TRANSLATION : (enum draw_what)found;
-    return found < 0 ? "translation, tables, exits or heat" : NULL;
+    return found < 0 ? "translation, tables, exits, heat, timeline or layers" : NULL;
 }
 
 static const char *set_size(void *field, const char *value)
@@ -324,6 +336,26 @@ static const struct option_row ROWS[] = {
      "write begin_signature..end_signature to FILE at the end"},
     {"record", "FILE", CMD_RUN | CMD_ONLY_SIMULATED, AT(record), set_text,
      "record the session in FILE, for vitrine replay"},
+    {"control", "PATH", CMD_RUN, AT(control), set_text,
+     "let `vitrine migrate` and others rule the run through this Unix socket"},
+    {"incoming", "ADDRESS", CMD_RUN, AT(incoming), set_text,
+     "take the guest from a `vitrine migrate` to unix:PATH or tcp:HOST:PORT"},
+    {"secret", "FILE", CMD_RUN | CMD_MIGRATE, AT(secret), set_text,
+     "both sides must know what is in FILE (needed for --incoming beyond this host)"},
+    {"protect", "ADDRESS", CMD_RUN, AT(protect), set_text,
+     "send all that the guest does to a `vitrine backup` there, which goes on if this host is lost"},
+    {"fence", "FILE", CMD_RUN, AT(fence), set_text,
+     "who has claimed FILE runs the protected guest: one file for both sides, beside the disk"},
+    {"epoch", "MS", CMD_RUN, AT(epoch), set_epoch,
+     "--protect: how often, in milliseconds from 1 to 1000 (default: 40)"},
+    {"patience", "MS", CMD_RUN, AT(patience), set_count,
+     "--protect, backup: silence for so long is a loss, in milliseconds (default: 3000)"},
+    {"downtime", "MS", CMD_MIGRATE, AT(downtime), set_count,
+     "how long the guest may stand, in milliseconds (default: 10)"},
+    {"rounds", "N", CMD_MIGRATE, AT(rounds), set_count,
+     "give up if it takes more rounds than this (default: 30)"},
+    {"throttle", "PERCENT", CMD_MIGRATE, AT(throttle), set_throttle,
+     "slow a guest that writes too fast down by so much at most (default: 80)"},
     {"gdb", "[ADDRESS:]PORT", CMD_RUN, AT(gdb), set_text,
      "wait for gdb there (address: 127.0.0.1 unless given)"},
     {"at", "POINT", CMD_WALK | CMD_DEVICES | CMD_DRAW | CMD_SNAPSHOT, AT(at), set_text,
@@ -331,7 +363,7 @@ static const struct option_row ROWS[] = {
     {"access", "r|w|x", CMD_WALK | CMD_DRAW, AT(access), set_access,
      "the kind of access to translate (default: r)"},
     {"what", "KIND", CMD_DRAW, AT(what), set_what,
-     "translation (default), tables, exits or, with KVM, heat (of pages)"},
+     "translation (default), tables, exits; timeline, layers (of a simulated guest), heat (KVM)"},
     {"va", "ADDRESS", CMD_DRAW, AT(va), set_text,
      "address to translate (default: of the newest access)"},
     {"output", "FILE", CMD_DRAW, AT(output), set_text,

@@ -27,6 +27,7 @@ const char *report_stop_name(unsigned stop)
         [STOPPED_BEGINNING] = "beginning",
         [STOPPED_RECORD_END] = "record-end",
         [STOPPED_DIFFERS] = "differs",
+        [STOPPED_MOVED] = "moved",
     };
     return stop < sizeof NAMES / sizeof *NAMES ? NAMES[stop] : "unknown";
 }

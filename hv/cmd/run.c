@@ -19,6 +19,9 @@
 
 #include "hv/cmd/cmd.h"
 #include "hv/cmd/console.h"
+#include "hv/cmd/control.h"
+#include "hv/cmd/incoming.h"
+#include "hv/cmd/protect.h"
 #include "hv/cmd/report.h"
 #include "hv/cmd/trace.h"
 #include "hv/cmd/waker.h"
@@ -33,6 +36,10 @@ struct run {
     struct console console;
     struct trace trace;
     atomic_bool output_broken; /* stdout is gone */
+
+    struct guard *guard;     /* a backup follows this run; NULL: none */
+    bool over;               /* this was a backup, and nothing is left to do */
+    struct control *control; /* others who rule this run; NULL: none */
 
     bool waits; /* between two batches, for input */
     struct gdb *_Atomic gdb;
@@ -145,12 +152,12 @@ static int patience_ms(struct run *run)
 static bool run_is_over(struct run *run)
 {
     struct view_status status;
-    if (run->console.leave || run->output_broken || run->timed_out)
+    if (run->console.leave || run->output_broken || run->timed_out || control_quits(run->control))
         return true;
     if (run->gdb)
         return run->gdb_done;
     session_status(run->session, &status);
-    if (status.state == SESSION_RUNNING)
+    if (status.state == SESSION_RUNNING || control_waits(run->control))
         return false;
     if (!run->trace.what)
         return true;
@@ -275,8 +282,12 @@ static int status_of(struct run *run)
         return EXIT_USAGE;
     if (status.stop == STOPPED_POWEROFF)
         return status.exit_code & 0xff || !status.exit_code ? status.exit_code & 0xff : 1;
-    if (run->console.leave || run->gdb_done)
+    if (run->console.leave || run->gdb_done || control_quits(run->control))
         return 0;
+    if (status.stop == STOPPED_MOVED) {
+        cmd_fail("%s: %s", status.guest, status.text);
+        return 0;
+    }
     if (run->timed_out)
         snprintf(status.text, sizeof status.text, "the limit of %u seconds is reached",
                  run->options->max_seconds);
@@ -322,11 +333,61 @@ static int write_results(struct run *run, int status, double seconds)
     return options->json ? write_json(run, status, seconds) : status;
 }
 
+/* As a backup: waits for as long as the primary lives. */
+static int stand_by(struct run *run, bool *runs)
+{
+    enum backup_end end = guard_stand_by(run->session, run->options, runs);
+    run->over = end == BACKUP_OVER;
+    if (end != BACKUP_TAKEN)
+        return end == BACKUP_OVER ? 0 : end == BACKUP_FENCED ? EXIT_STAYED : EXIT_USAGE;
+    struct view_status status;
+    session_status(run->session, &status);
+    if (status.state == SESSION_ENDED)
+        return 0;
+    if (!*runs && run->control)
+        control_hold(run->control);
+    else /* it stood there, but here is nobody who could let it go on */
+        *runs = true;
+    return 0;
+}
+
+/* Lets the guest come from elsewhere, if it shall, and others rule it. Is it to be run at once? */
+static int prepare(struct run *run, bool *runs)
+{
+    const struct options *options = run->options;
+    enum migrate_end came = MIGRATE_MOVED;
+    *runs = true;
+    if (options->control) {
+        run->control = control_new(run->session, options->control, run->waker);
+        if (!run->control)
+            return EXIT_USAGE;
+    }
+    if (options->backup)
+        return stand_by(run, runs);
+    if (options->protect) {
+        run->guard = guard_new(run->session, options, run->waker);
+        return run->guard ? 0 : EXIT_USAGE;
+    }
+    if (options->incoming)
+        came = incoming_receive(run->session, options, runs);
+    if (came == MIGRATE_STAYED || (came == MIGRATE_WHOLE && !run->control))
+        return EXIT_USAGE;
+    if (came == MIGRATE_WHOLE)
+        *runs = false;
+    else if (!run->control) /* it stood there, but here is nobody who could let it go on */
+        *runs = true;
+    if (!*runs)
+        control_hold(run->control);
+    return 0;
+}
+
 static int run_guest(struct run *run)
 {
     const struct options *options = run->options;
+    bool runs;
     int failed = check_outputs(run);
-    if (failed)
+    failed = failed ? failed : prepare(run, &runs);
+    if (failed || run->over)
         return failed;
     failed = console_open(&run->console, options->input);
     if (failed)
@@ -337,13 +398,17 @@ static int run_guest(struct run *run)
     double started = now();
     if (options->max_seconds)
         run->deadline = started + options->max_seconds;
-    failed = options->gdb ? start_gdb(run) : -start_slice(run);
+    failed = options->gdb ? start_gdb(run) : runs ? -start_slice(run) : 0;
     if (!failed)
         run_loop(run);
     double seconds = now() - started;
     stop_gdb(run);
     console_close(&run->console);
-    return failed ? EXIT_USAGE : write_results(run, status_of(run), seconds);
+    int lost = guard_end(run->guard);
+    if (failed)
+        return EXIT_USAGE;
+    int status = write_results(run, status_of(run), seconds);
+    return lost ? lost : status;
 }
 
 static int begin_record(struct run *run)
@@ -373,6 +438,8 @@ int cmd_run(const struct options *options, int argc, char **argv)
     struct run run = {.options = options, .keep = options->json && !options->json_file};
     if (options->gdb && options->trace)
         return cmd_fail("--gdb and --trace do not go together");
+    if (guard_check(options))
+        return EXIT_USAGE;
     if (options->config.under == SESSION_KVM && options->trace & ~(unsigned)TRACE_EXITS)
         return cmd_fail("--trace: only exits can be traced of a guest on the host's processor");
     run.waker = waker_new();
@@ -382,6 +449,7 @@ int cmd_run(const struct options *options, int argc, char **argv)
     run.session = open_session(&run);
     if (run.session && !begin_record(&run))
         status = cmd_close(run.session, end_record(&run, run_guest(&run)));
+    control_free(run.control);
     session_free(run.session);
     close(run.waker);
     free(run.kept);

@@ -13,6 +13,7 @@
 
 #include "hv/kvm/backend_priv.h"
 #include "hv/kvm/state.h"
+#include "hv/view-layers.h"
 
 int kvm_backend_save(struct kvm_backend *b, struct state_buffer *buffer)
 {
@@ -110,4 +111,50 @@ void kvm_backend_forget_snapshots(struct kvm_backend *b)
     for (int i = 0; i < b->snapshots; i++)
         state_buffer_free(&b->snapshot[i].state);
     b->snapshots = 0;
+}
+
+/* ---- the stack of layers, for a view ------------------------------------------------------ */
+
+/* Where the page is in memory's file; false: there is no memory at this address. */
+static bool find_page(struct kvm_backend *b, struct view_layers *out, uint64_t *offset)
+{
+    const uint8_t *at = kvm_memory_at(&b->vm.memory, out->page, KVM_PAGE);
+    if (at)
+        *offset = (uint64_t)(at - b->vm.memory.host);
+    else
+        snprintf(out->why, sizeof out->why, "there is no memory at this address");
+    return at;
+}
+
+/* `above`: the layer that stands on this one in the stack. Other snapshots may, too. */
+static void add_layer(struct kvm_backend *b, struct view_layers *out, int id, int above, int answer)
+{
+    const struct kvm_snapshot *s = find(b, id);
+    struct view_layer l = {.kind = id < 0 ? LAYER_TOP : id ? LAYER_SNAPSHOT : LAYER_BASE};
+    l.pages = id < 0 ? kvm_layers_top_pages(b->layers) : kvm_layers_pages(b->layers, id);
+    if (s)
+        memcpy(l.name, s->name, sizeof l.name);
+    for (int i = 0; i < b->snapshots && id >= 0; i++)
+        if (b->snapshot[i].layer != above &&
+            kvm_layers_parent(b->layers, b->snapshot[i].layer) == id)
+            view_layer_beside(&l, b->snapshot[i].name);
+    view_layers_add(out, &l, id == answer, 1);
+}
+
+void kvm_backend_view_layers(void *self, struct view_layers *out)
+{
+    struct kvm_backend *b = self;
+    uint64_t offset = 0;
+    if (out->disk || !b->vm.memory.frozen)
+        return;
+    out->present = true;
+    snprintf(out->base, sizeof out->base, "as at the first snapshot");
+    out->there = find_page(b, out, &offset);
+    int answer = out->there ? kvm_layers_find(b->layers, offset) : -1, above = -1;
+    add_layer(b, out, -1, -1, answer);
+    for (int id = kvm_layers_current(b->layers); id; id = kvm_layers_parent(b->layers, id)) {
+        add_layer(b, out, id, above, answer);
+        above = id;
+    }
+    add_layer(b, out, 0, above, answer);
 }

@@ -285,7 +285,9 @@ const struct backend_ops backend_kvm = {
     .restore = kvm_backend_restore,
     .snapshots = kvm_backend_snapshots,
     .snapshot_delete = kvm_backend_snapshot_delete,
+    .view_layers = kvm_backend_view_layers,
     .keep_files = kvm_backend_keep_files,
     .save = kvm_backend_save_file,
     .load = kvm_backend_load_file,
+    .move = &kvm_backend_move,
 };

@@ -58,11 +58,15 @@ struct kvm_backend {
     struct kvm_snapshot snapshot[SNAPSHOTS_MAX];
     int snapshots;
     uint64_t dirty_total;
+    bool moves; /* the guest is being moved, and all its pages have been told of */
 
     uint8_t debug[DEBUG_BYTES];     /* of the debug ports, not printed yet; guarded by vm.io */
     size_t debug_count, debug_seen; /* bytes of it; so many at the end of the slice before */
     bool in_line;                   /* the console has printed a part of a line; guarded by vm.io */
 };
+
+/* backend-move.c */
+extern const struct backend_move kvm_backend_move;
 
 /* backend-run.c */
 int kvm_backend_begin(void *self, const struct backend_command *command);
@@ -87,6 +91,7 @@ int kvm_backend_restore(void *self, int id, char *why);
 int kvm_backend_snapshots(void *self, struct view_snapshot *out, int max);
 int kvm_backend_snapshot_delete(void *self, int id);
 void kvm_backend_forget_snapshots(struct kvm_backend *backend);
+void kvm_backend_view_layers(void *self, struct view_layers *out);
 /* The whole state but memory: what KVM keeps and what the devices keep. */
 int kvm_backend_save(struct kvm_backend *backend, struct state_buffer *buffer);
 int kvm_backend_load(struct kvm_backend *backend, const struct state_buffer *buffer);

@@ -20,6 +20,7 @@ struct kvm_layers {
     struct kvm_vm *vm;
     uint64_t pages;  /* of memory */
     uint64_t *dirty; /* bits: pages written since the top was opened */
+    uint64_t *moved; /* the same since who moves the guest has looked; NULL: nobody does */
     uint8_t *heat;   /* a byte a page */
     struct layer **layer;
     int count, next_id;
@@ -130,6 +131,8 @@ static void see_page(void *context, uint64_t offset)
 {
     struct kvm_layers *l = context;
     set_add(l->dirty, offset / KVM_PAGE);
+    if (l->moved)
+        set_add(l->moved, offset / KVM_PAGE);
     l->heat[offset / KVM_PAGE] = 255;
 }
 
@@ -409,6 +412,41 @@ int kvm_layers_find(struct kvm_layers *l, uint64_t offset)
     return 0;
 }
 
+uint64_t kvm_layers_top_pages(struct kvm_layers *l)
+{
+    if (!l->vm->memory.frozen || collect(l))
+        return 0;
+    return set_count(l, l->dirty);
+}
+
+/* ---- moving ---------------------------------------------------------------------------------- */
+
+int kvm_layers_moves(struct kvm_layers *l)
+{
+    int error = begin_log(l);
+    if (!error)
+        error = collect(l);
+    if (!error && !l->moved)
+        l->moved = calloc(set_words(l), sizeof *l->moved);
+    return error ? error : l->moved ? 0 : -ENOMEM;
+}
+
+void kvm_layers_moves_end(struct kvm_layers *l)
+{
+    free(l->moved);
+    l->moved = NULL;
+}
+
+int kvm_layers_moved(struct kvm_layers *l, uint64_t *bits)
+{
+    int error = collect(l);
+    for (size_t i = 0; i < set_words(l) && !error; i++) {
+        bits[i] |= l->moved[i];
+        l->moved[i] = 0;
+    }
+    return error;
+}
+
 /* ---- life ----------------------------------------------------------------------------------- */
 
 struct kvm_layers *kvm_layers_new(struct kvm_vm *vm)
@@ -435,6 +473,7 @@ void kvm_layers_free(struct kvm_layers *l)
         free_layer(l->layer[i]);
     free(l->layer);
     free(l->dirty);
+    free(l->moved);
     free(l->heat);
     free(l);
 }

@@ -45,6 +45,8 @@ int kvm_layers_each(struct kvm_layers *layers, int id, int base,
                     void (*see)(void *context, uint64_t page), void *context);
 /* Which layer would answer for the page at this offset of memory: an id, 0 the base, -1 the top. */
 int kvm_layers_find(struct kvm_layers *layers, uint64_t offset);
+/* Pages that the top has: those that the next layer will hold. */
+uint64_t kvm_layers_top_pages(struct kvm_layers *layers);
 
 /* ---- how hot pages are -------------------------------------------------------------------- */
 
@@ -53,5 +55,13 @@ int kvm_layers_find(struct kvm_layers *layers, uint64_t offset);
 int kvm_layers_look(struct kvm_layers *layers, uint64_t *written);
 /* 255: written before the newest look; halved at each later look. One byte a page. */
 const uint8_t *kvm_layers_heat(const struct kvm_layers *layers);
+
+/* ---- for who moves the guest to another host ------------------------------------------------ */
+
+/* Keeps a second account of writes, which snapshots do not end. 0 or -errno. */
+int kvm_layers_moves(struct kvm_layers *layers);
+void kvm_layers_moves_end(struct kvm_layers *layers);
+/* Sets a bit in `bits` for each page that was written since the last call. 0 or -errno. */
+int kvm_layers_moved(struct kvm_layers *layers, uint64_t *bits);
 
 #endif

@@ -5,6 +5,7 @@ hv_libhv_a_SOURCES += \
 	%D%/backend.c \
 	%D%/backend-file.c \
 	%D%/backend-exits.c \
+	%D%/backend-move.c \
 	%D%/backend-run.c \
 	%D%/backend-snapshot.c \
 	%D%/backend-view.c \

@@ -170,9 +170,10 @@ static void zero_pages(struct kvm_memory *m)
     }
 }
 
+/* What is punched out was written, too, for who keeps account. */
 void kvm_memory_clear(struct kvm_memory *m)
 {
-    if (m->frozen ||
+    if (m->frozen || m->written ||
         fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)m->size))
         zero_pages(m);
 }

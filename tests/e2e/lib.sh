@@ -62,6 +62,19 @@ status_is() { [ "$status" = "$1" ]; }
 
 same_file() { cmp -s "$1" "$2"; }
 
+# Waits (20 s at most) until a command succeeds.
+await() {
+    tries=0
+    until "$@" 2>/dev/null; do
+        tries=$((tries + 1))
+        [ $tries -lt 400 ] || return 1
+        sleep 0.05
+    done
+}
+
+# Has a file so many lines by now?
+printed() { [ "$(wc -l <"$1")" -ge "$2" ]; }
+
 # vitrine refuses these arguments: one line on stderr, nothing on stdout, exit 2.
 refused() {
     [ "$status" = 2 ] && [ ! -s "$out" ] && [ "$(wc -l <"$err")" = 1 ] && grep -q '^vitrine: ' "$err"

@@ -11,10 +11,12 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/kvm-debug.sh \
 	%D%/kvm-input.sh \
 	%D%/linux.sh \
+	%D%/migrate.sh \
 	%D%/minios.sh \
 	%D%/net.sh \
 	%D%/options.sh \
 	%D%/oracle.sh \
+	%D%/protect.sh \
 	%D%/report.sh \
 	%D%/samples.sh \
 	%D%/snapshot.sh \

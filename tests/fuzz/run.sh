@@ -52,7 +52,7 @@ for target in $targets; do
     done
     # shellcheck disable=SC2086
     "$cc" $flags $cflags -fsanitize=fuzzer,$sanitizers -o "$out/$name" "$source" $objects \
-        -lelf -ldw -lfdt $libraries || exit 2
+        -lelf -ldw -lfdt -lnettle $libraries || exit 2
     mkdir -p "$out/$name.corpus"
     "$out/$name" -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=1024 \
         -artifact_prefix="$out/$name-" -print_final_stats=1 "$out/$name.corpus" \

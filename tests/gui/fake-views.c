@@ -315,3 +315,74 @@ void fake_dirty(struct view_dirty *view, uint64_t memory)
         view->dirty_now += view->heat[i] == 255;
     }
 }
+
+/* ---- time --------------------------------------------------------------------------------- */
+
+static void add_snapshot(struct view_timeline *v, uint64_t instruction, const char *name)
+{
+    struct view_kept *s = &v->snapshot[v->snapshots++];
+    s->instruction = instruction;
+    s->id = (int)v->snapshots;
+    snprintf(s->name, sizeof s->name, "%s", name);
+}
+
+void fake_timeline(struct view_timeline *v, uint64_t end, uint64_t here, unsigned checkpoints)
+{
+    memset(v, 0, sizeof *v);
+    v->history = (struct view_history){.present = true,
+                                       .in_past = here < end,
+                                       .end = end,
+                                       .bytes = 41u << 20,
+                                       .limit = 256u << 20,
+                                       .checkpoints = checkpoints};
+    v->here = here;
+    for (unsigned i = 0; i < checkpoints && i < VIEW_CHECKPOINTS; i++) {
+        double left = 1 - (double)i / checkpoints;
+        v->checkpoint[v->checkpoints++] = (uint64_t)((double)end * (1 - left * left));
+        v->moment[v->moments++] =
+            (struct view_moment){v->checkpoint[i], v->checkpoint[i] / 1000 + i * i * i / 50};
+    }
+    v->moment[v->moments++] = (struct view_moment){end, 1u << 30};
+    for (uint64_t at = end / 3; at < end && v->inputs < 40; at += end / 70 + 1)
+        v->input[v->inputs++] = at;
+    add_snapshot(v, end / 5, "booted");
+    add_snapshot(v, end / 2, "before the shell starts");
+    add_snapshot(v, end / 2 + end / 500, "one that stands close to it");
+}
+
+static void add_layer(struct view_layers *v, enum view_layer_kind kind, const char *name,
+                      int answer)
+{
+    struct view_layer *l = &v->layer[v->count];
+    *l = (struct view_layer){.kind = kind, .layers = 1, .pages = 17u * v->count + 1};
+    l->timed = kind != LAYER_TOP && kind != LAYER_BASE;
+    l->instruction = 900000000u - 1000u * v->count;
+    l->asked = answer >= (int)v->count;
+    l->answered = answer == (int)v->count;
+    snprintf(l->name, sizeof l->name, "%s", name);
+    v->asked += l->asked;
+    v->count++;
+}
+
+void fake_layers(struct view_layers *v, unsigned snapshots, unsigned checkpoints, int answer)
+{
+    memset(v, 0, sizeof *v);
+    v->present = true;
+    v->there = answer >= 0;
+    v->address = 0x80403124;
+    v->page = 0x80403000;
+    strcpy(v->base, "zeros");
+    strcpy(v->why, v->there ? "" : "the guest has not touched it yet, so it has no frame");
+    add_layer(v, LAYER_TOP, "", answer);
+    for (unsigned s = 0; s < snapshots; s++) {
+        char name[24];
+        snprintf(name, sizeof name, "after exit %u", 9000 - 100 * s);
+        add_layer(v, LAYER_SNAPSHOT, name, answer);
+        if (s == snapshots - 1)
+            strcpy(v->layer[v->count - 1].beside, "another try");
+        for (unsigned c = 0; c < checkpoints && v->count < VIEW_LAYERS - 1; c++)
+            add_layer(v, LAYER_CHECKPOINT, "", answer);
+    }
+    add_layer(v, LAYER_BASE, "", answer);
+    v->layers = v->count;
+}

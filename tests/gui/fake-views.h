@@ -44,4 +44,11 @@ struct view_exit_stats fake_timed_stats(unsigned reasons);
 /* Every fifth cell is warm or hot. */
 void fake_dirty(struct view_dirty *view, uint64_t memory);
 
+/* A run of that many instructions with so many checkpoints, denser towards its end; the guest
+ * stands at `here`. Some input, three snapshots. */
+void fake_timeline(struct view_timeline *view, uint64_t end, uint64_t here, unsigned checkpoints);
+/* `checkpoints` below each of `snapshots` snapshots; layer number `answer` has the page (0: the
+ * top; -1: the guest has no such page). The last snapshot has a branch beside it. */
+void fake_layers(struct view_layers *view, unsigned snapshots, unsigned checkpoints, int answer);
+
 #endif

@@ -156,6 +156,19 @@ class Window:
             self.press(name)
         return False
 
+    def select_tab(self, name):
+        tab = poll("the tab " + name, lambda: self.find(name, "page tab"))
+        tabs = tab.get_parent()
+
+        def select():  # hidden tabs count, but are not listed
+            for i in range(16):
+                self.atspi.Selection.select_child(tabs, i)
+                tab.clear_cache()
+                if tab.get_state_set().contains(self.atspi.StateType.SELECTED):
+                    return True
+            return False
+        poll("the tab %s to come up" % name, select)
+
     def press(self, name):
         poll(name + " to be enabled", lambda: self.is_enabled(name))
         button = self.find(name, "push button")
@@ -261,6 +274,127 @@ def resets(w):
     w.says(r"^No exits yet", of="Exit log")
 
 
+# ---- time -----------------------------------------------------------------------------------
+
+def register(w, name):
+    """The guest's register, as the pane shows it now."""
+    return w.says(r"\b%s +([0-9a-f]{8})\b" % name, of=("Registers", "list")).group(1)
+
+
+def here(w):
+    """Where the ruler says that the guest stands: instruction, and of how many."""
+    w.find("Time", "slider").clear_cache()
+    text = w.find("Time", "slider").get_description()
+    match = re.match(r"Instruction ([\d,]+)(?: of ([\d,]+): in the past|: the present)$", text)
+    numbers = [int(n.replace(",", "")) for n in match.groups() if n]
+    return numbers[0], numbers[-1]
+
+
+def steps_back(w):
+    """Each step back shows the registers that there were."""
+    seen = []
+    for _ in range(3):
+        before = count(w, "guest instruction")
+        seen.append((before, register(w, "pc"), register(w, "sp"), register(w, "a0")))
+        w.press("Step")
+        poll("a step", lambda: count(w, "guest instruction") == before + 1)
+    for number, pc, sp, a0 in reversed(seen):
+        w.press("Step back")
+        poll("a step back", lambda: count(w, "guest instruction") == number)
+        w.says("^In the past$", of="Status")
+        w.says(r"instruction [\d,]+ of [\d,]+: in the past; run goes on as recorded$", of="Status")
+        poll("the registers of that moment", lambda: (register(w, "pc"), register(w, "sp"),
+                                                      register(w, "a0")) == (pc, sp, a0))
+
+
+def steps_back_by_key(w):
+    before = count(w, "guest instruction")
+    w.key("shift+F11")
+    poll("a step back", lambda: count(w, "guest instruction") == before - 1)
+
+
+def runs_back_to_an_exit(w):
+    exits = count(w, "exit")
+    w.press("Back to exit")
+    poll("an exit before", lambda: count(w, "exit") <= exits)
+    w.says(r"^after VM exit [\d,]+; instruction", of="Status")
+    w.says(r"^In the past$", of="Status")
+
+
+def goes_to_an_instruction(w):
+    w.key("ctrl+shift+g")
+    poll("the entry", lambda: w.find("Go to instruction", "text"))
+    w.type("12,345")
+    w.key("Return")
+    poll("instruction 12,345", lambda: count(w, "guest instruction") == 12345)
+    poll("the ruler", lambda: here(w)[0] == 12345)
+    assert here(w)[1] > 100000
+
+
+def moves_on_the_ruler(w):
+    """The keys of a slider, on the ruler; the last of many is where it ends."""
+    w.key("Tab")
+    poll("the focus", lambda: w.find("Time", "slider").get_state_set().contains(
+        w.atspi.StateType.FOCUSED))
+    end = here(w)[1]
+    w.key("Home")
+    poll("the beginning", lambda: here(w)[0] == 0 and count(w, "guest instruction") == 0)
+    assert not w.is_enabled("Step back"), "there is nothing before the beginning"
+    w.key("Right", "Right", "Right", "Right", "Right")
+    poll("five hundredths", lambda: count(w, "guest instruction") == 5 * (end // 100))
+    w.key("ctrl+Left")
+    poll("one instruction less", lambda: count(w, "guest instruction") == 5 * (end // 100) - 1)
+    w.key("End")
+    poll("the present", lambda: here(w) == (end, end))
+    w.says("^Stopped$", of="Status")
+
+
+def asks_who_wrote(w):
+    """The word at the top of the stack was stored there by an instruction."""
+    w.key("ctrl+shift+l")
+    poll("the entry", lambda: w.find("Show memory at", "text"))
+    w.says(r"^[0-9a-f]{8} ", of=("Memory", "list"))
+    w.key("ctrl+a")
+    w.type("proc_scheduler")
+    w.key("Return")
+    before = count(w, "guest instruction")
+    w.press("Who wrote this?")  # nobody: it was loaded
+    poll("the beginning", lambda: count(w, "guest instruction") == 0)
+    w.key("ctrl+shift+g")
+    w.type(str(before))
+    w.key("Return")
+    poll("the present", lambda: count(w, "guest instruction") == before)
+    w.key("ctrl+shift+l")
+    w.key("ctrl+a")
+    w.type("%08x" % (int(register(w, "sp"), 16) & ~3))
+    w.key("Return")
+    w.press("Who wrote this?")
+    w.says(r"^watchpoint: write", of="Status")
+    w.says(r"\u25b6 [0-9a-f]{8} +[0-9a-f]{8} +(sw|sh|sb|amo|sc)", of=("Instructions", "list"))
+
+
+def keeps_a_simulated_guest(w):
+    number, pc = count(w, "guest instruction"), register(w, "pc")
+    w.key("ctrl+shift+s")
+    w.says(r"^after exit \d+ .* exits   . here$", of=("Snapshots", "list"))
+    w.press("Step to exit")
+    poll("another instruction", lambda: count(w, "guest instruction") > number)
+    w.press("Restore")
+    w.says("^back at snapshot .after exit", of="Status")
+    poll("the registers of the snapshot", lambda: register(w, "pc") == pc)
+    assert count(w, "guest instruction") == number
+
+
+def shows_the_layers(w):
+    """Under the restored snapshot nothing was written: the top does not have the page."""
+    w.select_tab("Layers")
+    layers = poll("the drawing", lambda: w.find("Layers of memory"))
+    poll("the answer", lambda: (layers.clear_cache() or re.match(
+        r"Page 0x[0-9a-f]{8}: the \d+(st|nd|rd|th) of \d+ layers answers$",
+        layers.get_description())))
+    w.select_tab("Exits")
+
+
 def closes(w):
     w.close()
 
@@ -273,6 +407,17 @@ def ends(home):
         w.says("^the guest switched off with exit code 0$", of="Status")
         poll("hello's greeting", lambda: "glass case" in w.console())
         assert not w.is_enabled("Run") and w.is_enabled("Reset")
+        w.close()
+    finally:
+        w.kill()
+
+
+def cannot_go_back_without_history(home):
+    w = Window(home, "--history", "off", HELLO)
+    try:
+        w.press("Step")
+        w.says("^Stopped$", of="Status")
+        assert not w.is_enabled("Step back") and not w.is_enabled("Back to exit")
         w.close()
     finally:
         w.kill()
@@ -322,6 +467,7 @@ def opens_an_x86_guest(w):
     w.says(r"^before the first instruction: run, or step to the first VM exit$", of="Status")
     w.says(r"00100000  c705\w+\+? mov dword ptr", of=("Instructions", "list"))
     assert w.shown("Dirty pages", "page tab") and not w.shown("TLB", "page tab")
+    assert not w.shown("Time", "page tab") and not w.is_enabled("Step back")
 
 
 def steps_an_x86_guest(w):
@@ -438,8 +584,10 @@ def says_what_kvm_lacks(home):
 X86 = [opens_an_x86_guest, steps_an_x86_guest, steps_to_a_port, takes_and_restores_a_snapshot,
        runs_an_x86_guest_to_its_end, resets_an_x86_guest, stops_at_a_breakpoint, closes]
 DEMO = [steps_to_an_exit, steps_one_instruction, follows_the_translation, steps_by_key,
-        runs_to_the_shell, types_into_the_console, pauses, resets, closes]
-OTHERS = [ends, refuses_a_bad_guest, runs_bare, shows_why_a_guest_is_stuck, types_to_an_x86_guest,
+        steps_back, runs_to_the_shell, types_into_the_console, pauses, steps_back_by_key,
+        runs_back_to_an_exit, goes_to_an_instruction, moves_on_the_ruler, asks_who_wrote,
+        keeps_a_simulated_guest, shows_the_layers, resets, closes]
+OTHERS = [ends, cannot_go_back_without_history, refuses_a_bad_guest, runs_bare, shows_why_a_guest_is_stuck, types_to_an_x86_guest,
           says_what_kvm_lacks]
 
 

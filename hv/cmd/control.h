@@ -1,0 +1,37 @@
+/*
+ * The door of a running `vitrine run --control PATH`: a Unix socket of mode 0600 that takes one
+ * line a connection and answers with lines, of which the last begins with "ok" or "error:".
+ *
+ *     status                     what the guest does
+ *     pause, resume              the guest; resume also runs one that has come whole, but was not
+ *                                handed over
+ *     migrate [secret=FILE] [downtime=MS] [rounds=N] [throttle=PERCENT] ADDRESS
+ *                                moves it; a line "progress ..." each fifth of a second
+ *     take-back                  after a migration that ended in doubt: the guest goes on here
+ *     quit                       ends the run
+ *
+ * It is served by a thread of its own, one connection at a time.
+ */
+#ifndef VITRINE_HV_CMD_CONTROL_H
+#define VITRINE_HV_CMD_CONTROL_H
+
+#include <stdbool.h>
+
+#include "hv/session.h"
+
+struct control;
+
+/* `waker` is woken when something has changed that the run's loop must know. NULL after a message.
+ */
+struct control *control_new(struct session *session, const char *path, int waker);
+/* Ends the thread, after the answer that it is giving; NULL is allowed. */
+void control_free(struct control *control);
+
+/* Has somebody said quit? */
+bool control_quits(const struct control *control);
+/* Is a stopped guest to be waited for: was it paused here, or is it in doubt who runs it? */
+bool control_waits(struct control *control);
+/* The guest has come, but was not handed over: it waits for `resume`. */
+void control_hold(struct control *control);
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * `vitrine migrate`: asks a running `vitrine run --control` to move its guest, and shows how far it
+ * is.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hv/cmd/cmd.h"
+#include "hv/link.h"
+
+void cmd_migrate_help(FILE *out)
+{
+    fputs("\nADDRESS is unix:PATH or tcp:HOST:PORT, where `vitrine run --incoming ADDRESS` waits "
+          "for\n"
+          "the same guest. Exit status: 0 moved, 1 it goes on where it was, 2 nothing was tried,\n"
+          "3 in doubt: look whether it runs there; if it does not, say take-back to SESSION.\n",
+          out);
+}
+
+/* The request as one line; false: it cannot be put so. */
+static bool make_request(const struct options *options, const char *address, char *line,
+                         size_t size)
+{
+    char secret[PATH_MAX] = "";
+    if (options->secret && !realpath(options->secret, secret)) {
+        cmd_fail("--secret %s: %s", options->secret, strerror(errno));
+        return false;
+    }
+    if (strpbrk(secret, " \n") || strpbrk(address, " \n")) {
+        cmd_fail("%s: a space in a name cannot be passed on",
+                 strpbrk(secret, " \n") ? secret : address);
+        return false;
+    }
+    snprintf(line, size, "migrate %s%s downtime=%llu rounds=%llu throttle=%llu %s\n",
+             options->secret ? "secret=" : "", secret,
+             (unsigned long long)(options->downtime ? options->downtime : 10),
+             (unsigned long long)(options->rounds ? options->rounds : 30),
+             (unsigned long long)options->throttle, address);
+    return true;
+}
+
+/* Shows the answer's lines; the last decides. */
+static int show_answer(FILE *answer, const char *session)
+{
+    char line[4096], last[64] = "";
+    bool terminal = isatty(STDERR_FILENO);
+    while (fgets(line, sizeof line, answer)) {
+        line[strcspn(line, "\n")] = 0;
+        if (!strncmp(line, "progress ", 9)) {
+            if (terminal || strncmp(last, line, strcspn(line, ":") + 1))
+                fprintf(stderr, "%s%s%s", terminal ? "\r\033[K" : "", line + 9,
+                        terminal ? "" : "\n");
+            snprintf(last, sizeof last, "%.*s", (int)sizeof last - 1, line);
+            continue;
+        }
+        if (terminal && *last)
+            fputs("\r\033[K", stderr);
+        if (!strncmp(line, "ok ", 3)) {
+            printf("%s\n", line + 3);
+            return 0;
+        }
+        cmd_fail("%s: %s", session, line + (strncmp(line, "error: ", 7) ? 0 : 7));
+        return strncmp(line, "error: in doubt", 15) ? EXIT_STAYED : EXIT_DOUBT;
+    }
+    cmd_fail("%s: it is gone, before it has answered", session);
+    return EXIT_DOUBT;
+}
+
+int cmd_migrate(const struct options *options, int argc, char **argv)
+{
+    char line[4096 + PATH_MAX], address[PATH_MAX], why[LINK_ERROR];
+    bool public;
+    if (link_is_public(argv[1], &public, why))
+        return cmd_fail("%s", why);
+    if (!make_request(options, argv[1], line, sizeof line))
+        return EXIT_USAGE;
+    snprintf(address, sizeof address, "unix:%s", argv[0]);
+    int fd = link_connect(address, why);
+    if (fd < 0)
+        return cmd_fail("%s", why + (strncmp(why, "unix:", 5) ? 0 : 5));
+    FILE *answer = fdopen(fd, "r");
+    if (!answer || write(fd, line, strlen(line)) != (ssize_t)strlen(line)) {
+        close(fd);
+        return cmd_fail("%s: %s", argv[0], strerror(errno));
+    }
+    int status = show_answer(answer, argv[0]);
+    fclose(answer);
+    return status;
+}

@@ -1,0 +1,373 @@
+/*
+ * Migration, the source's side: rounds of pages, then the hand-over. See migrate.h.
+ *
+ * The guest runs between the batches of a round: each is copied with the session's lock held and
+ * sent without it. The hand-over holds the lock from the first look at what is left to the end:
+ * nobody runs the guest meanwhile, and nobody can tell that it stood.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "hv/migrate.h"
+#include "hv/migrate-stream.h"
+#include "hv/migrate_priv.h"
+#include "hv/session_priv.h"
+
+enum { ROUNDS = 30, THROTTLE_STEP = 20, THROTTLE_MAX = 99, FEW_PAGES = 16 };
+
+static const double DOWNTIME = 0.010;
+/* A guest that dirties more than this part of what was sent will never get done. */
+static const double TOO_FAST = 0.5;
+
+struct sender {
+    struct session *session;
+    const struct backend_move *move;
+    struct stream stream;
+    const struct migrate_options *options;
+    struct page_set todo; /* pages that the other side has not as they are */
+    struct view_migration view;
+    double began, stood; /* when the migration, and the guest's standing, began */
+    bool runs;           /* the guest did when the hand-over began */
+    bool counts;         /* account of writes is kept */
+    char *why;
+};
+
+static double now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
+static int fail(struct sender *s, int error, const char *reason)
+{
+    snprintf(s->why, SESSION_ERROR, "%s", reason);
+    return error;
+}
+
+static int stream_failed(struct sender *s, int error)
+{
+    return error ? fail(s, error, s->stream.why) : 0;
+}
+
+/* Shows how far it is. With the lock held. */
+static void publish(struct sender *s, enum view_migration_phase phase)
+{
+    s->view.phase = phase;
+    s->view.bytes = s->stream.bytes;
+    s->view.seconds = now() - s->began;
+    s->session->migration = s->view;
+}
+
+/* ---- greeting ------------------------------------------------------------------------------- */
+
+static int greet(struct sender *s)
+{
+    return stream_failed(s, migrate_greet(s->session, &s->stream));
+}
+
+/* ---- pages ---------------------------------------------------------------------------------- */
+
+static void put_page(struct sender *s, uint32_t index)
+{
+    const uint8_t *page = s->move->page(s->session->backend, index);
+    s->view.moved_pages++;
+    s->view.zero_pages += migrate_put_page(&s->stream, index, page);
+}
+
+/* Puts a message together of the next pages to do. With the lock held. false: there are none left.
+ */
+static bool take_batch(struct sender *s, uint64_t *at)
+{
+    unsigned count = 0;
+    stream_begin(&s->stream);
+    for (; count < MIGRATE_BATCH; count++, ++*at) {
+        *at = page_set_next(&s->todo, *at);
+        if (*at == s->todo.pages)
+            break;
+        put_page(s, (uint32_t)*at);
+        page_set_remove(&s->todo, *at);
+    }
+    return count > 0;
+}
+
+/* The pages of `todo`; `held`: the lock is, and stays so. */
+static int send_pages(struct sender *s, bool held)
+{
+    int error = 0;
+    for (uint64_t at = 0; !error;) {
+        if (!held)
+            session_enter(s->session);
+        bool some = take_batch(s, &at);
+        publish(s, held ? MIGRATION_HANDOVER : MIGRATION_COPYING);
+        if (!held)
+            session_leave(s->session);
+        if (!some)
+            break;
+        error = stream_send(&s->stream, MESSAGE_PAGES);
+    }
+    return stream_failed(s, error);
+}
+
+/* Waits until the round has arrived: only then is its time the link's time. */
+static int end_round(struct sender *s)
+{
+    stream_begin(&s->stream);
+    stream_put_u32(&s->stream, s->view.round);
+    int error = stream_send(&s->stream, MESSAGE_ROUND);
+    error = error ? error : stream_expect(&s->stream, MESSAGE_SYNC);
+    if (!error && stream_u32(s->stream.payload) != s->view.round) {
+        snprintf(s->stream.why, sizeof s->stream.why, "the other side confirms another round");
+        error = -EPROTO;
+    }
+    return stream_failed(s, error);
+}
+
+/* Adds what was written since the last call to `todo`. With the lock held. */
+static int collect(struct sender *s)
+{
+    int error = s->move->collect(s->session->backend, s->todo.bits);
+    s->view.dirty = page_set_count(&s->todo);
+    return error ? fail(s, error, "what the guest has written cannot be found out") : 0;
+}
+
+/* ---- rounds --------------------------------------------------------------------------------- */
+
+static double limit(const struct sender *s)
+{
+    return s->options->downtime > 0 ? s->options->downtime : DOWNTIME;
+}
+
+/* How the round that took `seconds`, and sent so many bytes and pages, went, and what it means for
+ * the next. */
+static void measure(struct sender *s, double seconds, uint64_t bytes, uint64_t pages)
+{
+    struct view_migration *v = &s->view;
+    seconds = seconds > 1e-6 ? seconds : 1e-6;
+    if (bytes >= FEW_PAGES * MIGRATE_PAGE ||
+        v->rate == 0) /* less says more of latency than of rate */
+        v->rate = (double)bytes / seconds;
+    v->dirty_rate = (double)v->dirty * MIGRATE_PAGE / seconds;
+    v->expected = (double)(v->dirty + FEW_PAGES) * MIGRATE_PAGE / v->rate;
+    if (v->dirty <= pages && seconds < v->expected) /* as many pages took no longer just now */
+        v->expected = seconds;
+}
+
+/* A guest that writes nearly as fast as the link carries gets less of the processor. */
+static void adjust_throttle(struct sender *s)
+{
+    unsigned most = s->options->throttle < THROTTLE_MAX ? s->options->throttle : THROTTLE_MAX;
+    unsigned next = s->view.throttle + (s->view.throttle ? THROTTLE_STEP / 2 : THROTTLE_STEP);
+    if (s->view.round < 2 || s->view.dirty_rate < TOO_FAST * s->view.rate)
+        return;
+    s->view.throttle = next < most ? next : most;
+    s->session->throttle = s->view.throttle;
+}
+
+static int do_round(struct sender *s)
+{
+    double from = now();
+    uint64_t bytes = s->stream.bytes, pages = s->view.moved_pages;
+    s->view.round++;
+    int error = send_pages(s, false);
+    error = error ? error : end_round(s);
+    if (error)
+        return error;
+    session_enter(s->session);
+    error = collect(s);
+    if (!error && s->session->state == SESSION_ENDED)
+        error = fail(s, -ESHUTDOWN, "the guest has ended meanwhile");
+    measure(s, now() - from, s->stream.bytes - bytes, s->view.moved_pages - pages);
+    adjust_throttle(s);
+    publish(s, MIGRATION_COPYING);
+    session_leave(s->session);
+    return error;
+}
+
+/* Rounds until what is left fits into the downtime. */
+static int converge(struct sender *s)
+{
+    unsigned rounds = s->options->rounds ? s->options->rounds : ROUNDS;
+    int error = do_round(s);
+    while (!error && s->view.expected > limit(s)) {
+        if (s->view.round >= rounds) {
+            snprintf(s->why, SESSION_ERROR,
+                     "after %u rounds the guest still writes faster than its pages can be sent (it "
+                     "would stand for %.0f ms)",
+                     rounds, s->view.expected * 1e3);
+            return -ETIME;
+        }
+        error = do_round(s);
+    }
+    return error;
+}
+
+/* ---- hand-over ------------------------------------------------------------------------------ */
+
+static int send_input(struct sender *s)
+{
+    const struct session *session = s->session;
+    stream_begin(&s->stream);
+    for (size_t i = 0; i < session->input_count; i++)
+        stream_put_u8(&s->stream, session->input[(session->input_head + i) % INPUT_QUEUE]);
+    return stream_failed(s, stream_send(&s->stream, MESSAGE_INPUT));
+}
+
+static int send_state(struct sender *s)
+{
+    struct state_buffer buffer = {0};
+    int error = s->move->save(s->session->backend, &buffer);
+    if (error) {
+        state_buffer_free(&buffer);
+        return fail(s, error, "the guest's state cannot be saved");
+    }
+    stream_begin(&s->stream);
+    stream_put_u8(&s->stream, s->runs);
+    stream_put(&s->stream, buffer.bytes, buffer.count);
+    state_buffer_free(&buffer);
+    return stream_failed(s, stream_send(&s->stream, MESSAGE_STATE));
+}
+
+/* Asks whether all has arrived, and waits for a yes. */
+static int prepare(struct sender *s)
+{
+    uint64_t sum = s->stream.sent_sum;
+    stream_begin(&s->stream);
+    stream_put_u64(&s->stream, sum);
+    int error = stream_send(&s->stream, MESSAGE_PREPARE);
+    error = error ? error : stream_expect(&s->stream, MESSAGE_READY);
+    if (!error && stream_u64(s->stream.payload) != sum) {
+        snprintf(s->stream.why, sizeof s->stream.why, "the other side is ready for another guest");
+        error = -EPROTO;
+    }
+    return stream_failed(s, error);
+}
+
+/* All that is left, up to the point where only the word is missing. */
+static int hand_over(struct sender *s)
+{
+    s->stood = now();
+    s->runs = s->session->state == SESSION_RUNNING;
+    if (s->session->state == SESSION_ENDED)
+        return fail(s, -ESHUTDOWN, "the guest has ended meanwhile");
+    int error = collect(s);
+    if (error)
+        return error;
+    int flushed = s->move->flush(s->session->backend);
+    if (flushed)
+        return fail(s, flushed, "the guest's disk cannot be written");
+    error = send_pages(s, true);
+    error = error ? error : send_input(s);
+    error = error ? error : send_state(s);
+    return error ? error : prepare(s);
+}
+
+/* The point of no return is between the two lines that send and wait: see migrate.h. */
+static enum migrate_end commit(struct sender *s)
+{
+    if (stream_failed(s, stream_send_empty(&s->stream, MESSAGE_COMMIT)))
+        return MIGRATE_STAYED;
+    int error = stream_expect(&s->stream, MESSAGE_DONE);
+    s->view.downtime = now() - s->stood;
+    if (!error)
+        return MIGRATE_MOVED;
+    snprintf(s->why, SESSION_ERROR,
+             "the guest was handed over, but nobody has confirmed it (%.300s): look whether it "
+             "runs there",
+             s->stream.why);
+    return MIGRATE_DOUBT;
+}
+
+static const char *name_of(const struct sender *s)
+{
+    return s->options->to ? s->options->to : "another host";
+}
+
+/* With the lock held all the time: the guest stands. */
+static enum migrate_end finish(struct sender *s)
+{
+    char text[VIEW_TEXT];
+    session_enter(s->session);
+    enum migrate_end end = hand_over(s) ? MIGRATE_STAYED : commit(s);
+    publish(s, end == MIGRATE_MOVED   ? MIGRATION_MOVED
+               : end == MIGRATE_DOUBT ? MIGRATION_DOUBT
+                                      : MIGRATION_STAYED);
+    snprintf(text, sizeof text, "the guest %s moved to %.60s",
+             end == MIGRATE_DOUBT ? "may have" : "has", name_of(s));
+    if (end != MIGRATE_STAYED)
+        session_moved(s->session, text);
+    session_leave(s->session);
+    return end;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------ */
+
+/* With the lock held. */
+static int begin_account(struct sender *s)
+{
+    if (s->session->state == SESSION_ENDED)
+        return fail(s, -ESHUTDOWN, "the guest has ended");
+    if (s->session->moving)
+        return fail(s, -EBUSY, "the guest is being moved already");
+    s->view.pages = s->move->pages(s->session->backend);
+    int error = page_set_init(&s->todo, s->view.pages);
+    error = error ? error : s->move->begin(s->session->backend);
+    if (error)
+        return fail(s, error,
+                    error == -EBUSY ? "the guest stands in the past, or follows a record"
+                                    : "the host has no memory left");
+    s->session->moving = s->counts = true;
+    publish(s, MIGRATION_COPYING);
+    return collect(s);
+}
+
+static int begin(struct sender *s)
+{
+    if (!s->move)
+        return fail(s, -ENOTSUP, "this kind of guest cannot be moved");
+    session_enter(s->session);
+    int error = begin_account(s);
+    session_leave(s->session);
+    return error;
+}
+
+static void end(struct sender *s, enum migrate_end result)
+{
+    if (s->counts) {
+        session_enter(s->session);
+        s->move->end(s->session->backend);
+        s->session->moving = false;
+        s->session->throttle = 0;
+        if (result == MIGRATE_STAYED)
+            publish(s, MIGRATION_STAYED);
+        session_leave(s->session);
+    }
+    page_set_free(&s->todo);
+    stream_free(&s->stream);
+}
+
+enum migrate_end migrate_send(struct session *session, struct link *link,
+                              const struct migrate_options *options, char *why)
+{
+    struct sender s = {.session = session,
+                       .move = session->ops->move,
+                       .options = options,
+                       .began = now(),
+                       .why = why};
+    enum migrate_end result = MIGRATE_STAYED;
+    stream_init(&s.stream, link);
+    int error = begin(&s);
+    error = error ? error : greet(&s);
+    error = error ? error : converge(&s);
+    if (!error)
+        result = finish(&s);
+    if (result == MIGRATE_STAYED)
+        stream_abort(&s.stream, why);
+    end(&s, result);
+    return result;
+}

@@ -1,0 +1,228 @@
+/* What both sides of a migration share. See migrate_priv.h and migrate.h. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <nettle/sha2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hv/migrate_priv.h"
+#include "hv/session_priv.h"
+
+/* ---- greeting ------------------------------------------------------------------------------- */
+
+enum { MAGIC = sizeof MIGRATE_MAGIC - 1 };
+
+int migrate_send_hello(struct stream *s)
+{
+    stream_begin(s);
+    stream_put(s, MIGRATE_MAGIC, MAGIC);
+    stream_put_u32(s, MIGRATE_VERSION);
+    return stream_send(s, MESSAGE_HELLO);
+}
+
+int migrate_expect_hello(struct stream *s)
+{
+    int error = stream_expect(s, MESSAGE_HELLO);
+    if (error)
+        return error;
+    uint32_t version = stream_u32(s->payload + MAGIC);
+    if (memcmp(s->payload, MIGRATE_MAGIC, MAGIC))
+        snprintf(s->why, sizeof s->why, "the other side does not speak of migration");
+    else if (version != MIGRATE_VERSION)
+        snprintf(s->why, sizeof s->why,
+                 "the other side speaks version %u of the protocol, this one %u", version,
+                 (unsigned)MIGRATE_VERSION);
+    else
+        return 0;
+    return -EPROTO;
+}
+
+/* ---- what must be equal --------------------------------------------------------------------- */
+
+/* SHA-256 of a file, in hexadecimal. "none" without a file, "unreadable" where it cannot be read.
+ */
+static void file_digest(const char *path, char out[2 * SHA256_DIGEST_SIZE + 1])
+{
+    uint8_t bytes[65536], digest[SHA256_DIGEST_SIZE];
+    struct sha256_ctx sha;
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    ssize_t got = fd < 0 ? -1 : 1;
+    sha256_init(&sha);
+    while (got > 0) {
+        got = read(fd, bytes, sizeof bytes);
+        if (got > 0)
+            sha256_update(&sha, (size_t)got, bytes);
+    }
+    if (fd >= 0)
+        close(fd);
+    sha256_digest(&sha, sizeof digest, digest);
+    for (unsigned i = 0; i < sizeof digest; i++)
+        sprintf(out + 2 * i, "%02x", digest[i]);
+    if (got < 0)
+        strcpy(out, path ? "unreadable" : "none");
+}
+
+/* A disk that the firmware boots from is `image`, too, but what it holds changes. */
+void migrate_describe(struct session *session,
+                      void (*item)(void *context, const char *name, const char *value),
+                      void *context)
+{
+    const struct session_config *c = &session->config;
+    char text[2 * SHA256_DIGEST_SIZE + 1];
+    session_enter(session);
+    session->ops->move->describe(session->backend, item, context);
+    session_leave(session);
+    file_digest(c->firmware ? c->firmware : c->image, text);
+    item(context, c->firmware ? "firmware" : "image", text);
+    file_digest(c->initrd, text);
+    item(context, "initrd", text);
+    item(context, "kernel arguments", c->kernel_args ? c->kernel_args : "");
+}
+
+static void put_item(void *context, const char *name, const char *value)
+{
+    struct stream *stream = context;
+    stream_put(stream, name, strlen(name));
+    stream_put(stream, "=", 1);
+    for (; *value; value++) /* kernel arguments may hold anything */
+        stream_put_u8(stream, *value == '\n' ? ' ' : (uint8_t)*value);
+    stream_put(stream, "\n", 1);
+}
+
+int migrate_greet(struct session *session, struct stream *s)
+{
+    int error = migrate_send_hello(s);
+    error = error ? error : migrate_expect_hello(s);
+    if (error)
+        return error;
+    stream_begin(s);
+    migrate_describe(session, put_item, s);
+    error = stream_send(s, MESSAGE_CONFIG);
+    return error ? error : stream_expect(s, MESSAGE_ACCEPT);
+}
+
+/* The other side's items, to be compared one by one. */
+struct comparison {
+    struct stream *stream;
+    const char *left; /* of its text */
+    bool differs;
+};
+
+/* Both sides name the same items in the same order, or they differ. */
+static void compare_item(void *context, const char *name, const char *value)
+{
+    struct comparison *c = context;
+    char own[1024];
+    if (c->differs)
+        return;
+    int length = snprintf(own, sizeof own, "%s=%s", name, value);
+    for (char *at = own; *at; at++)
+        *at = *at == '\n' ? ' ' : *at;
+    size_t theirs = strcspn(c->left, "\n");
+    c->differs =
+        length >= (int)sizeof own || theirs != (size_t)length || memcmp(own, c->left, theirs);
+    if (c->differs)
+        snprintf(c->stream->why, sizeof c->stream->why,
+                 "the guests differ: %.120s here, %.*s there", own,
+                 theirs < 120 ? (int)theirs : 120, c->left);
+    c->left += theirs + (c->left[theirs] == '\n');
+}
+
+static int compare_config(struct session *session, struct stream *s)
+{
+    char *text = strndup((const char *)s->payload, s->length);
+    if (!text) {
+        snprintf(s->why, sizeof s->why, "the host has no memory left");
+        return -ENOMEM;
+    }
+    struct comparison c = {.stream = s, .left = text};
+    migrate_describe(session, compare_item, &c);
+    if (!c.differs && *c.left)
+        snprintf(s->why, sizeof s->why, "the guests differ: more is said of the one there");
+    int error = c.differs || *c.left ? -EINVAL : 0;
+    free(text);
+    return error;
+}
+
+int migrate_answer(struct session *session, struct stream *s)
+{
+    int error = migrate_expect_hello(s);
+    error = error ? error : migrate_send_hello(s);
+    error = error ? error : stream_expect(s, MESSAGE_CONFIG);
+    error = error ? error : compare_config(session, s);
+    return error ? error : stream_send_empty(s, MESSAGE_ACCEPT);
+}
+
+int migrate_clear(struct session *session, struct stream *s)
+{
+    const struct backend_move *move = session->ops->move;
+    uint64_t pages = move->pages(session->backend);
+    bool has_run = session->stop != STOPPED_RESET || session->state != SESSION_STOPPED;
+    int error = has_run ? -EBUSY : 0;
+    for (uint64_t i = 0; i < pages && !error; i++)
+        error = move->put(session->backend, i, NULL);
+    if (error)
+        snprintf(s->why, sizeof s->why, "%s",
+                 has_run ? "the session here has run" : "the host has no memory left");
+    return error;
+}
+
+/* ---- pages ---------------------------------------------------------------------------------- */
+
+static bool is_zero(const uint8_t *page)
+{
+    return page[0] == 0 && memcmp(page, page + 1, MIGRATE_PAGE - 1) == 0;
+}
+
+bool migrate_put_page(struct stream *s, uint32_t index, const uint8_t *page)
+{
+    bool zero = !page || is_zero(page);
+    stream_put_u32(s, index);
+    stream_put_u8(s, !zero);
+    if (!zero)
+        stream_put(s, page, MIGRATE_PAGE);
+    return zero;
+}
+
+/* ---- sets of pages -------------------------------------------------------------------------- */
+
+static size_t words(const struct page_set *set)
+{
+    return (size_t)((set->pages + 63) / 64);
+}
+
+int page_set_init(struct page_set *set, uint64_t pages)
+{
+    set->pages = pages;
+    set->bits = calloc(words(set) + 1, sizeof *set->bits);
+    return set->bits ? 0 : -ENOMEM;
+}
+
+void page_set_free(struct page_set *set)
+{
+    free(set->bits);
+    *set = (struct page_set){0};
+}
+
+uint64_t page_set_count(const struct page_set *set)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < words(set); i++)
+        count += (unsigned)__builtin_popcountll(set->bits[i]);
+    return count;
+}
+
+uint64_t page_set_next(const struct page_set *set, uint64_t page)
+{
+    while (page < set->pages) {
+        uint64_t left = set->bits[page / 64] >> (page % 64);
+        if (left)
+            return page + (unsigned)__builtin_ctzll(left);
+        page = (page / 64 + 1) * 64;
+    }
+    return set->pages;
+}

@@ -1,0 +1,101 @@
+/*
+ * Live migration: a guest goes on on another host, and notices nothing.
+ *
+ * Pre-copy, after Clark et al., "Live Migration of Virtual Machines" (NSDI 2005): while the guest
+ * runs, all its pages are sent, then those that it has written meanwhile, and so on in rounds. When
+ * what is left can be sent within the downtime that is allowed, the guest stops, the rest and the
+ * state of processor and devices follow, and the other side takes over.
+ *
+ *     source                                      destination
+ *     migrate_send()                              migrate_receive()
+ *
+ *     HELLO  magic, version          ----->
+ *                                    <-----       HELLO
+ *     CONFIG kind, memory, image ... ----->       compares it with its own
+ *                                    <-----       ACCEPT   (or ABORT and why)
+ *     PAGES, PAGES ... ROUND         ----->       puts them into memory that nobody runs in
+ *                                    <-----       SYNC     the round is here
+ *     ... until few pages are left; from here on the guest stands
+ *     PAGES ... INPUT, STATE         ----->
+ *     PREPARE                        ----->       is all here, whole and acceptable?
+ *                                    <-----       READY
+ *     COMMIT                         ----->       runs the guest
+ *                                    <-----       DONE
+ *
+ * Who runs the guest, at every instant:
+ *
+ *  - The source, until it has sent COMMIT. Whatever goes wrong before (the link breaks, the other
+ * side refuses, somebody's patience ends) it closes the link, and the guest goes on here as if
+ * nothing had been: MIGRATE_STAYED. The destination cannot get a COMMIT that was not sent, so it
+ * never runs.
+ *  - Nobody, while COMMIT is on its way.
+ *  - The destination, from the moment when it has COMMIT. It runs the guest whether DONE arrives or
+ * not.
+ *
+ * So never do two run. But the source cannot always know how it ended: if the link breaks between
+ * COMMIT and DONE, the destination may or may not have got it, and no further message could settle
+ * that (the two generals: the last messenger's arrival is what one never knows). We hold on to the
+ * rule that two copies are worse than none: the source keeps the guest, whole and still, and says
+ * MIGRATE_DOUBT. A person who has looked at the other side may say session_take_back(), and it goes
+ * on here; or free the session, if it runs there. The window is one message wide: it opens after
+ * READY, when all that could be refused has been refused.
+ *
+ * The same seen from the destination: if the link breaks after READY and no COMMIT has come, it
+ * has the whole guest and may not run it: MIGRATE_WHOLE. Should the source be lost for good, a
+ * person may run the session that it has; it starts just where the source has stopped, and the
+ * source has not run since it sent PREPARE, unless it went on after giving up.
+ *
+ * The guest's disk is the same file (or shared storage) on both sides. The source flushes it
+ * before PREPARE and does not touch it afterwards; the destination has read nothing of it before
+ * COMMIT. Input that was typed and not delivered moves along; what the guest has printed is printed
+ * already.
+ *
+ * Time: a guest whose time counts instructions goes on at its instruction, so that its digest
+ * equals that of a run which never moved. Not moved: snapshots, history, breakpoints, the log of
+ * exits; and the tables of the monitor, which the destination's builds anew. With KVM both hosts
+ * must have the same kind of processor.
+ *
+ * What comes from the other side is not trusted: every length has a bound (migrate-stream.h), every
+ * message a checksum and a number, every page an index that is checked, state is checked whole
+ * before it is taken over, and nothing of the guest is executed before all of that. A checksum
+ * finds damage, not malice: who may connect is decided by the address and the secret (link.h).
+ */
+#ifndef VITRINE_HV_MIGRATE_H
+#define VITRINE_HV_MIGRATE_H
+
+#include "hv/link.h"
+#include "hv/session.h"
+
+struct migrate_options {
+    double downtime;   /* seconds that the guest may stand; 0: 10 ms */
+    unsigned rounds;   /* at most; 0: 30 */
+    unsigned throttle; /* a guest that writes too fast is slowed down to 100 - this, in percent, at
+                        * most; 0: it is left alone. Up to 99 */
+    const char *to;    /* the other side's name, for texts */
+};
+
+enum migrate_end {
+    MIGRATE_MOVED,  /* source: the guest runs there. Destination: it is ours */
+    MIGRATE_STAYED, /* source: nothing has happened here. Destination: there is no guest */
+    MIGRATE_DOUBT,  /* source: see above; session_take_back() */
+    MIGRATE_WHOLE,  /* destination: the guest is here, but was not handed over */
+};
+
+/*
+ * Sends the session's guest, which may be running, over the link, whose secret has been proved if
+ * there is one. Takes as long as that takes; meanwhile the session answers as ever, but for the
+ * moment of the hand-over. Progress: session_view_migration(). The session then is SESSION_ENDED
+ * with STOPPED_MOVED (MOVED, DOUBT), or as it was (STAYED). `why` (SESSION_ERROR bytes) has one
+ * line unless the result is MOVED. The link stays the caller's.
+ */
+enum migrate_end migrate_send(struct session *session, struct link *link,
+                              const struct migrate_options *options, char *why);
+
+/*
+ * Receives a guest into a session that was made with the same configuration and has not run. After
+ * MOVED it stands where the source has stopped; `runs` tells whether it was running there, and
+ * shall be. After anything else its content is undefined and it must not be run (but see WHOLE).
+ */
+enum migrate_end migrate_receive(struct session *session, struct link *link, bool *runs, char *why);
+
+#endif

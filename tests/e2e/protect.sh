@@ -1,0 +1,178 @@
+#!/bin/sh
+# A primary and a backup in two processes: the primary is killed while somebody types, and the backup's
+# console goes on; nothing that was shown is denied, and never do two run.
+# shellcheck source=tests/e2e/lib.sh
+. "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/e2e/lib.sh"
+need_samples minios/minios.elf
+
+minios=$samples/minios
+there=unix:$work/there
+fence=$work/fence
+
+# Neither is below timeout: they are killed. Whatever happens they do not outlive this script.
+primary='' backup=''
+trap 'for p in $primary $backup; do kill -9 "$p" 2>/dev/null; done; rm -rf "$work"' EXIT
+
+start_backup() { # options...
+    : >"$work/err2"
+    "$vitrine" backup "$there" "$minios/minios.elf" "$@" >"$work/out2" \
+        2>"$work/err2" &
+    backup=$!
+    await grep -q 'waiting for a guest' "$work/err2"
+}
+
+# Its input comes from a FIFO.
+start_primary() { # options...
+    rm -f "$work/typing"
+    mkfifo "$work/typing"
+    "$vitrine" run "$minios/minios.elf" --protect "$there" "$@" <"$work/typing" >"$work/out1" \
+        2>"$work/err1" &
+    primary=$!
+    exec 3>"$work/typing"
+}
+
+end_of() { # pid
+    status=0
+    tries=0
+    while kill -0 "$1" 2>/dev/null && [ $tries -lt 600 ]; do
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+    [ $tries -lt 600 ] || kill -9 "$1"
+    wait "$1" 2>/dev/null || status=$?
+}
+
+# The number of the first byte that the backup shows.
+shown_from() { sed -n 's/.*begins with byte \([0-9]*\) .*/\1/p' "$work/err2"; }
+
+# What the world has seen, each byte once: the primary's text up to where the backup begins.
+seen_once() {
+    head -c "$(shown_from)" "$work/out1"
+    cat "$work/out2"
+}
+
+denies_nothing() { # what the primary has shown is how the whole begins
+    seen_once | head -c "$(wc -c <"$work/out1")" | cmp -s - "$work/out1"
+}
+
+sed -n 's/^< //p' "$top_srcdir/samples/minios/session.expect" >"$work/typed"
+head -n 4 "$work/typed" >"$work/typed1"
+tail -n +5 "$work/typed" >"$work/typed2"
+run run "$minios/minios.elf" --disk "$minios/fs.img" --disk-readonly --input "$work/typed"
+check "the unprotected run ends well" status_is 0
+tr -d '\r' <"$out" >"$work/expected"
+
+# ---- in order -----------------------------------------------------------------------------------
+
+cp "$minios/fs.img" "$work/disk.img"
+start_backup --disk "$work/disk.img" --fence "$fence" --input "$work/typed2"
+start_primary --disk "$work/disk.img" --fence "$fence" --epoch 10
+cat "$work/typed" >&3
+end_of "$primary"
+exec 3>&-
+check "in order: the primary ends well" status_is 0
+tr -d '\r' <"$work/out1" >"$work/printed"
+check "in order: it has shown all" same_file "$work/expected" "$work/printed"
+check "in order: what it cost is told" grep -q 'protected for .* epochs of' "$work/err1"
+end_of "$backup"
+check "in order: the backup ends" status_is 0
+check "in order: and has shown nothing" [ ! -s "$work/out2" ]
+
+# ---- kill -9, while somebody types --------------------------------------------------------------
+
+for how in "hv hv fence" "bare hv fence" "hv bare none"; do
+    # shellcheck disable=SC2086
+    set -- $how
+    rm -f "$fence"
+    guard="--disk $minios/fs.img --disk-readonly"
+    [ "$3" = none ] || guard="$guard --fence $fence"
+    # shellcheck disable=SC2086
+    start_backup $guard --under "$2" --input "$work/typed2"
+    # shellcheck disable=SC2086
+    start_primary $guard --under "$1" --epoch 10
+    cat "$work/typed1" >&3
+    await grep -q 'no such file\|nope' "$work/out1"
+    sleep 0.3
+    kill -9 "$primary"
+    end_of "$primary"
+    exec 3>&-
+    end_of "$backup"
+    check "$how: the backup goes on, and the guest ends well" status_is 0
+    check "$how: why is told" grep -q 'the primary is lost' "$work/err2"
+    check "$how: the primary has shown something" printed "$work/out1" 10
+    check "$how: nothing is denied" denies_nothing
+    seen_once | tr -d '\r' >"$work/printed"
+    check "$how: the world has seen one guest" same_file "$work/expected" "$work/printed"
+done
+
+# ---- the backup is killed -----------------------------------------------------------------------
+
+rm -f "$fence"
+start_backup --fence "$fence"
+start_primary --fence "$fence"
+await printed "$work/out1" 3
+run run "$minios/minios.elf" --protect "$there" --fence "$fence"
+check "a second guest under the fence is refused" grep -q 'a guest runs under this fence' "$err"
+kill -9 "$backup"
+await grep -q 'goes on unprotected' "$work/err1"
+check "with a fence the primary goes on alone" grep -q 'goes on unprotected' "$work/err1"
+echo poweroff >&3
+end_of "$primary"
+check "and ends well" status_is 0
+exec 3>&-
+end_of "$backup"
+
+start_backup
+start_primary
+await printed "$work/out1" 3
+kill -9 "$backup"
+end_of "$primary"
+exec 3>&-
+check "without a fence it stands" status_is 3
+check "and says why" grep -q 'may have taken it over' "$work/err1"
+end_of "$backup"
+
+# ---- a primary that was stopped, and comes back -------------------------------------------------
+
+rm -f "$fence"
+head -n 2 "$work/typed" >"$work/more"
+echo poweroff >>"$work/more"
+start_backup --fence "$fence" --input "$work/more" --patience 500
+start_primary --fence "$fence" --patience 500
+await printed "$work/out1" 3
+kill -STOP "$primary"
+end_of "$backup"
+check "frozen: the backup takes over" status_is 0
+kill -CONT "$primary"
+end_of "$primary"
+exec 3>&-
+check "frozen: the old primary does not run on" grep -q 'has taken the guest over' "$work/err1"
+check "frozen: nothing is denied" denies_nothing
+
+# ---- refusals -----------------------------------------------------------------------------------
+
+echo "no fence at all" >"$work/rubbish"
+refuses "nobody at the address" run "$minios/minios.elf" --protect "unix:$work/nobody"
+refuses "a bad address" run "$minios/minios.elf" --protect nowhere
+refuses "a file that is no fence" run "$minios/minios.elf" --protect "$there" --fence "$work/rubbish"
+refuses "a fence for nothing" run "$minios/minios.elf" --fence "$fence"
+refuses "patience of less than some epochs" run "$minios/minios.elf" --protect "$there" \
+    --epoch 1000 --patience 1000
+refuses "an epoch of no time" run "$minios/minios.elf" --protect "$there" --epoch 0
+refuses "with a history" run "$minios/minios.elf" --protect "$there" --history 64M
+refuses "a public address without a secret" backup tcp:0.0.0.0:0 "$minios/minios.elf"
+
+cp "$minios/fs.img" "$work/disk.img"
+start_backup --disk "$work/disk.img"
+run run "$minios/minios.elf" --disk "$work/disk.img" --protect "$there"
+check "a disk without a fence: refused" status_is 2
+check "a disk without a fence: why is told" grep -q 'needs a fence' "$err"
+end_of "$backup"
+check "the backup has no guest" status_is 2
+
+start_backup --memory 32M
+run run "$minios/minios.elf" --protect "$there"
+check "another guest: refused" status_is 2
+check "another guest: why is told" grep -q 'memory=' "$err"
+end_of "$backup"
+finish

@@ -1,0 +1,528 @@
+/*
+ * Migration: a guest that moves is the guest that it would have been; whatever breaks, it goes on
+ * in one place; and a stream that is damaged, or made up, starts nothing.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cpu/ram.h"
+#include "hv/migrate-stream.h"
+#include "tests/migrate-pair.h"
+#include "tests/tap.h"
+
+enum { MORE = 50000 };
+
+static struct pair pair_of(enum session_under from, enum session_under to, const char *engine)
+{
+    return (struct pair){.source = pair_session(PAIR_STEADY, from, engine),
+                         .destination = pair_session(PAIR_STEADY, to, engine)};
+}
+
+static void check_pair(struct pair *pair)
+{
+    const char *wrong = pair_check(pair, MORE);
+    ck_assert_msg(!wrong, "%s at call %u of the %s (fault %d, part %u): %s; %s", wrong,
+                  pair->plan.call, pair->plan.source ? "source" : "destination", pair->plan.fault,
+                  pair->plan.part, pair->source_why, pair->destination_why);
+}
+
+/* ---- moving --------------------------------------------------------------------------------- */
+
+static const struct {
+    enum session_under from, to;
+    const char *engine;
+} WAYS[] = {
+    {SESSION_HV, SESSION_HV, "interp"},   {SESSION_HV, SESSION_HV, "threaded"},
+    {SESSION_HV, SESSION_HV, "auto"},     {SESSION_BARE, SESSION_BARE, "interp"},
+    {SESSION_BARE, SESSION_BARE, "auto"}, {SESSION_HV, SESSION_BARE, "auto"},
+    {SESSION_BARE, SESSION_HV, "auto"},
+};
+
+START_TEST(test_moves)
+{
+    struct pair pair = pair_of(WAYS[_i].from, WAYS[_i].to, WAYS[_i].engine);
+    struct view_migration view;
+    ck_assert_int_eq(session_run(pair.source), 0);
+    pair_migrate(&pair, &(struct migrate_options){.downtime = 10});
+    ck_assert_msg(pair.source_end == MIGRATE_MOVED, "%s", pair.source_why);
+    ck_assert_int_eq(pair.destination_end, MIGRATE_MOVED);
+    ck_assert(pair.runs);
+    session_view_migration(pair.source, &view);
+    ck_assert_int_eq(view.phase, MIGRATION_MOVED);
+    ck_assert_uint_ge(view.moved_pages, 2);
+    ck_assert_uint_ge(view.round, 1);
+    check_pair(&pair);
+    pair_free(&pair);
+}
+END_TEST
+
+/* Over a link that is slow at first it takes many rounds, in each of which all of the guest's pages
+ * are written again. */
+START_TEST(test_moves_in_rounds)
+{
+    struct pair pair = pair_of(WAYS[_i].from, WAYS[_i].to, WAYS[_i].engine);
+    struct view_migration view;
+    pair.plan = (struct fault_plan){.fault = FAULT_SLOW, .source = true, .call = 40};
+    ck_assert_int_eq(session_run(pair.source), 0);
+    /* 32 pages in 2 ms or more: at least 3 ms for 48 pages */
+    pair_migrate(&pair, &(struct migrate_options){.downtime = 0.0025, .rounds = 1000});
+    ck_assert_msg(pair.source_end == MIGRATE_MOVED, "%s", pair.source_why);
+    session_view_migration(pair.source, &view);
+    ck_assert_uint_ge(view.round, 3);
+    check_pair(&pair);
+    pair_free(&pair);
+}
+END_TEST
+
+START_TEST(test_moves_a_stopped_guest)
+{
+    struct pair pair = pair_of(SESSION_HV, SESSION_HV, "auto");
+    ck_assert_int_eq(session_step(pair.source, 12345), 0);
+    ck_assert_int_eq(session_wait(pair.source, -1), 0);
+    pair_migrate(&pair, &(struct migrate_options){0});
+    ck_assert_int_eq(pair.source_end, MIGRATE_MOVED);
+    ck_assert(!pair.runs);
+    check_pair(&pair);
+    pair_free(&pair);
+}
+END_TEST
+
+/* There, back, and there again: each time the account of writes begins anew. */
+START_TEST(test_moves_often)
+{
+    struct pair pair = pair_of(SESSION_HV, SESSION_HV, "auto");
+    struct session *first = pair.source;
+    for (int n = 0; n < 4; n++) {
+        ck_assert_int_eq(session_run(pair.source), 0);
+        pair_migrate(&pair, &(struct migrate_options){.downtime = 10});
+        ck_assert_msg(pair.destination_end == MIGRATE_MOVED, "%s", pair.source_why);
+        if (n < 3) {
+            char text[4096];
+            while (session_output(pair.source, (uint8_t *)text, sizeof text))
+                ;
+            if (pair.source != first)
+                session_free(pair.source);
+            pair.source = pair.destination;
+            pair.destination = pair_session(PAIR_STEADY, SESSION_HV, "auto");
+        }
+    }
+    struct view_status status;
+    session_status(pair.destination, &status);
+    struct session *reference = pair_session(PAIR_STEADY, SESSION_HV, "auto");
+    ck_assert_int_eq(session_step(reference, status.instructions), 0);
+    ck_assert_int_eq(session_wait(reference, -1), 0);
+    ck_assert_uint_eq(session_digest(reference), session_digest(pair.destination));
+    session_free(reference);
+    session_free(first);
+    pair_free(&pair);
+}
+END_TEST
+
+/* What was typed and not delivered moves along; the guest echoes it there. */
+START_TEST(test_input_moves)
+{
+    struct pair pair = pair_of(SESSION_HV, SESSION_HV, "auto");
+    char text[4096] = "";
+    ck_assert_uint_eq(session_input(pair.source, (const uint8_t *)"xyz", 3), 3);
+    session_input_end(pair.source);
+    pair_migrate(&pair, &(struct migrate_options){0});
+    ck_assert_int_eq(pair.destination_end, MIGRATE_MOVED);
+    for (int n = 0; n < 6; n++) { /* without FIFO the UART has room for one byte at a time */
+        ck_assert_int_eq(session_step(pair.destination, 40000), 0);
+        ck_assert_int_eq(session_wait(pair.destination, -1), 0);
+    }
+    session_output(pair.destination, (uint8_t *)text, sizeof text - 1);
+    const char *x = strchr(text, 'x'), *z = x ? strchr(x, 'z') : NULL;
+    ck_assert_msg(x && z && strchr(x, 'y'), "%s", text);
+    pair_free(&pair);
+}
+END_TEST
+
+/* A guest that writes faster than any link is slowed down, and then gives in. */
+START_TEST(test_throttle)
+{
+    struct pair pair = {.source = pair_session(PAIR_BUSY, SESSION_HV, "auto"),
+                        .destination = pair_session(PAIR_BUSY, SESSION_HV, "auto")};
+    struct view_migration view;
+    ck_assert_int_eq(session_run(pair.source), 0);
+    /* no downtime at all can be reached, so it goes through all rounds */
+    pair_migrate(&pair, &(struct migrate_options){.downtime = 1e-9, .rounds = 6, .throttle = 50});
+    session_view_migration(pair.source, &view);
+    ck_assert_int_eq(pair.source_end, MIGRATE_STAYED);
+    ck_assert_int_eq(pair.destination_end, MIGRATE_STAYED);
+    ck_assert_int_eq(view.phase, MIGRATION_STAYED);
+    ck_assert_uint_eq(view.round, 6);
+    ck_assert_uint_le(view.throttle, 50);
+    ck_assert_ptr_nonnull(strstr(pair.source_why, "rounds"));
+    ck_assert_ptr_nonnull(strstr(pair.destination_why, "rounds"));
+    ck_assert_int_eq(session_run(pair.source), -EBUSY); /* it goes on */
+    pair_free(&pair);
+}
+END_TEST
+
+START_TEST(test_ended_guests_stay)
+{
+    struct pair pair = pair_of(SESSION_HV, SESSION_HV, "auto");
+    ck_assert_int_eq(session_run(pair.source), 0);
+    pair_migrate(&pair, &(struct migrate_options){.downtime = 10});
+    ck_assert_int_eq(pair.source_end, MIGRATE_MOVED);
+    /* once more, from where it is no longer */
+    struct pair again = {.source = pair.source,
+                         .destination = pair_session(PAIR_STEADY, SESSION_HV, "auto")};
+    pair_migrate(&again, &(struct migrate_options){0});
+    ck_assert_int_eq(again.source_end, MIGRATE_STAYED);
+    ck_assert_int_eq(again.destination_end, MIGRATE_STAYED);
+    session_free(again.destination);
+    pair_free(&pair);
+}
+END_TEST
+
+/* Guests that are not the same. */
+START_TEST(test_other_guest)
+{
+    struct pair pair = {.source = pair_session(PAIR_STEADY, SESSION_HV, "auto"),
+                        .destination = pair_session(PAIR_BUSY, SESSION_HV, "auto")};
+    pair_migrate(&pair, &(struct migrate_options){0});
+    ck_assert_int_eq(pair.source_end, MIGRATE_STAYED);
+    ck_assert_int_eq(pair.destination_end, MIGRATE_STAYED);
+    ck_assert_ptr_nonnull(strstr(pair.source_why, "image="));
+    ck_assert_ptr_nonnull(strstr(pair.destination_why, "image="));
+    pair_free(&pair);
+}
+END_TEST
+
+/* Snapshots and moves each keep their own account of the same writes, and one may end before the
+ * other. */
+START_TEST(test_two_accounts)
+{
+    struct ram ram;
+    ck_assert_int_eq(ram_init(&ram, 0x80000000u, 16 * RAM_PAGE), 0);
+    struct ram_track *t = &ram.code->track;
+    ck_assert(ram_write(&ram, 0x80000000u + 3 * RAM_PAGE, "a", 1));
+    ck_assert_int_eq(ram_track_on(&ram), 0);
+    ck_assert_uint_eq(t->count, 1);
+    ck_assert_int_eq(ram_track_moves(&ram), 0);
+    ram_track_clean(t, 3, RAM_CLEAN); /* a snapshot was made */
+    t->count = 0;
+    ck_assert(ram_write(&ram, 0x80000000u + 3 * RAM_PAGE, "b", 1));
+    ck_assert(ram_write(&ram, 0x80000000u + 5 * RAM_PAGE, "c", 1));
+    ck_assert_uint_eq(t->count, 2);
+    ck_assert_uint_eq(t->moved_count, 2);
+    t->clean[5] |= RAM_UNMOVED; /* page 5 was sent */
+    t->moved_count = 0;
+    ck_assert(ram_write(&ram, 0x80000000u + 5 * RAM_PAGE, "d", 1));
+    ck_assert_uint_eq(t->count, 2);
+    ck_assert_uint_eq(t->moved_count, 1);
+    ram_track_clean(t, 3, RAM_CLEAN);
+    ram_track_clean(t, 5, RAM_CLEAN);
+    t->count = 0;
+    ram_track_off(&ram); /* no more snapshots; the next one will need all pages */
+    ck_assert_uint_eq(t->count, 2);
+    ck_assert(ram_write(&ram, 0x80000000u + 3 * RAM_PAGE, "e", 1));
+    ck_assert_uint_eq(t->count, 2);
+    ram_track_moves_end(&ram);
+    ck_assert_ptr_null(t->moved);
+    ram_track_off(&ram);
+    ck_assert_ptr_null(t->clean);
+    ram_free(&ram);
+}
+END_TEST
+
+/* ---- faults --------------------------------------------------------------------------------- */
+
+/* All ways to break at one call of one side. Returns whether there was such a call. */
+static bool break_at(bool source, unsigned call, enum fault fault, unsigned part)
+{
+    struct pair pair = pair_of(SESSION_HV, SESSION_HV, "auto");
+    pair.plan = (struct fault_plan){fault, source, call, part};
+    ck_assert_int_eq(session_run(pair.source), 0);
+    pair_migrate(&pair, &(struct migrate_options){.downtime = 10});
+    bool was = pair.calls[source] > call;
+    check_pair(&pair);
+    pair_free(&pair);
+    return was;
+}
+
+static const struct {
+    enum fault fault;
+    unsigned part;
+} FAULTS[] = {{FAULT_CUT, 0}, {FAULT_CUT, 4}, {FAULT_CUT, 7}, {FAULT_LOSE, 0}};
+
+/* Check's loop index: which fault, at which side. */
+START_TEST(test_faults)
+{
+    unsigned points = 0;
+    while (break_at(_i % 2, points, FAULTS[_i / 2].fault, FAULTS[_i / 2].part))
+        points++;
+    ck_assert_uint_gt(points, 12);
+}
+END_TEST
+
+/* ---- streams -------------------------------------------------------------------------------- */
+
+/* A destination that gets exactly these bytes. */
+struct bytes_link {
+    const uint8_t *bytes;
+    size_t count, at;
+};
+
+static int bytes_send(void *self, const void *bytes, size_t count)
+{
+    return 0;
+}
+
+static int bytes_receive(void *self, void *bytes, size_t count)
+{
+    struct bytes_link *b = self;
+    if (b->count - b->at < count)
+        return -ECONNRESET;
+    memcpy(bytes, b->bytes + b->at, count);
+    b->at += count;
+    return 0;
+}
+
+static const struct link_ops BYTES = {bytes_send, bytes_receive, NULL};
+
+static enum migrate_end feed(struct session *session, const uint8_t *bytes, size_t count, char *why)
+{
+    struct bytes_link self = {bytes, count, 0};
+    struct link link = {&BYTES, &self};
+    bool runs;
+    return migrate_receive(session, &link, &runs, why);
+}
+
+/* A link that keeps what was sent, and answers as a destination would that likes everything. */
+struct recorder {
+    struct state_buffer sent;
+    struct stream answer;
+    struct state_buffer answers;
+    size_t read;
+};
+
+static int answers_send(void *self, const void *bytes, size_t count)
+{
+    struct recorder *r = self;
+    state_buffer_add(&r->answers, bytes, count);
+    return 0;
+}
+
+static const struct link_ops ANSWERS = {answers_send, NULL, NULL};
+
+static void answer(struct recorder *r, const uint8_t *message)
+{
+    stream_begin(&r->answer);
+    switch (stream_u32(message)) {
+    case MESSAGE_HELLO:
+        stream_put(&r->answer, message + 24, 20);
+        stream_send(&r->answer, MESSAGE_HELLO);
+        break;
+    case MESSAGE_CONFIG: stream_send(&r->answer, MESSAGE_ACCEPT); break;
+    case MESSAGE_ROUND:
+        stream_put(&r->answer, message + 24, 4);
+        stream_send(&r->answer, MESSAGE_SYNC);
+        break;
+    case MESSAGE_PREPARE:
+        stream_put(&r->answer, message + 24, 8);
+        stream_send(&r->answer, MESSAGE_READY);
+        break;
+    case MESSAGE_COMMIT: stream_send(&r->answer, MESSAGE_DONE); break;
+    }
+}
+
+static int recorder_send(void *self, const void *bytes, size_t count)
+{
+    struct recorder *r = self;
+    state_buffer_add(&r->sent, bytes, count);
+    answer(r, bytes);
+    return 0;
+}
+
+static int recorder_receive(void *self, void *bytes, size_t count)
+{
+    struct recorder *r = self;
+    if (r->answers.count - r->read < count)
+        return -ECONNRESET;
+    memcpy(bytes, r->answers.bytes + r->read, count);
+    r->read += count;
+    return 0;
+}
+
+static const struct link_ops RECORDER = {recorder_send, recorder_receive, NULL};
+
+static struct state_buffer record(void)
+{
+    struct session *source = pair_session(PAIR_STEADY, SESSION_HV, "interp");
+    struct recorder r = {0};
+    struct link answers = {&ANSWERS, &r}, link = {&RECORDER, &r};
+    char why[SESSION_ERROR] = "";
+    stream_init(&r.answer, &answers);
+    ck_assert_int_eq(session_step(source, 1000), 0);
+    ck_assert_int_eq(session_wait(source, -1), 0);
+    enum migrate_end end = migrate_send(source, &link, &(struct migrate_options){0}, why);
+    ck_assert_msg(end == MIGRATE_MOVED, "%s", why);
+    session_free(source);
+    stream_free(&r.answer);
+    state_buffer_free(&r.answers);
+    return r.sent;
+}
+
+START_TEST(test_recorded_stream)
+{
+    struct state_buffer stream = record();
+    struct session *session = pair_session(PAIR_STEADY, SESSION_HV, "interp");
+    char why[SESSION_ERROR] = "";
+    enum migrate_end end = feed(session, stream.bytes, stream.count, why);
+    ck_assert_msg(end == MIGRATE_MOVED, "%s", why);
+    session_free(session);
+    state_buffer_free(&stream);
+}
+END_TEST
+
+/* One byte changed, or all after it missing: never does a guest come of it, but for the last
+ * message. */
+START_TEST(test_damaged_stream)
+{
+    struct state_buffer stream = record();
+    size_t last = stream.count - 24, steps = 0;
+    for (size_t at = _i; at < stream.count; at += at < 700 || at > last ? 16 : 4093, steps++) {
+        struct session *session = pair_session(PAIR_STEADY, SESSION_BARE, "interp");
+        char why[SESSION_ERROR] = "";
+        stream.bytes[at] ^= (uint8_t)(1 << at % 8);
+        enum migrate_end end = feed(session, stream.bytes, stream.count, why);
+        stream.bytes[at] ^= (uint8_t)(1 << at % 8);
+        ck_assert_msg(end == (at < last ? MIGRATE_STAYED : MIGRATE_WHOLE), "byte %zu", at);
+        ck_assert_msg(*why && !strchr(why, '\n'), "byte %zu: '%s'", at, why);
+        session_free(session);
+        session = pair_session(PAIR_STEADY, SESSION_BARE, "interp");
+        end = feed(session, stream.bytes, at, why);
+        ck_assert_msg(end == (at < last ? MIGRATE_STAYED : MIGRATE_WHOLE), "up to byte %zu", at);
+        session_free(session);
+    }
+    ck_assert_uint_gt(steps, 40);
+    state_buffer_free(&stream);
+}
+END_TEST
+
+/* ---- links ---------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *address, *complaint;
+    bool public;
+} ADDRESSES[] = {
+    {"unix:/tmp/x", NULL, false},
+    {"tcp:127.0.0.1:7000", NULL, false},
+    {"tcp:[::1]:7000", NULL, false},
+    {"tcp:0.0.0.0:7000", NULL, true},
+    {"tcp:192.0.2.1:7000", NULL, true},
+    {"unix:", "1 to 107 bytes", false},
+    {"tcp:localhost", "tcp:HOST:PORT", false},
+    {"tcp::7000", "tcp:HOST:PORT", false},
+    {"tcp:127.0.0.1:", "tcp:HOST:PORT", false},
+    {"tcp:127.0.0.1:65536", "tcp:HOST:PORT", false},
+    {"tcp:127.0.0.1:12x", "tcp:HOST:PORT", false},
+    {"tcp:::1:7000", "brackets", false},
+    {"here", "unix:PATH or tcp:HOST:PORT", false},
+};
+
+START_TEST(test_addresses)
+{
+    char why[LINK_ERROR] = "";
+    bool public;
+    int error = link_is_public(ADDRESSES[_i].address, &public, why);
+    ck_assert_msg(!error == !ADDRESSES[_i].complaint, "%s: %s", ADDRESSES[_i].address, why);
+    if (error)
+        ck_assert_msg(strstr(why, ADDRESSES[_i].complaint) != NULL, "%s", why);
+    else
+        ck_assert_int_eq(public, ADDRESSES[_i].public);
+}
+END_TEST
+
+struct proof {
+    struct link link;
+    struct link_secret secret;
+    int error;
+};
+
+static void *prove(void *context)
+{
+    struct proof *p = context;
+    p->error = link_prove(&p->link, &p->secret, true);
+    link_close(&p->link);
+    return NULL;
+}
+
+/* Check's loop index: 0 the same secret, 1 another one. */
+START_TEST(test_secret)
+{
+    int fd[2];
+    pthread_t thread;
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    struct proof caller = {.link = link_of_socket(fd[0], 5000)}, listener = caller;
+    listener.link = link_of_socket(fd[1], 5000);
+    caller.secret.count = listener.secret.count = 20;
+    memset(caller.secret.bytes, 's', 20);
+    memset(listener.secret.bytes, _i ? 't' : 's', 20);
+    ck_assert_int_eq(pthread_create(&thread, NULL, prove, &caller), 0);
+    listener.error = link_prove(&listener.link, &listener.secret, false);
+    link_close(&listener.link);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(listener.error, _i ? -EACCES : 0);
+    ck_assert_int_eq(caller.error, _i ? -ECONNRESET : 0);
+}
+END_TEST
+
+/* Nothing of an answer can be used against its sender: a mirror does not know the secret. */
+START_TEST(test_mirror)
+{
+    int fd[2];
+    uint8_t bytes[64];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    struct proof caller = {.link = link_of_socket(fd[0], 5000), .secret.count = 20};
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, prove, &caller), 0);
+    ck_assert_int_eq(recv(fd[1], bytes, 32, MSG_WAITALL), 32);
+    ck_assert_int_eq(send(fd[1], bytes, 32, 0), 32);
+    ck_assert_int_eq(recv(fd[1], bytes, 32, MSG_WAITALL), 32);
+    ck_assert_int_eq(send(fd[1], bytes, 32, 0), 32);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(caller.error, -EACCES);
+    close(fd[1]);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("migrate");
+    TCase *moving = tcase_create("moving"), *faults = tcase_create("faults");
+    TCase *streams = tcase_create("streams"), *links = tcase_create("links");
+    tcase_set_timeout(moving, 120);
+    tcase_add_loop_test(moving, test_moves, 0, ROWS(WAYS));
+    tcase_add_loop_test(moving, test_moves_in_rounds, 0, ROWS(WAYS));
+    tcase_add_test(moving, test_moves_a_stopped_guest);
+    tcase_add_test(moving, test_moves_often);
+    tcase_add_test(moving, test_input_moves);
+    tcase_add_test(moving, test_throttle);
+    tcase_add_test(moving, test_ended_guests_stay);
+    tcase_add_test(moving, test_other_guest);
+    tcase_add_test(moving, test_two_accounts);
+    suite_add_tcase(suite, moving);
+    tcase_set_timeout(faults, 300);
+    tcase_add_loop_test(faults, test_faults, 0, 2 * ROWS(FAULTS));
+    suite_add_tcase(suite, faults);
+    tcase_set_timeout(streams, 300);
+    tcase_add_test(streams, test_recorded_stream);
+    tcase_add_loop_test(streams, test_damaged_stream, 0, 2);
+    suite_add_tcase(suite, streams);
+    tcase_add_loop_test(links, test_addresses, 0, ROWS(ADDRESSES));
+    tcase_add_loop_test(links, test_secret, 0, 2);
+    tcase_add_test(links, test_mirror);
+    suite_add_tcase(suite, links);
+    return tap_run(suite);
+}
