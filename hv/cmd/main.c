@@ -46,7 +46,7 @@ static const struct command COMMANDS[] = {
      "vitrine migrate /tmp/session unix:/tmp/there", cmd_migrate, cmd_migrate_help},
     {"backup", CMD_RUN, "ADDRESS GUEST", 2, 2,
      "stand by for a `vitrine run --protect ADDRESS`, and go on if it is lost",
-     "vitrine backup unix:/tmp/there samples/minios/minios.elf", cmd_backup},
+     "vitrine backup unix:/tmp/there samples/minios/minios.elf", cmd_backup, .guest_at = 1},
     {"kvm-info", CMD_KVM_INFO, "", 0, 0,
      "say what this host offers to x86 guests, and how to get access",
      "vitrine kvm-info --json | jq .features", cmd_kvm_info},

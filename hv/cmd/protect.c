@@ -209,5 +209,5 @@ int cmd_backup(const struct options *options, int argc, char **argv)
 {
     struct options standing_by = *options;
     standing_by.backup = argv[0];
-    return cmd_run(&standing_by, argc - 1, argv + 1);
+    return cmd_run(&standing_by, 0, NULL);
 }
