@@ -26,6 +26,7 @@
 #ifndef VITRINE_HV_BACKEND_H
 #define VITRINE_HV_BACKEND_H
 
+#include "cpu/dev/disk.h"
 #include "cpu/state.h"
 #include "hv/session.h"
 
@@ -68,6 +69,8 @@ struct snapshot_file;
  * numbered from 0 without holes. Called with the lock held, between two slices.
  */
 enum move_disk { MOVE_DISK_HOLD, MOVE_DISK_RELEASE };
+enum move_hand { MOVE_HAND_SETTLE, MOVE_HAND_GIVE, MOVE_HAND_LOOK, MOVE_HAND_TAKE };
+enum move_sent { MOVE_SENT_HOLD, MOVE_SENT_MARK, MOVE_SENT_PASS, MOVE_SENT_RELEASE, MOVE_SENT_DROP };
 
 struct backend_move {
     /* Calls `item` for all that must be equal on both sides: the guest's kind, memory, devices. A
@@ -91,8 +94,14 @@ struct backend_move {
      * been put before. */
     int (*save)(void *self, struct state_buffer *buffer);
     int (*load)(void *self, const uint8_t *bytes, size_t count);
-    /* All that the guest has written to its disks is in their files. 0 or -errno. */
+    /* All that the guest has written to its disks is in their files, but for what is held. 0 or
+     * -errno. */
     int (*flush)(void *self);
+    /* The disk changes hands (cpu/dev/disk.h). Here: SETTLE, nothing is left that would be written
+     * later; GIVE, it is another's. There: LOOK, could it be taken? TAKE, it is ours, and what is
+     * held is written. 0; TAKE: -EBUSY, another has it; or -errno; with one line in `why`
+     * (SESSION_ERROR bytes). A guest without a disk that can be written has nothing to do. */
+    int (*hand)(void *self, enum move_hand how, char *why);
 
     /* For protection (hv/protect.h). All NULL: a writable disk cannot be held back. HOLD: what the
      * guest writes stays in memory, and is dropped with the session, up to RELEASE: it is written
@@ -105,6 +114,10 @@ struct backend_move {
     int (*put_block)(void *self, uint32_t block, const uint8_t *bytes);
     /* In the file, whatever is held. */
     int (*commit_block)(void *self, uint32_t block, const uint8_t *bytes);
+    /* What the guest sends to a network: HOLD, it stays here; MARK, so far it is of one epoch; PASS,
+     * that goes out; RELEASE, so does all, and what comes; DROP, what is held is gone, and what comes
+     * goes out. NULL: this kind of guest has none. 0 or -ENOMEM (HOLD). */
+    int (*sent)(void *self, enum move_sent how);
 };
 
 struct backend_ops {
@@ -223,6 +236,8 @@ extern const struct backend_ops backend_kvm; /* only with HAVE_KVM */
 /* With the lock held, that is in functions of the backend on the thread that called them, unless
  * "from any thread" is said. */
 
+/* How this guest's disk is to be opened. */
+disk_open_fn session_disk_open(const struct session_config *config);
 /* The guest has written to its console. From any thread, in create() and in slice(). */
 void session_console(struct session *session, const uint8_t *bytes, size_t count);
 /* The oldest byte that was typed and not delivered yet, without taking it; false: there is none, or

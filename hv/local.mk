@@ -34,6 +34,7 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/qcow2-read.c \
 	%D%/qcow2-refcount.c \
 	%D%/qcow2-table.c \
+	%D%/qcow2-hand.c \
 	%D%/qcow2-write.c \
 	%D%/record.c %D%/record.h %D%/recorder.c %D%/recorder.h \
 	%D%/replay.c %D%/replay.h \
@@ -46,6 +47,7 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/snapshot.c %D%/snapshot-config.c %D%/snapshot-diff.c %D%/snapshot-disk.c \
 	%D%/snapshot-file.c %D%/snapshot.h %D%/snapshot_priv.h \
 	%D%/simulated.c %D%/simulated-disk.c %D%/simulated-move.c %D%/simulated-state.c %D%/simulated-time.c %D%/simulated-view.c %D%/simulated_priv.h \
+	%D%/move-disk.c %D%/move-disk.h \
 	%D%/storage.c %D%/storage.h \
 	%D%/trap-log.c %D%/trap-log.h \
 	%D%/view.h %D%/view-layers.c %D%/view-layers.h \

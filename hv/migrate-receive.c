@@ -16,6 +16,8 @@
 #include "hv/migrate_priv.h"
 #include "hv/session_priv.h"
 
+enum { DISK_MS = 2000 }; /* the source has given its lock away before; this is for strangers */
+
 struct receiver {
     struct session *session;
     const struct backend_move *move;
@@ -119,6 +121,16 @@ static int take(struct receiver *r, enum message type)
     }
 }
 
+/* Everything is here. Could the disk be had, too? */
+static int look_at_disk(struct receiver *r)
+{
+    char why[SESSION_ERROR];
+    session_enter(r->session);
+    int error = migrate_disk(r->session, MOVE_HAND_LOOK, why);
+    session_leave(r->session);
+    return error ? refuse(r, error, why) : 0;
+}
+
 /* Everything up to PREPARE, and whether that is everything. */
 static int take_all(struct receiver *r)
 {
@@ -130,7 +142,8 @@ static int take_all(struct receiver *r)
             return error;
         if (type == MESSAGE_PREPARE) {
             bool whole = r->has_state && stream_u64(r->stream.payload) == sum;
-            return whole ? 0 : refuse(r, -EPROTO, "the stream is damaged: something is missing");
+            return whole ? look_at_disk(r)
+                         : refuse(r, -EPROTO, "the stream is damaged: something is missing");
         }
         session_enter(r->session);
         error = take(r, type);
@@ -159,7 +172,7 @@ static enum migrate_end wait_for_commit(struct receiver *r)
     if (error)
         return error == -ECANCELED ? MIGRATE_STAYED : MIGRATE_WHOLE;
     stream_send_empty(&r->stream, MESSAGE_DONE); /* it is ours even if this does not arrive */
-    return MIGRATE_MOVED;
+    return migrate_take_disk(r->session, DISK_MS, r->stream.why) ? MIGRATE_STANDS : MIGRATE_MOVED;
 }
 
 enum migrate_end migrate_receive(struct session *session, struct link *link, bool *runs, char *why)
@@ -168,6 +181,7 @@ enum migrate_end migrate_receive(struct session *session, struct link *link, boo
         [MIGRATE_MOVED] = MIGRATION_MOVED,
         [MIGRATE_STAYED] = MIGRATION_STAYED,
         [MIGRATE_WHOLE] = MIGRATION_DOUBT,
+        [MIGRATE_STANDS] = MIGRATION_MOVED,
     };
     struct receiver r = {.session = session, .move = session->ops->move};
     enum migrate_end result = MIGRATE_STAYED;

@@ -261,17 +261,30 @@ static int hand_over(struct sender *s)
     int flushed = s->move->flush(s->session->backend);
     if (flushed)
         return fail(s, flushed, "the guest's disk cannot be written");
+    if (migrate_disk(s->session, MOVE_HAND_SETTLE, s->why))
+        return -EIO;
     error = send_pages(s, true);
     error = error ? error : send_input(s);
     error = error ? error : send_state(s);
     return error ? error : prepare(s);
 }
 
+/* Nobody has got the word, so the guest is ours; its disk is, too, unless a stranger was quick. */
+static enum migrate_end keep(struct sender *s)
+{
+    char why[SESSION_ERROR];
+    if (!migrate_disk(s->session, MOVE_HAND_TAKE, why))
+        return MIGRATE_STAYED;
+    snprintf(s->why, SESSION_ERROR, "the guest stands here, since its disk is gone: %.400s", why);
+    return MIGRATE_DOUBT;
+}
+
 /* The point of no return is between the two lines that send and wait: see migrate.h. */
 static enum migrate_end commit(struct sender *s)
 {
+    migrate_disk(s->session, MOVE_HAND_GIVE, s->why); /* giving does not fail */
     if (stream_failed(s, stream_send_empty(&s->stream, MESSAGE_COMMIT)))
-        return MIGRATE_STAYED;
+        return keep(s);
     int error = stream_expect(&s->stream, MESSAGE_DONE);
     s->view.downtime = now() - s->stood;
     if (!error)

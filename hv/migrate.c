@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "hv/migrate_priv.h"
@@ -169,6 +170,28 @@ int migrate_clear(struct session *session, struct stream *s)
         snprintf(s->why, sizeof s->why, "%s",
                  has_run ? "the session here has run" : "the host has no memory left");
     return error;
+}
+
+/* ---- the disk ------------------------------------------------------------------------------- */
+
+int migrate_disk(struct session *session, enum move_hand how, char *why)
+{
+    const struct backend_move *move = session->ops->move;
+    return move->hand ? move->hand(session->backend, how, why) : 0;
+}
+
+/* The kernel gives the locks of a program back that has died, but a moment after its sockets. */
+int migrate_take_disk(struct session *session, int patience_ms, char *why)
+{
+    enum { PAUSE_MS = 5 };
+    for (;; patience_ms -= PAUSE_MS) {
+        session_enter(session);
+        int error = migrate_disk(session, MOVE_HAND_TAKE, why);
+        session_leave(session);
+        if (error != -EBUSY || patience_ms <= 0)
+            return error;
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+    }
 }
 
 /* ---- pages ---------------------------------------------------------------------------------- */

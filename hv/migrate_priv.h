@@ -2,6 +2,7 @@
 #ifndef VITRINE_HV_MIGRATE_PRIV_H
 #define VITRINE_HV_MIGRATE_PRIV_H
 
+#include "hv/backend.h"
 #include "hv/migrate-stream.h"
 #include "hv/session.h"
 
@@ -15,6 +16,11 @@ int migrate_answer(struct session *session, struct stream *stream);
 /* A session that has not run gets a guest: whatever the image has put there is not its memory. With
  * the lock held. -EBUSY, -ENOMEM. */
 int migrate_clear(struct session *session, struct stream *stream);
+
+/* The disk changes hands: see struct backend_move. With the lock held. */
+int migrate_disk(struct session *session, enum move_hand how, char *why);
+/* MOVE_HAND_TAKE, again and again for so long as another has it. Without the lock. */
+int migrate_take_disk(struct session *session, int patience_ms, char *why);
 
 /* Adds a page to a message PAGES. NULL: it is all zero. Returns whether it is. */
 bool migrate_put_page(struct stream *stream, uint32_t index, const uint8_t *page);

@@ -169,20 +169,27 @@ static int take_all(struct backup *b)
 
 /* ---- taking over ---------------------------------------------------------------------------- */
 
-/* The guest is ours. With the lock held. */
-static int begin_to_be(struct backup *b)
+/* The guest is ours, with its output, whatever becomes of the disk. With the lock held. */
+static void begin_to_be(struct backup *b)
 {
     const struct epoch_head *head = &b->whole.head;
-    int error = b->move->disk ? b->move->disk(b->session->backend, MOVE_DISK_RELEASE) : 0;
-    if (error)
-        return error;
     b->view.shown_from = head->position;
     session_show(b->session, b->whole.output, b->whole.output_count);
     b->view.released = head->position + b->whole.output_count;
     if (head->state == EPOCH_ENDED)
         session_ended_there(b->session, (enum session_stop)head->stop, (int)head->exit_code,
                             head->text);
-    return 0;
+}
+
+/* Takes it and writes what is held, or the latter alone. */
+static int take_disk(struct backup *b)
+{
+    int error = migrate_take_disk(b->session, patience(b), b->stream.why);
+    session_enter(b->session);
+    if (!error && b->move->disk && b->move->disk(b->session->backend, MOVE_DISK_RELEASE))
+        error = refuse(b, -EIO, "the guest's disk cannot be written");
+    session_leave(b->session);
+    return error;
 }
 
 static enum backup_end take_over(struct backup *b)
@@ -191,14 +198,15 @@ static enum backup_end take_over(struct backup *b)
     int error = fence ? fence_claim(fence, patience(b)) : 0;
     if (error == -ESTALE)
         return BACKUP_FENCED;
-    session_enter(b->session);
-    int failed = error ? 0 : begin_to_be(b);
-    session_leave(b->session);
-    if (error)
+    if (error) {
         refuse(b, error, "the fence cannot be claimed: the primary may be writing at this moment");
-    if (failed)
-        refuse(b, failed, "the guest's disk cannot be written");
-    return error || failed ? BACKUP_UNSURE : BACKUP_TAKEN;
+        return BACKUP_UNSURE;
+    }
+    error = take_disk(b);
+    session_enter(b->session);
+    begin_to_be(b);
+    session_leave(b->session);
+    return error ? BACKUP_UNSURE : BACKUP_TAKEN;
 }
 
 static enum backup_end end_of(struct backup *b, int error)

@@ -112,13 +112,25 @@ static int check_ways_out(struct protection *p)
     const struct session_config *c = &p->session->config;
     if (!p->move)
         return fail(p, -ENOTSUP, "this kind of guest cannot be protected");
-    if (c->net)
-        return fail(p, -ENOTSUP, "what a guest sends to a network cannot be held back");
+    if (c->net && !p->move->sent)
+        return fail(p, -ENOTSUP, "what this kind of guest sends to a network cannot be held back");
     if (writes_disk(p) && !p->move->disk)
         return fail(p, -ENOTSUP, "the disk of this kind of guest cannot be held back");
     if (writes_disk(p) && !c->disk_discard && !p->options->fence)
         return fail(p, -EINVAL, "a guest that can write to a disk needs a fence");
     return 0;
+}
+
+/* What the guest sends to a network. With the lock held. */
+static int hold_sent(struct protection *p)
+{
+    return p->move->sent ? p->move->sent(p->session->backend, MOVE_SENT_HOLD) : 0;
+}
+
+static void let_sent_go(struct protection *p, enum move_sent how)
+{
+    if (p->move->sent)
+        p->move->sent(p->session->backend, how);
 }
 
 /* With the lock held. What was written before is in the file; from here on nothing gets there. */
@@ -144,6 +156,8 @@ static int hold_back(struct protection *p)
         return fail(p, error,
                     error == -EBUSY ? "a guest with a history cannot be protected"
                                     : "the host has no memory to hold a disk back");
+    if (hold_sent(p))
+        return fail(p, -ENOMEM, "the host has no memory to hold a network back");
     session_hold_output(s);
     publish(p, PROTECTION_COPYING);
     return p->move->collect(s->backend, p->dirty.bits)
@@ -177,6 +191,7 @@ static int let_go(struct protection *p)
     p->waits = false;
     int error = session_unhold_output(s);
     int failed = p->move->disk ? p->move->disk(s->backend, MOVE_DISK_RELEASE) : 0;
+    let_sent_go(p, MOVE_SENT_RELEASE);
     return error ? error : failed;
 }
 
@@ -224,7 +239,7 @@ static enum protect_end go_on_alone(struct protection *p)
  * unseen. */
 static enum protect_end stand(struct protection *p, bool fenced)
 {
-    char reason[SESSION_ERROR], text[VIEW_TEXT];
+    char reason[SESSION_ERROR], why[SESSION_ERROR], text[VIEW_TEXT];
     snprintf(reason, sizeof reason, "%s", p->why);
     if (fenced)
         snprintf(p->why, sizeof p->why, "%.60s has taken the guest over (%.300s)", name_of(p),
@@ -235,6 +250,9 @@ static enum protect_end stand(struct protection *p, bool fenced)
                  "runs there",
                  name_of(p), reason);
     keep_output(p);
+    migrate_disk(p->session, MOVE_HAND_GIVE, why); /* giving does not fail */
+    if (fenced)
+        let_sent_go(p, MOVE_SENT_DROP);
     stop_counting(p);
     snprintf(text, sizeof text, "%.40s %s the guest over", name_of(p),
              fenced ? "has taken" : "may have taken");
@@ -324,6 +342,7 @@ static int capture(struct protection *p)
     p->epoch.head.number = ++p->number;
     p->epoch.head.released = p->released;
     p->epoch.head.position = p->position;
+    let_sent_go(p, MOVE_SENT_MARK);
     p->waits = true;
     double pause = now() - from;
     p->view.pause += pause;
@@ -366,6 +385,8 @@ static int release(struct protection *p)
                     error == -ESTALE ? "the fence is another's" : "the fence cannot be reached");
     session_enter(p->session);
     error = p->epoch.blocks.count ? write_blocks(p) : 0;
+    if (!error)
+        let_sent_go(p, MOVE_SENT_PASS);
     session_leave(p->session);
     if (fence)
         fence_leave(fence);

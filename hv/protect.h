@@ -116,7 +116,8 @@ enum backup_end {
     BACKUP_OVER,   /* the primary has ended it in order */
     BACKUP_NONE,   /* the link ended before a whole guest was here */
     BACKUP_FENCED, /* somebody else has claimed the guest: the primary, most likely */
-    BACKUP_UNSURE, /* it is here, but the fence cannot be claimed */
+    BACKUP_UNSURE, /* it is here, but the fence cannot be claimed, or it is ours, and its disk is
+                    * another's: session_run() tries again to get that */
 };
 
 /*

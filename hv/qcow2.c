@@ -175,8 +175,7 @@ static int open_chain(struct qcow2 *top, char *why)
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
-/* Features that who does not know them may ignore, but then must switch off before writing. */
-static int clear_autoclear(struct qcow2 *q)
+int qcow2_clear_autoclear(struct qcow2 *q)
 {
     uint64_t none = 0;
     if (q->header.version < 3 || !q->header.autoclear)
@@ -185,14 +184,22 @@ static int clear_autoclear(struct qcow2 *q)
     return error ? error : qcow2_settle(q);
 }
 
-static int prepare_writing(struct qcow2 *q, char *why)
+int qcow2_prepare_writing(struct qcow2 *q)
 {
-    if (q->header.snapshots)
-        return qcow2_refuse(why, q->path,
-                            "it has internal snapshots, so that it can be opened read-only only");
+    if (q->header.snapshots) {
+        snprintf(q->trouble, sizeof q->trouble,
+                 "%.240s: it has internal snapshots, so that it can be opened read-only only",
+                 q->path);
+        return -EINVAL;
+    }
     int error = qcow2_reftable_load(q);
-    error = error ? error : qcow2_guard_build(q);
-    error = error ? error : clear_autoclear(q);
+    return error ? error : qcow2_guard_build(q);
+}
+
+static int begin_writing(struct qcow2 *q, char *why)
+{
+    int error = qcow2_prepare_writing(q);
+    error = error ? error : qcow2_clear_autoclear(q);
     if (!error)
         return 0;
     if (*q->trouble) {
@@ -224,7 +231,7 @@ static struct qcow2 *open_one(struct storage *file, const char *path, bool reado
             qcow2_refuse(why, path, "%s", strerror(-error));
     }
     if (!error && !readonly)
-        error = prepare_writing(q, why);
+        error = begin_writing(q, why);
     if (!error)
         return q;
     q->broken = true; /* nothing is to be written */
@@ -234,7 +241,9 @@ static struct qcow2 *open_one(struct storage *file, const char *path, bool reado
 
 struct qcow2 *qcow2_open_on(struct storage *storage, const char *path, unsigned flags, char *why)
 {
-    struct qcow2 *q = open_one(storage, path, flags & QCOW2_READONLY, why);
+    struct qcow2 *q = open_one(storage, path, flags & (QCOW2_READONLY | QCOW2_AWAY), why);
+    if (q)
+        q->away = flags & QCOW2_AWAY;
     if (!q || flags & QCOW2_ALONE)
         return q;
     if (open_chain(q, why) == 0)
@@ -246,7 +255,9 @@ struct qcow2 *qcow2_open_on(struct storage *storage, const char *path, unsigned 
 
 struct qcow2 *qcow2_open(const char *path, unsigned flags, char *why)
 {
-    struct storage *storage = storage_open(path, flags & QCOW2_READONLY, why);
+    struct storage *storage = flags & QCOW2_AWAY
+                                  ? storage_open_unlocked(path, why)
+                                  : storage_open(path, flags & QCOW2_READONLY, why);
     return storage ? qcow2_open_on(storage, path, flags, why) : NULL;
 }
 

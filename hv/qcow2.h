@@ -90,7 +90,11 @@ struct qcow2_creation {
  * must be there. -EINVAL and one line in `why` (QCOW2_ERROR bytes) that names file and reason. */
 int qcow2_create(const char *path, const struct qcow2_creation *creation, char *why);
 
-enum { QCOW2_READONLY = 1, QCOW2_ALONE = 2 /* without its backing files: nothing below */ };
+enum {
+    QCOW2_READONLY = 1,
+    QCOW2_ALONE = 2, /* without its backing files: nothing below */
+    QCOW2_AWAY = 4,  /* another program may be writing it: see qcow2_take() */
+};
 
 /* Opens and locks an image and all that it stands on. NULL and `why`. */
 struct qcow2 *qcow2_open(const char *path, unsigned flags, char *why);
@@ -99,6 +103,17 @@ struct qcow2 *qcow2_open(const char *path, unsigned flags, char *why);
 struct qcow2 *qcow2_open_on(struct storage *storage, const char *path, unsigned flags, char *why);
 /* Flushes and frees; the flush's result. Freed in any case. */
 int qcow2_close(struct qcow2 *image);
+
+/* An image that changes hands (qcow2-hand.c). Opened with QCOW2_AWAY, or given away, it is not
+ * locked and cannot be written (-EROFS); what is read may be old. */
+/* Reads header and tables afresh, as for writing, while nobody writes: 0 if it could be taken now.
+ * -EINVAL: it is another image than before; or -errno. See qcow2_trouble(). */
+int qcow2_look(struct qcow2 *image);
+/* Locks it and reads the same: from now on it is written here. -EBUSY: another has it; else as above,
+ * and the lock is given back. Nothing happens if it was not away. */
+int qcow2_take(struct qcow2 *image);
+/* Gives the lock away. Nothing that was not flushed is written any more, at its end either. */
+void qcow2_give(struct qcow2 *image);
 
 /* Do these first bytes of a file say that it is a qcow2 image? */
 enum { QCOW2_MAGIC_SIZE = 4 };

@@ -110,6 +110,7 @@ struct qcow2 {
     struct storage *file;
     struct qcow2_header header;
     bool readonly;
+    bool away; /* another program may be writing it; readonly, too, as long as that lasts */
     char trouble[QCOW2_ERROR];
 
     struct qcow2_index l1;
@@ -222,7 +223,11 @@ void qcow2_guard_free(struct qcow2_guard *guard);
 /* qcow2-write.c */
 int qcow2_write_barrier(struct qcow2 *q);
 
-/* qcow2.c: the file that a backing name means; NULL: no memory. */
+/* qcow2.c: reads what writing needs, and writes nothing. */
+int qcow2_prepare_writing(struct qcow2 *q);
+/* Features that who does not know them may ignore, but then must switch off before writing. */
+int qcow2_clear_autoclear(struct qcow2 *q);
+/* The file that a backing name means; NULL: no memory. */
 char *qcow2_resolve(const char *path, const char *backing);
 /* "nbd://host" and "json:{...}" are no files to QEMU's tools: what has a colon before any slash. */
 bool qcow2_is_protocol(const char *name);

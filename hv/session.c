@@ -16,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "hv/disk-format.h"
 #include "hv/session_priv.h"
 #include "hv/snapshot.h"
 
@@ -336,6 +337,24 @@ bool session_is_away(const struct session *s)
     return s->stop == STOPPED_MOVED && s->state == SESSION_ENDED;
 }
 
+disk_open_fn session_disk_open(const struct session_config *c)
+{
+    if (c->disk_discard && c->under != SESSION_KVM)
+        return disk_format_open_discard;
+    return c->disk_away ? disk_format_open_away : disk_format_open;
+}
+
+/* A disk that was another's is ours from now on, or the guest does not run. */
+static int take_disk(struct session *s)
+{
+    const struct backend_move *move = s->ops->move;
+    char why[SESSION_ERROR];
+    int error = move && move->hand ? move->hand(s->backend, MOVE_HAND_TAKE, why) : 0;
+    if (error)
+        snprintf(s->text, sizeof s->text, "%.*s", (int)sizeof s->text - 1, why);
+    return error ? -ENOLCK : 0;
+}
+
 /* Starts a run as the command says. */
 static int begin(struct session *s, const struct backend_command *command)
 {
@@ -346,7 +365,8 @@ static int begin(struct session *s, const struct backend_command *command)
         return -ESHUTDOWN;
     if (back && !s->ops->view_history)
         return -ENOTSUP;
-    int error = s->ops->begin(s->backend, command);
+    int error = take_disk(s);
+    error = error ? error : s->ops->begin(s->backend, command);
     if (error)
         return error;
     s->rate_from = instructions(s);
@@ -510,7 +530,10 @@ int session_take_back(struct session *s)
 {
     session_enter(s);
     const struct backend_move *move = s->ops->move;
+    char why[SESSION_ERROR];
     int error = s->stop == STOPPED_MOVED && s->migration.phase == MIGRATION_DOUBT ? 0 : -EINVAL;
+    if (!error && move->hand)
+        error = move->hand(s->backend, MOVE_HAND_TAKE, why);
     if (!error && move->disk)
         error = move->disk(s->backend, MOVE_DISK_RELEASE);
     if (!error) {

@@ -55,6 +55,8 @@ struct session_config {
                          * KVM with `firmware` or `disk`. KVM: see boot_format */
     const char *disk;   /* image for virtio-blk, NULL: none */
     bool disk_readonly;
+    bool disk_away; /* another program may be writing the disk: it is taken when the guest has come
+                     * (hv/migrate.h, hv/protect.h), or when somebody lets it run */
     const char *kernel_args; /* command line of the kernel (RV32: /chosen/bootargs), NULL: none */
     enum session_under under;
     const char *engine; /* "interp", "jit", "auto" ...; NULL: interp. KVM: ignored */
@@ -123,7 +125,8 @@ void session_free(struct session *session);
 /* ---- control: these return at once; session_wait() waits for the stop --------------------- */
 
 /* Each is -EBUSY while the guest runs (but pause, input) and -ESHUTDOWN once it has ended (but reset;
- * that, too, if it has moved to another host). */
+ * that, too, if it has moved to another host). -ENOLCK: its disk is away and cannot be taken;
+ * the status' text says why. */
 int session_step(struct session *session, uint64_t count); /* instructions of the current vCPU */
 int session_step_over(struct session *session);  /* as step, but runs through a call or a trap */
 int session_step_exit(struct session *session);  /* until a VM exit has been handled (bare: a trap) */
@@ -333,7 +336,7 @@ void session_view_migration(struct session *session, struct view_migration *out)
 void session_view_protection(struct session *session, struct view_protection *out); /* hv/protect.h */
 /* By a person's word, who knows that the guest does not run on the other side: after a migration that
  * ended in doubt, or a protection, the guest can run here again (STOPPED_PAUSE). -EINVAL: there was
- * none; or -errno: its disk cannot be written. */
+ * none; -EBUSY: the other side, or somebody else, has its disk; or -errno: it cannot be written. */
 int session_take_back(struct session *session);
 
 /* ---- events ------------------------------------------------------------------------------- */

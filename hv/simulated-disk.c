@@ -1,28 +1,20 @@
 /*
- * The simulated backend: a disk whose writes are held back while the guest is protected. See struct
- * backend_move and hv/protect.h.
+ * The simulated backend: its disk while the guest moves or is protected. See struct backend_move and
+ * hv/move-disk.h.
  *
- * What the guest writes stays in the disk's memory (cpu/dev/disk-memory.h); the list of blocks
- * written, which snapshots use otherwise, tells what is new in an epoch. So there is either a
- * history and snapshots, or protection.
+ * The list of blocks written, which tells what is new in an epoch, is what snapshots use otherwise.
+ * So there is either a history and snapshots, or protection.
  */
 #include <errno.h>
 
-#include "cpu/dev/disk-memory.h"
-#include "cpu/dev/disk.h"
+#include "hv/move-disk.h"
 #include "hv/simulated_priv.h"
-
-static struct disk_memory *memory_of(const struct simulated *s)
-{
-    return s->guest->disk_image ? disk_memory_of(s->guest->disk_image) : NULL;
-}
 
 static int hold(struct simulated *s)
 {
-    struct disk *disk = s->guest->disk_image;
     if (s->overlay || s->history.on)
         return -EBUSY;
-    int error = disk && !disk_is_readonly(disk) ? disk_keep(disk) : 0;
+    int error = move_disk_hold(s->guest->disk_image);
     if (!error)
         s->disk_held = true;
     return error;
@@ -30,10 +22,9 @@ static int hold(struct simulated *s)
 
 static int release(struct simulated *s)
 {
-    struct disk *disk = s->guest->disk_image;
     if (!s->disk_held)
         return 0;
-    int error = disk && !s->config->disk_discard ? disk_keep_end(disk) : 0;
+    int error = move_disk_release(s->guest->disk_image, s->config->disk_discard);
     s->disk_held = error != 0;
     return error;
 }
@@ -43,32 +34,31 @@ int simulated_disk(void *self, enum move_disk how)
     return how == MOVE_DISK_HOLD ? hold(self) : release(self);
 }
 
+/* What is to be dropped in the end has no file that anybody else could write. */
+int simulated_disk_hand(void *self, enum move_hand how, char *why)
+{
+    struct simulated *s = self;
+    return s->config->disk_discard
+               ? 0
+               : move_disk_hand(s->guest->disk_image, how, &s->disk_held, why);
+}
+
 int simulated_disk_blocks(void *self,
                           int (*item)(void *context, uint32_t block, const uint8_t *bytes),
                           void *context)
 {
-    struct disk_memory *m = memory_of(self);
-    int error = 0;
-    for (uint32_t i = 0; m && i < m->track.count && !error; i++)
-        error = item(context, m->track.dirty[i], m->bytes + (uint64_t)m->track.dirty[i] * RAM_PAGE);
-    for (uint32_t i = 0; m && i < m->track.count && !error; i++)
-        ram_track_clean(&m->track, m->track.dirty[i], RAM_CLEAN);
-    if (m && !error)
-        m->track.count = 0;
-    return error;
+    const struct simulated *s = self;
+    return move_disk_blocks(s->guest->disk_image, item, context);
 }
 
 int simulated_disk_put(void *self, uint32_t block, const uint8_t *bytes)
 {
-    struct disk_memory *m = memory_of(self);
-    if (!m || block >= m->blocks)
-        return -EINVAL;
-    disk_memory_put(m, block, bytes);
-    return 0;
+    const struct simulated *s = self;
+    return move_disk_put(s->guest->disk_image, block, bytes);
 }
 
 int simulated_disk_commit(void *self, uint32_t block, const uint8_t *bytes)
 {
-    struct simulated *s = self;
+    const struct simulated *s = self;
     return s->config->disk_discard ? 0 : disk_write_block(s->guest->disk_image, block, bytes);
 }

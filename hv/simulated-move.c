@@ -16,6 +16,7 @@
 
 #include "cpu/dev/disk.h"
 #include "cpu/rv.h"
+#include "hv/move-disk.h"
 #include "hv/simulated_priv.h"
 
 struct simulated_move {
@@ -48,10 +49,7 @@ static void describe(void *self, void (*item)(void *context, const char *name, c
     item(context, "misaligned", c->misaligned_trap ? "trap" : "hardware");
     item(context, "A and D bits", c->ad_trap ? "trap" : "hardware");
     item(context, "clock", c->host_clock ? "host" : "instructions");
-    struct disk *disk = s->guest->disk_image;
-    snprintf(text, sizeof text, "%llu", disk ? (unsigned long long)disk_sectors(disk) : 0);
-    item(context, "disk sectors", text);
-    item(context, "disk", !disk ? "none" : disk_is_readonly(disk) ? "read-only" : "writable");
+    move_disk_describe(s->guest->disk_image, item, context);
 }
 
 /* ---- pages ---------------------------------------------------------------------------------- */
@@ -225,7 +223,7 @@ static int flush(void *self)
     struct simulated *s = self;
     char why[SESSION_ERROR];
     int error = simulated_write_disk(s, why);
-    return error || !s->guest->disk_image ? error : disk_flush(s->guest->disk_image);
+    return error || !s->guest->disk_image ? error : disk_flush_file(s->guest->disk_image);
 }
 
 const struct backend_move simulated_move = {
@@ -239,6 +237,7 @@ const struct backend_move simulated_move = {
     .save = save,
     .load = load,
     .flush = flush,
+    .hand = simulated_disk_hand,
     .disk = simulated_disk,
     .blocks = simulated_disk_blocks,
     .put_block = simulated_disk_put,

@@ -394,7 +394,7 @@ int simulated_write_disk(void *self, char *why)
 {
     struct simulated *s = self;
     struct disk *disk = s->guest->disk_image;
-    if (!disk || !disk_memory_of(disk) || s->config->disk_discard ||
+    if (!disk || !disk_memory_of(disk) || s->config->disk_discard || disk_is_away(disk) ||
         s->disk_held) /* held: protection decides */
         return 0;
     replay_end(s);

@@ -13,7 +13,6 @@
 #include <time.h>
 
 #include "cpu/dev/disk.h"
-#include "hv/disk-format.h"
 #include "hv/simulated_priv.h"
 
 enum {
@@ -467,7 +466,7 @@ static struct machine_config guest_config(struct simulated *s)
     config.engine = engine_find(c->engine);
     config.disk = c->disk;
     config.disk_readonly = c->disk_readonly;
-    config.disk_open = disk_format_open;
+    config.disk_open = session_disk_open(c);
     config.kernel_args = c->kernel_args;
     config.rng = c->rng;
     config.rng_seed = c->rng_seed;

@@ -190,6 +190,7 @@ int simulated_snapshot_layer(struct simulated *s, int id);
 /* ---- simulated-disk.c: functions of struct backend_move -------------------------------------- */
 
 int simulated_disk(void *self, enum move_disk how);
+int simulated_disk_hand(void *self, enum move_hand how, char *why);
 int simulated_disk_blocks(void *self,
                           int (*item)(void *context, uint32_t block, const uint8_t *bytes),
                           void *context);

@@ -80,6 +80,7 @@ static int file_size(struct storage *storage, uint64_t *size)
 
 static void file_close(struct storage *storage)
 {
+    storage_unlock_file(file_of(storage)->fd); /* a thread of ours may hold a copy of it */
     close(file_of(storage)->fd);
     free(storage);
 }
@@ -97,16 +98,6 @@ static void file_identity(struct storage *storage, uint64_t *device, uint64_t *i
     *device = st.st_dev;
     *inode = st.st_ino;
 }
-
-static const struct storage_ops FILE_OPS = {
-    .read = file_read,
-    .write = file_write,
-    .flush = file_flush,
-    .size = file_size,
-    .close = file_close,
-    .descriptor = file_descriptor,
-    .identity = file_identity,
-};
 
 /* ---- locks -------------------------------------------------------------------------------- */
 
@@ -145,15 +136,53 @@ static int refuse_if_held(int fd, int first, int permissions)
     return 0;
 }
 
+void storage_unlock_file(int fd)
+{
+    struct flock all = {
+        .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = USES, .l_len = 2 * FORBIDS - USES};
+    fcntl(fd, F_OFD_SETLK, &all); /* giving back does not fail */
+}
+
 /* Readers forbid writing, and a writer forbids other writers and, by writing, all readers. */
-static int lock(int fd, bool readonly)
+int storage_lock_file(int fd, bool readonly)
 {
     int uses = readonly ? READ : READ | WRITE | RESIZE, forbids = WRITE | RESIZE;
     int error = take(fd, USES, uses);
     error = error ? error : take(fd, FORBIDS, forbids);
     error = error ? error : refuse_if_held(fd, USES, forbids);
-    return error ? error : refuse_if_held(fd, FORBIDS, uses);
+    error = error ? error : refuse_if_held(fd, FORBIDS, uses);
+    if (error)
+        storage_unlock_file(fd);
+    return error == -EAGAIN || error == -EACCES ? -EBUSY : error;
 }
+
+const char *storage_lock_error(int error)
+{
+    return error == -EBUSY ? "in use by another program, or by another disk of this one"
+                           : strerror(-error);
+}
+
+static int file_lock(struct storage *storage)
+{
+    return storage_lock_file(file_of(storage)->fd, false);
+}
+
+static void file_unlock(struct storage *storage)
+{
+    storage_unlock_file(file_of(storage)->fd);
+}
+
+static const struct storage_ops FILE_OPS = {
+    .read = file_read,
+    .write = file_write,
+    .flush = file_flush,
+    .size = file_size,
+    .close = file_close,
+    .descriptor = file_descriptor,
+    .identity = file_identity,
+    .lock = file_lock,
+    .unlock = file_unlock,
+};
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
@@ -163,7 +192,9 @@ static struct storage *refuse(const char *path, const char *reason, char *why)
     return NULL;
 }
 
-static struct storage *adopt(int fd, const char *path, bool readonly, char *why)
+enum use { READS, WRITES, LATER };
+
+static struct storage *adopt(int fd, const char *path, enum use use, char *why)
 {
     struct stat st;
     const char *reason = NULL;
@@ -173,10 +204,8 @@ static struct storage *adopt(int fd, const char *path, bool readonly, char *why)
         reason = strerror(file ? errno : ENOMEM);
     else if (!S_ISREG(st.st_mode))
         reason = "a disk image must be a regular file";
-    else if ((error = lock(fd, readonly)) != 0)
-        reason = error == -EBUSY || error == -EAGAIN || error == -EACCES
-                     ? "in use by another program, or by another disk of this one"
-                     : strerror(-error);
+    else if (use != LATER && (error = storage_lock_file(fd, use == READS)) != 0)
+        reason = storage_lock_error(error);
     if (reason) {
         close(fd);
         free(file);
@@ -187,17 +216,27 @@ static struct storage *adopt(int fd, const char *path, bool readonly, char *why)
     return &file->storage;
 }
 
-struct storage *storage_open(const char *path, bool readonly, char *why)
+static struct storage *open_for(const char *path, enum use use, char *why)
 {
     /* Not blocking: opening a FIFO must not hang. */
-    int fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    return fd < 0 ? refuse(path, strerror(errno), why) : adopt(fd, path, readonly, why);
+    int fd = open(path, (use == READS ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd < 0 ? refuse(path, strerror(errno), why) : adopt(fd, path, use, why);
+}
+
+struct storage *storage_open(const char *path, bool readonly, char *why)
+{
+    return open_for(path, readonly ? READS : WRITES, why);
+}
+
+struct storage *storage_open_unlocked(const char *path, char *why)
+{
+    return open_for(path, LATER, why);
 }
 
 struct storage *storage_create(const char *path, char *why)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    return fd < 0 ? refuse(path, strerror(errno), why) : adopt(fd, path, false, why);
+    return fd < 0 ? refuse(path, strerror(errno), why) : adopt(fd, path, WRITES, why);
 }
 
 int storage_read(struct storage *storage, uint64_t at, void *bytes, size_t count)
@@ -231,6 +270,17 @@ bool storage_is_same(struct storage *a, struct storage *b)
     a->ops->identity(a, &device[0], &inode[0]);
     b->ops->identity(b, &device[1], &inode[1]);
     return inode[0] && device[0] == device[1] && inode[0] == inode[1];
+}
+
+int storage_lock(struct storage *storage)
+{
+    return storage->ops->lock ? storage->ops->lock(storage) : 0;
+}
+
+void storage_unlock(struct storage *storage)
+{
+    if (storage->ops->unlock)
+        storage->ops->unlock(storage);
 }
 
 void storage_close(struct storage *storage)

@@ -35,6 +35,9 @@ struct storage_ops {
     int (*descriptor)(const struct storage *storage);
     /* Which file this is, to recognize one that is opened twice; 0 and 0: none. */
     void (*identity)(struct storage *storage, uint64_t *device, uint64_t *inode);
+    /* Takes a writer's lock, or gives it back. NULL: nobody else can have this storage. */
+    int (*lock)(struct storage *storage);
+    void (*unlock)(struct storage *storage);
 };
 
 /* The first member of every implementation. */
@@ -46,6 +49,9 @@ struct storage {
  * readers. The locks are those of QEMU's tools, so these exclude each other too; they end with the
  * program. NULL and one line in `why` (STORAGE_ERROR bytes) that names the file and the reason. */
 struct storage *storage_open(const char *path, bool readonly, char *why);
+/* The same for writing, without a lock: another program may have it. Nothing is to be written before
+ * storage_lock(). */
+struct storage *storage_open_unlocked(const char *path, char *why);
 /* A new file, not to be there yet; its descriptor stays open for writing, locked. */
 struct storage *storage_create(const char *path, char *why);
 
@@ -55,6 +61,14 @@ int storage_flush(struct storage *storage);
 int storage_size(struct storage *storage, uint64_t *size);
 int storage_descriptor(const struct storage *storage);
 bool storage_is_same(struct storage *a, struct storage *b);
+/* The writer's lock of a file that is open for writing: 0, -EBUSY: another has it, or -errno. */
+int storage_lock(struct storage *storage);
+void storage_unlock(struct storage *storage);
+/* The same of a file that is no storage, and the lock of its readers. */
+int storage_lock_file(int fd, bool readonly);
+void storage_unlock_file(int fd);
+/* Why a lock could not be had: that error in words. */
+const char *storage_lock_error(int error);
 /* Does not flush. NULL is allowed. */
 void storage_close(struct storage *storage);
 

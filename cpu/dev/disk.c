@@ -19,6 +19,7 @@ struct disk {
     void *self;
     uint64_t sectors;
     bool readonly;
+    bool away;                  /* another program has the file */
     struct disk_memory *memory; /* NULL: writes go to what is behind the disk */
 };
 
@@ -26,7 +27,16 @@ struct disk *disk_new(const struct disk_ops *ops, void *self, uint64_t sectors, 
 {
     struct disk *disk = malloc(sizeof *disk);
     if (disk)
-        *disk = (struct disk){ops, self, sectors, readonly, NULL};
+        *disk = (struct disk){
+            .ops = ops, .self = self, .sectors = sectors, .readonly = readonly};
+    return disk;
+}
+
+struct disk *disk_new_away(const struct disk_ops *ops, void *self, uint64_t sectors)
+{
+    struct disk *disk = disk_new(ops, self, sectors, false);
+    if (disk)
+        disk->away = true;
     return disk;
 }
 
@@ -86,6 +96,8 @@ static int check_change(const struct disk *disk, uint64_t sector, size_t count)
 {
     if (disk->readonly)
         return -EROFS;
+    if (disk->away)
+        return -EBUSY;
     return disk_holds(disk, sector, count) ? 0 : -EINVAL;
 }
 
@@ -128,9 +140,14 @@ int disk_discard(struct disk *disk, uint64_t sector, size_t count)
     return error == -EOPNOTSUPP ? 0 : error;
 }
 
+int disk_flush_file(struct disk *disk)
+{
+    return disk->readonly ? 0 : disk->away ? -EBUSY : disk->ops->flush(disk->self);
+}
+
 int disk_flush(struct disk *disk)
 {
-    return disk->readonly ? 0 : disk->ops->flush(disk->self);
+    return disk->memory ? 0 : disk_flush_file(disk);
 }
 
 /* ---- written blocks in memory ------------------------------------------------------------- */
@@ -149,8 +166,10 @@ struct disk_memory *disk_memory_of(const struct disk *disk)
 
 int disk_write_through(struct disk *disk)
 {
+    if (disk->away)
+        return -EBUSY;
     int error = disk->memory ? disk_memory_write_through(disk->memory, write_behind, disk) : 0;
-    return error ? error : disk_flush(disk);
+    return error ? error : disk_flush_file(disk);
 }
 
 int disk_keep_end(struct disk *disk)
@@ -168,8 +187,46 @@ int disk_write_block(struct disk *disk, uint32_t block, const uint8_t *bytes)
     uint64_t at = (uint64_t)block * RAM_PAGE, size = disk->sectors * DISK_SECTOR;
     if (at >= size || disk->readonly)
         return -EINVAL;
+    if (disk->away)
+        return -EBUSY;
     return disk->ops->write(disk->self, at / DISK_SECTOR, bytes,
                             size - at < RAM_PAGE ? (size_t)(size - at) : RAM_PAGE);
+}
+
+/* ---- changing hands ----------------------------------------------------------------------- */
+
+bool disk_is_away(const struct disk *disk)
+{
+    return disk->away;
+}
+
+/* What an image counts down only after a flush is written by the next one. */
+int disk_settle(struct disk *disk)
+{
+    int error = disk_flush_file(disk);
+    return error ? error : disk_flush_file(disk);
+}
+
+int disk_look(struct disk *disk, char *why)
+{
+    return disk->away && disk->ops->look ? disk->ops->look(disk->self, why) : 0;
+}
+
+int disk_take(struct disk *disk, char *why)
+{
+    int error = disk->away && disk->ops->take ? disk->ops->take(disk->self, why) : 0;
+    if (!error)
+        disk->away = false;
+    return error;
+}
+
+void disk_give(struct disk *disk)
+{
+    if (disk->readonly || disk->away)
+        return;
+    disk->away = true;
+    if (disk->ops->give)
+        disk->ops->give(disk->self);
 }
 
 /* ---- raw images --------------------------------------------------------------------------- */

@@ -30,10 +30,17 @@ struct disk_ops {
     /* The n-th descriptor that reading and writing use; -1: there are no more. NULL: none. */
     int (*descriptor)(void *self, unsigned n);
     int (*close)(void *self); /* hands everything to the host; gone in any case */
+    /* For disks that change hands, see disk_take(). All NULL: nobody else can have it. look() and
+     * take() leave a line in `why` (DISK_ERROR bytes) when they fail. */
+    int (*look)(void *self, char *why);
+    int (*take)(void *self, char *why);
+    void (*give)(void *self);
 };
 
 /* NULL: no memory; `self` is still the caller's then. */
 struct disk *disk_new(const struct disk_ops *ops, void *self, uint64_t sectors, bool readonly);
+/* The same, of which another program has the file: see disk_take(). */
+struct disk *disk_new_away(const struct disk_ops *ops, void *self, uint64_t sectors);
 
 /* How a machine opens its disk: disk_open(), or what knows more formats. */
 typedef struct disk *(*disk_open_fn)(const char *path, bool readonly, char *why);
@@ -58,7 +65,10 @@ bool disk_holds(const struct disk *disk, uint64_t sector, size_t count);
 /* Whole sectors; the range must be inside the disk. 0 or -errno (-EINVAL, -EROFS, -EIO ...). */
 int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count);
 int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t count);
+/* With written blocks in memory it does nothing: they are no more and no less durable after it. */
 int disk_flush(struct disk *disk);
+/* What has got to the file, whatever is in memory, is durable. 0 or -errno. */
+int disk_flush_file(struct disk *disk);
 /* Whole sectors become zeros; the host's file gives their space back where it can, and they are
  * written where it cannot. Errors as disk_write(). */
 int disk_zero(struct disk *disk, uint64_t sector, size_t count);
@@ -77,5 +87,22 @@ int disk_write_through(struct disk *disk);
 int disk_keep_end(struct disk *disk);
 /* Writes one block of disk-memory.h, a whole one, to the file, whatever is in memory. 0 or -errno. */
 int disk_write_block(struct disk *disk, uint32_t block, const uint8_t *bytes);
+
+/*
+ * A disk that changes hands with its guest: one program writes its file at a time, and a lock says
+ * which. A disk that is away is another's: nothing of it can be written, and what is read may be
+ * old. Blocks in memory stay, and can be put.
+ */
+bool disk_is_away(const struct disk *disk);
+/* All that was written to the file is durable, and nothing is left that would be written later. */
+int disk_settle(struct disk *disk);
+/* Could it be taken, if nobody else had it? Reads what that needs. 0, or -errno with a line in `why`
+ * (DISK_ERROR bytes). */
+int disk_look(struct disk *disk, char *why);
+/* Takes it: 0, also if it was not away; -EBUSY: another has it; or -errno; with `why`. */
+int disk_take(struct disk *disk, char *why);
+/* Gives it away, after disk_settle(): nothing gets to the file any more. A disk that cannot be
+ * written stays what it is: any number of programs may have it. */
+void disk_give(struct disk *disk);
 
 #endif

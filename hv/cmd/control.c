@@ -91,8 +91,13 @@ static void do_resume(struct client *client, char *words)
 {
     bool held = client->control->held;
     int error = held ? session_run(client->control->session) : -EINVAL;
+    struct view_status status;
+    session_status(client->control->session, &status);
     if (error && error != -EBUSY)
-        say(client, "error: %s", held ? strerror(-error) : "the guest was not paused");
+        say(client, "error: %s",
+            !held              ? "the guest was not paused"
+            : error == -ENOLCK ? status.text
+                               : strerror(-error));
     else
         say(client, "ok");
     if (!error)
@@ -105,7 +110,11 @@ static void do_take_back(struct client *client, char *words)
     int error = session_take_back(client->control->session);
     error = error ? error : session_run(client->control->session);
     if (error)
-        say(client, "error: no migration has ended in doubt");
+        say(client, "error: %s",
+            error == -EINVAL ? "no migration has ended in doubt"
+            : error == -EBUSY
+                ? "the disk is in use by another program: look whether the guest runs there"
+                : strerror(-error));
     else
         say(client, "ok");
     waker_wake(client->control->waker);

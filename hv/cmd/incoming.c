@@ -103,5 +103,8 @@ enum migrate_end incoming_receive(struct session *session, const struct options 
         cmd_fail("--incoming %s: the guest is here, but was not handed over: %s%s",
                  options->incoming, why,
                  options->control ? " (\"resume\" on the control socket runs it)" : "");
+    if (end == MIGRATE_STANDS)
+        cmd_fail("--incoming %s: the guest has come, and stands: %s%s", options->incoming, why,
+                 options->control ? " (\"resume\" on the control socket tries again)" : "");
     return end;
 }

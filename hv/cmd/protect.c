@@ -175,7 +175,8 @@ static void tell_end(struct session *session, const struct options *options, enu
                  options->backup);
         break;
     case BACKUP_UNSURE:
-        cmd_fail("backup %s: the guest is here, but is not run: %s", options->backup, why);
+        cmd_fail("backup %s: the guest is here, but is not run: %s%s", options->backup, why,
+                 options->control ? " (\"resume\" on the control socket runs it)" : "");
         break;
     }
 }
@@ -199,7 +200,7 @@ enum backup_end guard_stand_by(struct session *session, const struct options *op
         link_close(&link);
     }
     /* The turn is ours as long as this program lives: who closes the fence gives it up. */
-    if (end != BACKUP_TAKEN)
+    if (end != BACKUP_TAKEN && end != BACKUP_UNSURE)
         fence_close(&fence);
     return end;
 }

@@ -234,6 +234,7 @@ static struct session *open_session(struct run *run)
         config.history = CMD_HISTORY;
     if (!config.engine) /* what looks at each step wants the one that takes each step */
         config.engine = run->options->trace || run->options->gdb ? "interp" : "auto";
+    config.disk_away = run->options->incoming || run->options->backup;
     config.paced = !run->options->input && isatty(STDIN_FILENO);
     config.output = on_output;
     config.output_fd = run->waker;
@@ -338,7 +339,8 @@ static int stand_by(struct run *run, bool *runs)
 {
     enum backup_end end = guard_stand_by(run->session, run->options, runs);
     run->over = end == BACKUP_OVER;
-    if (end != BACKUP_TAKEN)
+    *runs &= end == BACKUP_TAKEN;
+    if (end != BACKUP_TAKEN && (end != BACKUP_UNSURE || !run->control))
         return end == BACKUP_OVER ? 0 : end == BACKUP_FENCED ? EXIT_STAYED : EXIT_USAGE;
     struct view_status status;
     session_status(run->session, &status);
@@ -370,9 +372,10 @@ static int prepare(struct run *run, bool *runs)
     }
     if (options->incoming)
         came = incoming_receive(run->session, options, runs);
-    if (came == MIGRATE_STAYED || (came == MIGRATE_WHOLE && !run->control))
+    bool stands = came == MIGRATE_WHOLE || came == MIGRATE_STANDS;
+    if (came == MIGRATE_STAYED || (stands && !run->control))
         return EXIT_USAGE;
-    if (came == MIGRATE_WHOLE)
+    if (stands)
         *runs = false;
     else if (!run->control) /* it stood there, but here is nobody who could let it go on */
         *runs = true;

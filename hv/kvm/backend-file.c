@@ -73,6 +73,7 @@ static int load_state(struct kvm_backend *b, const struct snapshot_file *from)
         return error ? error : -EINVAL;
     at = 0;
     error = kvm_board_load(b->board, from->tables.bytes, from->tables.count, &at);
+    error = error ? error : kvm_board_reconnect(b->board);
     return error || at == from->tables.count ? error : -EINVAL;
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "hv/kvm/backend_priv.h"
+#include "hv/move-disk.h"
 
 /* KVM fills in the APIC ID of whichever processor of the host was asked. The guest sees its vCPU's
  * own in that place (cpuid.c), so that it makes no difference. */
@@ -51,7 +52,7 @@ static void describe(void *self, void (*item)(void *context, const char *name, c
     describe_cpu(b, text, sizeof text);
     item(context, "CPUID", text);
     item(context, "format", b->format);
-    item(context, "disk", b->config->disk ? "yes" : "none");
+    move_disk_describe(kvm_board_disk(b->board), item, context);
     item(context, "net", b->config->net ? "user" : "none");
 }
 
@@ -126,13 +127,62 @@ static int load(void *self, const uint8_t *bytes, size_t count)
     struct kvm_backend *b = self;
     struct state_buffer buffer = {.bytes = (uint8_t *)bytes, .count = count};
     b->has_before = false;
-    return kvm_backend_load(b, &buffer);
+    return kvm_backend_load_state(b, &buffer);
 }
 
-/* Disks write through, and requests are done before the vCPUs are parked. */
+/* ---- disk and network ----------------------------------------------------------------------- */
+
+static struct disk *disk_of(void *self)
+{
+    const struct kvm_backend *b = self;
+    return kvm_board_disk(b->board);
+}
+
+/* No request is under way: a vCPU's store to a queue's register returns when it is done. */
 static int flush(void *self)
 {
-    return 0;
+    struct disk *disk = disk_of(self);
+    return disk ? disk_flush_file(disk) : 0;
+}
+
+static int hand(void *self, enum move_hand how, char *why)
+{
+    struct kvm_backend *b = self;
+    return move_disk_hand(disk_of(b), how, &b->disk_held, why);
+}
+
+static int hold_or_release(void *self, enum move_disk how)
+{
+    struct kvm_backend *b = self;
+    if (how == MOVE_DISK_RELEASE && !b->disk_held)
+        return 0;
+    int error = how == MOVE_DISK_HOLD ? move_disk_hold(disk_of(b))
+                                      : move_disk_release(disk_of(b), false);
+    if (!error)
+        b->disk_held = how == MOVE_DISK_HOLD;
+    return error;
+}
+
+static int blocks(void *self, int (*item)(void *context, uint32_t block, const uint8_t *bytes),
+                  void *context)
+{
+    return move_disk_blocks(disk_of(self), item, context);
+}
+
+static int put_block(void *self, uint32_t block, const uint8_t *bytes)
+{
+    return move_disk_put(disk_of(self), block, bytes);
+}
+
+static int commit_block(void *self, uint32_t block, const uint8_t *bytes)
+{
+    return disk_write_block(disk_of(self), block, bytes);
+}
+
+static int sent(void *self, enum move_sent how)
+{
+    struct kvm_backend *b = self;
+    return kvm_board_sent(b->board, how);
 }
 
 const struct backend_move kvm_backend_move = {
@@ -146,4 +196,10 @@ const struct backend_move kvm_backend_move = {
     .save = save,
     .load = load,
     .flush = flush,
+    .hand = hand,
+    .disk = hold_or_release,
+    .blocks = blocks,
+    .put_block = put_block,
+    .commit_block = commit_block,
+    .sent = sent,
 };

@@ -21,11 +21,17 @@ int kvm_backend_save(struct kvm_backend *b, struct state_buffer *buffer)
     return error ? error : kvm_board_save(b->board, buffer);
 }
 
-int kvm_backend_load(struct kvm_backend *b, const struct state_buffer *buffer)
+int kvm_backend_load_state(struct kvm_backend *b, const struct state_buffer *buffer)
 {
     size_t at = 0;
     int error = kvm_state_load(&b->vm, buffer->bytes, buffer->count, &at);
     return error ? error : kvm_board_load(b->board, buffer->bytes, buffer->count, &at);
+}
+
+int kvm_backend_load(struct kvm_backend *b, const struct state_buffer *buffer)
+{
+    int error = kvm_backend_load_state(b, buffer);
+    return error ? error : kvm_board_reconnect(b->board);
 }
 
 static struct kvm_snapshot *find(struct kvm_backend *b, int id)

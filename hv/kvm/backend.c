@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "cpu/symbols.h"
-#include "hv/disk-format.h"
 #include "hv/kvm/backend_priv.h"
 #include "hv/kvm/boot.h"
 #include "hv/kvm/confine.h"
@@ -170,7 +169,7 @@ static int make(struct kvm_backend *b, char *why)
     struct kvm_board_config board = {
         .disk = c->disk,
         .disk_readonly = c->disk_readonly,
-        .disk_open = disk_format_open,
+        .disk_open = session_disk_open(c),
         .net = c->net,
         .virtio_console = c->virtio_console,
         .balloon_pages = c->balloon_pages,

@@ -58,7 +58,8 @@ struct kvm_backend {
     struct kvm_snapshot snapshot[SNAPSHOTS_MAX];
     int snapshots;
     uint64_t dirty_total;
-    bool moves; /* the guest is being moved, and all its pages have been told of */
+    bool moves;     /* the guest is being moved, and all its pages have been told of */
+    bool disk_held; /* the guest is protected: what it writes to its disk stays in memory */
 
     uint8_t debug[DEBUG_BYTES];     /* of the debug ports, not printed yet; guarded by vm.io */
     size_t debug_count, debug_seen; /* bytes of it; so many at the end of the slice before */
@@ -95,6 +96,9 @@ void kvm_backend_view_layers(void *self, struct view_layers *out);
 /* The whole state but memory: what KVM keeps and what the devices keep. */
 int kvm_backend_save(struct kvm_backend *backend, struct state_buffer *buffer);
 int kvm_backend_load(struct kvm_backend *backend, const struct state_buffer *buffer);
+/* The same for a guest that has not run here: the network has no connections that would be
+ * another's. */
+int kvm_backend_load_state(struct kvm_backend *backend, const struct state_buffer *buffer);
 
 /* A vCPU's registers, and how its code is to be read. */
 struct kvm_look {

@@ -213,7 +213,17 @@ int kvm_board_load(struct kvm_board *b, const uint8_t *bytes, size_t count, size
     int error = 0;
     for (unsigned i = 0; i < objects && !error; i++)
         error = state_load(object[i], bytes, count, at);
-    return error ? error : kvm_virtio_loaded(b->virtio);
+    return error;
+}
+
+int kvm_board_reconnect(struct kvm_board *b)
+{
+    return kvm_virtio_reconnect(b->virtio);
+}
+
+int kvm_board_sent(struct kvm_board *b, enum move_sent how)
+{
+    return kvm_virtio_sent(b->virtio, how);
 }
 
 void kvm_board_digest(struct kvm_board *b, struct digest *digest)

@@ -22,6 +22,7 @@
 
 #include "cpu/dev/disk.h"
 #include "cpu/state.h"
+#include "hv/backend.h"
 #include "hv/kvm/boot.h"
 #include "hv/kvm/vm.h"
 
@@ -68,10 +69,14 @@ struct fwcfg *kvm_board_fwcfg(struct kvm_board *board);
 /* As after power-on. */
 void kvm_board_reset(struct kvm_board *board);
 
-/* All devices' state, by their state tables. 0, -ENOMEM; -EINVAL, -EPROTO as state_load(). What is
- * loaded finds a new network, without connections: they are in no table (-errno as net_restart()). */
+/* All devices' state, by their state tables. 0, -ENOMEM; -EINVAL, -EPROTO as state_load(). Not in a
+ * table are the network's connections: where other ones are open, kvm_board_reconnect() ends them
+ * (-errno as net_restart()). */
 int kvm_board_save(struct kvm_board *board, struct state_buffer *buffer);
 int kvm_board_load(struct kvm_board *board, const uint8_t *bytes, size_t count, size_t *at);
+int kvm_board_reconnect(struct kvm_board *board);
+/* What the guest sends to its network: see struct backend_move. 0 or -ENOMEM. */
+int kvm_board_sent(struct kvm_board *board, enum move_sent how);
 /* Digest of the same. */
 void kvm_board_digest(struct kvm_board *board, struct digest *digest);
 

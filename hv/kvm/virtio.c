@@ -15,6 +15,7 @@
 #include "cpu/dev/virtio-net.h"
 #include "cpu/dev/virtio-rng.h"
 #include "cpu/dev/virtio.h"
+#include "hv/kvm/net-hold.h"
 #include "hv/kvm/net.h"
 
 enum slot { SLOT_BLOCK, SLOT_NET, SLOT_CONSOLE, SLOT_RNG, SLOT_BALLOON, SLOTS };
@@ -28,6 +29,7 @@ struct kvm_virtio {
     struct disk *disk; /* NULL: none */
     struct virtio_blk *block;
     struct net *net; /* NULL: none */
+    struct net_hold *held; /* frames that may not leave yet; NULL: they leave at once */
     struct virtio_net *card;
     struct virtio_console *console;
     struct virtio_rng *rng;
@@ -92,10 +94,19 @@ static bool frame_to_guest(void *context, const uint8_t *frame, size_t size)
 }
 
 /* What the network cannot take, it has counted: as on any Ethernet, frames may be lost. */
-static void frame_from_guest(void *context, const uint8_t *frame, size_t size)
+static void send_frame(void *context, const uint8_t *frame, size_t size)
 {
     struct kvm_virtio *v = context;
     net_send(v->net, frame, size);
+}
+
+static void frame_from_guest(void *context, const uint8_t *frame, size_t size)
+{
+    struct kvm_virtio *v = context;
+    if (v->held)
+        net_hold_put(v->held, frame, size);
+    else
+        send_frame(v, frame, size);
 }
 
 static void wake_network(void *context)
@@ -193,6 +204,7 @@ void kvm_virtio_free(struct kvm_virtio *v)
         return;
     v->vm->begun = NULL;
     net_free(v->net); /* and with it the thread that uses the card */
+    net_hold_free(v->held);
     virtio_net_free(v->card);
     virtio_blk_free(v->block);
     virtio_console_free(v->console);
@@ -221,10 +233,40 @@ size_t kvm_virtio_input(struct kvm_virtio *v, const uint8_t *bytes, size_t count
     return virtio_console_input(v->console, bytes, count);
 }
 
-int kvm_virtio_loaded(struct kvm_virtio *v)
+int kvm_virtio_reconnect(struct kvm_virtio *v)
 {
     char why[NET_WHY];
     return v->net ? net_restart(v->net, why) : 0;
+}
+
+static int hold_frames(struct kvm_virtio *v)
+{
+    if (!v->held)
+        v->held = net_hold_new();
+    return v->held ? 0 : -ENOMEM;
+}
+
+static void end_holding(struct kvm_virtio *v, bool send)
+{
+    net_hold_pass(v->held, true, send ? send_frame : NULL, v);
+    net_hold_free(v->held);
+    v->held = NULL;
+}
+
+int kvm_virtio_sent(struct kvm_virtio *v, enum move_sent how)
+{
+    if (how == MOVE_SENT_HOLD)
+        return v->net ? hold_frames(v) : 0;
+    if (!v->held)
+        return 0;
+    switch (how) {
+    case MOVE_SENT_HOLD: break;
+    case MOVE_SENT_MARK: net_hold_mark(v->held); break;
+    case MOVE_SENT_PASS: net_hold_pass(v->held, false, send_frame, v); break;
+    case MOVE_SENT_RELEASE: end_holding(v, true); break;
+    case MOVE_SENT_DROP: end_holding(v, false); break;
+    }
+    return 0;
 }
 
 void kvm_virtio_set_balloon(struct kvm_virtio *v, uint32_t pages)

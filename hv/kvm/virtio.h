@@ -23,6 +23,7 @@
 #ifndef VITRINE_KVM_VIRTIO_H
 #define VITRINE_KVM_VIRTIO_H
 
+#include "hv/backend.h"
 #include "hv/kvm/board.h"
 
 struct kvm_virtio;
@@ -40,9 +41,11 @@ const struct kvm_boot_device *kvm_virtio_announce(const struct kvm_virtio *virti
 
 /* Typed bytes for the console; returns how many the driver has taken. */
 size_t kvm_virtio_input(struct kvm_virtio *virtio, const uint8_t *bytes, size_t count);
-/* The state of the devices was replaced: connections of the network, which are no part of it, end. 0
- * or -errno: the network does not come back. */
-int kvm_virtio_loaded(struct kvm_virtio *virtio);
+/* Connections of the network, which are in no table of state, end. 0 or -errno: it does not come
+ * back. */
+int kvm_virtio_reconnect(struct kvm_virtio *virtio);
+/* What the guest sends to its network: see struct backend_move. 0 or -ENOMEM. */
+int kvm_virtio_sent(struct kvm_virtio *virtio, enum move_sent how);
 /* Asks the guest to give back so many pages of 4 KiB. */
 void kvm_virtio_set_balloon(struct kvm_virtio *virtio, uint32_t pages);
 
