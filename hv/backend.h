@@ -70,17 +70,22 @@ struct snapshot_file;
  */
 enum move_disk { MOVE_DISK_HOLD, MOVE_DISK_RELEASE };
 enum move_hand { MOVE_HAND_SETTLE, MOVE_HAND_GIVE, MOVE_HAND_LOOK, MOVE_HAND_TAKE };
-enum move_sent { MOVE_SENT_HOLD, MOVE_SENT_MARK, MOVE_SENT_PASS, MOVE_SENT_RELEASE, MOVE_SENT_DROP };
+enum move_sent {
+    MOVE_SENT_HOLD,
+    MOVE_SENT_MARK,
+    MOVE_SENT_PASS,
+    MOVE_SENT_RELEASE,
+    MOVE_SENT_DROP
+};
 
 struct backend_move {
     /* Calls `item` for all that must be equal on both sides: the guest's kind, memory, devices. A
      * value is one line. */
-    void (*describe)(void *self,
-                     void (*item)(void *context, const char *name, const char *value),
+    void (*describe)(void *self, void (*item)(void *context, const char *name, const char *value),
                      void *context);
     uint64_t (*pages)(void *self);
-    /* From now on writes are kept account of: the first collect() gives all pages that may not be zero.
-     * 0, -ENOMEM, or -EBUSY: it cannot be moved now. */
+    /* From now on writes are kept account of: the first collect() gives all pages that may not be
+     * zero. 0, -ENOMEM, or -EBUSY: it cannot be moved now. */
     int (*begin)(void *self);
     void (*end)(void *self);
     /* Sets a bit for each page that may have been written since the last call. 0 or -errno. */
@@ -89,9 +94,9 @@ struct backend_move {
     const uint8_t *(*page)(void *self, uint64_t page);
     /* Replaces it; `bytes` NULL: by zeros. 0 or -ENOMEM. */
     int (*put)(void *self, uint64_t page, const uint8_t *bytes);
-    /* All that is the guest's but its memory. load() checks the whole before it changes anything: 0,
-     * -EINVAL (torn, of another kind, impossible), -EPROTO (a newer version), -ENOMEM. Memory has
-     * been put before. */
+    /* All that is the guest's but its memory. load() checks the whole before it changes anything:
+     * 0, -EINVAL (torn, of another kind, impossible), -EPROTO (a newer version), -ENOMEM. Memory
+     * has been put before. */
     int (*save)(void *self, struct state_buffer *buffer);
     int (*load)(void *self, const uint8_t *bytes, size_t count);
     /* All that the guest has written to its disks is in their files, but for what is held. 0 or
@@ -107,16 +112,17 @@ struct backend_move {
      * guest writes stays in memory, and is dropped with the session, up to RELEASE: it is written
      * to the file, and so is what comes. 0, -ENOMEM, -EBUSY: there are snapshots, or -errno. */
     int (*disk)(void *self, enum move_disk how);
-    /* Calls `item` for each block of 4 KiB that was written since the last call, or until it fails. */
+    /* Calls `item` for each block of 4 KiB that was written since the last call, or until it fails.
+     */
     int (*blocks)(void *self, int (*item)(void *context, uint32_t block, const uint8_t *bytes),
                   void *context);
     /* As if the guest had written it: held. -EINVAL: there is no such block. */
     int (*put_block)(void *self, uint32_t block, const uint8_t *bytes);
     /* In the file, whatever is held. */
     int (*commit_block)(void *self, uint32_t block, const uint8_t *bytes);
-    /* What the guest sends to a network: HOLD, it stays here; MARK, so far it is of one epoch; PASS,
-     * that goes out; RELEASE, so does all, and what comes; DROP, what is held is gone, and what comes
-     * goes out. NULL: this kind of guest has none. 0 or -ENOMEM (HOLD). */
+    /* What the guest sends to a network: HOLD, it stays here; MARK, so far it is of one epoch;
+     * PASS, that goes out; RELEASE, so does all, and what comes; DROP, what is held is gone, and
+     * what comes goes out. NULL: this kind of guest has none. 0 or -ENOMEM (HOLD). */
     int (*sent)(void *self, enum move_sent how);
 };
 
@@ -243,8 +249,8 @@ void session_console(struct session *session, const uint8_t *bytes, size_t count
 /* The oldest byte that was typed and not delivered yet, without taking it; false: there is none, or
  * no memory to record it. */
 bool session_input_peek(struct session *session, uint8_t *byte);
-/* That byte has been delivered, before this instruction, when the guest had slept for `idle` (struct
- * clock; 0 where that is not counted). */
+/* That byte has been delivered, before this instruction, when the guest had slept for `idle`
+ * (struct clock; 0 where that is not counted). */
 void session_input_taken(struct session *session, uint64_t instruction, uint64_t idle);
 
 /* What was delivered, and when. */
@@ -253,7 +259,8 @@ struct input_record {
     uint8_t byte;
 };
 size_t session_log_count(const struct session *session);
-/* Record number `index`, 0..; NULL: there are not so many. Valid until the next one is delivered. */
+/* Record number `index`, 0..; NULL: there are not so many. Valid until the next one is delivered.
+ */
 const struct input_record *session_log_at(const struct session *session, size_t index);
 /* Something that will be delivered. false: no memory. */
 bool session_log_add(struct session *session, struct input_record record);

@@ -111,10 +111,8 @@ static struct disk *new_disk(const struct disk_ops *ops, void *self, uint64_t se
 
 static struct disk *open_image(const char *path, enum use use, char *why)
 {
-    static const unsigned flags[] = {[READS] = QCOW2_READONLY,
-                                     [WRITES] = 0,
-                                     [LATER] = QCOW2_AWAY,
-                                     [DISCARDS] = QCOW2_READONLY};
+    static const unsigned flags[] = {
+        [READS] = QCOW2_READONLY, [WRITES] = 0, [LATER] = QCOW2_AWAY, [DISCARDS] = QCOW2_READONLY};
     struct qcow2 *image = qcow2_open(path, flags[use], why);
     if (!image)
         return NULL;

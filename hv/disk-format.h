@@ -4,8 +4,9 @@
 
 #include "cpu/dev/disk.h"
 
-/* A disk_open_fn. Locks the file, as storage_open() does (hv/storage.h). A file that begins as a qcow2 image does is one; all else is a raw image. NULL
- * and one line in `why` (DISK_ERROR bytes) that names the file and the reason.
+/* A disk_open_fn. Locks the file, as storage_open() does (hv/storage.h). A file that begins as a
+ * qcow2 image does is one; all else is a raw image. NULL and one line in `why` (DISK_ERROR bytes)
+ * that names the file and the reason.
  *
  * A guest could write such a beginning into a raw image, and by its next start the image would be
  * taken for an overlay of any file of the host that the guest has thought of. So a raw disk refuses

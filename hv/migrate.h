@@ -47,14 +47,14 @@
  *
  * The guest's disk is the same file (or shared storage) on both sides, and changes hands with the
  * guest. The destination's session is made with config.disk_away: it has opened the file, and
- * neither locked nor used it. The source flushes before PREPARE and writes nothing afterwards; after
- * PREPARE the destination looks whether it could go on with what is there, and says READY. The source
- * gives its lock away just before COMMIT; the destination takes it when it has COMMIT, reads the
- * image's tables, and runs. So the lock is a second safety, where both sides see the same locks: a
- * guest that was to run in two places would not get its disk in one of them. If the lock cannot be
- * had, since a third program was quick, the guest stands whole: STANDS. Who takes a guest back takes
- * its disk first, and is refused if the other side has it. Input that was typed and not delivered moves along; what the guest has printed is printed
- * already.
+ * neither locked nor used it. The source flushes before PREPARE and writes nothing afterwards;
+ * after PREPARE the destination looks whether it could go on with what is there, and says READY.
+ * The source gives its lock away just before COMMIT; the destination takes it when it has COMMIT,
+ * reads the image's tables, and runs. So the lock is a second safety, where both sides see the same
+ * locks: a guest that was to run in two places would not get its disk in one of them. If the lock
+ * cannot be had, since a third program was quick, the guest stands whole: STANDS. Who takes a guest
+ * back takes its disk first, and is refused if the other side has it. Input that was typed and not
+ * delivered moves along; what the guest has printed is printed already.
  *
  * Time: a guest whose time counts instructions goes on at its instruction, so that its digest
  * equals that of a run which never moved. Not moved: snapshots, history, breakpoints, the log of

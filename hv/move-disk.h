@@ -1,10 +1,10 @@
 /*
- * What a guest's disk does while the guest moves or is protected, for both kinds of guest: functions
- * of struct backend_move (backend.h), with the disk in the place of the backend. `disk` NULL: the
- * guest has none.
+ * What a guest's disk does while the guest moves or is protected, for both kinds of guest:
+ * functions of struct backend_move (backend.h), with the disk in the place of the backend. `disk`
+ * NULL: the guest has none.
  *
- * Writes that are held back stay in the disk's memory (cpu/dev/disk-memory.h), which keeps a list of
- * the blocks that were written: what is new in an epoch.
+ * Writes that are held back stay in the disk's memory (cpu/dev/disk-memory.h), which keeps a list
+ * of the blocks that were written: what is new in an epoch.
  */
 #ifndef VITRINE_HV_MOVE_DISK_H
 #define VITRINE_HV_MOVE_DISK_H

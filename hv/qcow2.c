@@ -255,9 +255,8 @@ struct qcow2 *qcow2_open_on(struct storage *storage, const char *path, unsigned 
 
 struct qcow2 *qcow2_open(const char *path, unsigned flags, char *why)
 {
-    struct storage *storage = flags & QCOW2_AWAY
-                                  ? storage_open_unlocked(path, why)
-                                  : storage_open(path, flags & QCOW2_READONLY, why);
+    struct storage *storage = flags & QCOW2_AWAY ? storage_open_unlocked(path, why)
+                                                 : storage_open(path, flags & QCOW2_READONLY, why);
     return storage ? qcow2_open_on(storage, path, flags, why) : NULL;
 }
 

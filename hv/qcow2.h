@@ -109,8 +109,8 @@ int qcow2_close(struct qcow2 *image);
 /* Reads header and tables afresh, as for writing, while nobody writes: 0 if it could be taken now.
  * -EINVAL: it is another image than before; or -errno. See qcow2_trouble(). */
 int qcow2_look(struct qcow2 *image);
-/* Locks it and reads the same: from now on it is written here. -EBUSY: another has it; else as above,
- * and the lock is given back. Nothing happens if it was not away. */
+/* Locks it and reads the same: from now on it is written here. -EBUSY: another has it; else as
+ * above, and the lock is given back. Nothing happens if it was not away. */
 int qcow2_take(struct qcow2 *image);
 /* Gives the lock away. Nothing that was not flushed is written any more, at its end either. */
 void qcow2_give(struct qcow2 *image);

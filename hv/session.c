@@ -150,7 +150,8 @@ static void measure(struct session *s, double seconds)
     s->rate_from = now;
 }
 
-/* A guest that writes faster than its pages can be sent to another host has to wait after each slice. */
+/* A guest that writes faster than its pages can be sent to another host has to wait after each
+ * slice. */
 static void slow_down(struct session *s, double seconds)
 {
     unsigned throttle = s->throttle;
@@ -331,7 +332,8 @@ void session_free(struct session *s)
 
 /* ---- control ------------------------------------------------------------------------------ */
 
-/* The guest may run on another host, so it must not here, not even from its start: the disk is there. */
+/* The guest may run on another host, so it must not here, not even from its start: the disk is
+ * there. */
 bool session_is_away(const struct session *s)
 {
     return s->stop == STOPPED_MOVED && s->state == SESSION_ENDED;

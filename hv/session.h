@@ -51,9 +51,9 @@ enum session_under {
 };
 
 struct session_config {
-    const char *image;  /* ELF, or flat binary (loaded at 0x80400000, S mode); must be set, but for
-                         * KVM with `firmware` or `disk`. KVM: see boot_format */
-    const char *disk;   /* image for virtio-blk, NULL: none */
+    const char *image; /* ELF, or flat binary (loaded at 0x80400000, S mode); must be set, but for
+                        * KVM with `firmware` or `disk`. KVM: see boot_format */
+    const char *disk;  /* image for virtio-blk, NULL: none */
     bool disk_readonly;
     bool disk_away; /* another program may be writing the disk: it is taken when the guest has come
                      * (hv/migrate.h, hv/protect.h), or when somebody lets it run */
@@ -64,7 +64,7 @@ struct session_config {
      * 1 MiB to 1 TiB. */
     uint64_t memory;
     uint64_t max_instructions; /* stop there; 0: no limit */
-    bool host_clock;      /* mtime follows the host's clock instead of counting instructions */
+    bool host_clock;           /* mtime follows the host's clock instead of counting instructions */
     bool no_reboot;       /* a guest that resets its machine has switched it off, with code 0 */
     bool misaligned_trap; /* misaligned loads and stores trap instead of being done */
     bool ad_trap;         /* clear A/D bits page-fault instead of being set by hardware */
@@ -73,10 +73,10 @@ struct session_config {
     bool paced;
 
     /* Virtio devices of RV32 guests. KVM guests always have all of them. */
-    bool rng;                /* entropy device; its numbers follow from the seed */
-    uint64_t rng_seed;       /* KVM: ignored, the numbers are the host's */
-    bool balloon;            /* memory balloon, see session_set_balloon() */
-    uint32_t balloon_pages;  /* asked for at the start; also KVM */
+    bool rng;               /* entropy device; its numbers follow from the seed */
+    uint64_t rng_seed;      /* KVM: ignored, the numbers are the host's */
+    bool balloon;           /* memory balloon, see session_set_balloon() */
+    uint32_t balloon_pages; /* asked for at the start; also KVM */
     /* A console beside the UART. What is typed goes to it, as soon as the guest's driver has
      * buffers for it, and not to the UART (also KVM). What it prints is console output as well. */
     bool virtio_console;
@@ -88,8 +88,8 @@ struct session_config {
     unsigned cpus;           /* vCPUs, at least 1 */
     /* A network card: "user", and options behind commas as vitrine(1) has them. NULL: none. */
     const char *net;
-    int kvm_fd;              /* an open /dev/kvm, which stays the caller's; -1: open it */
-    bool no_seccomp;         /* leave the vCPU threads unconfined, for a debugger of the monitor */
+    int kvm_fd;      /* an open /dev/kvm, which stays the caller's; -1: open it */
+    bool no_seccomp; /* leave the vCPU threads unconfined, for a debugger of the monitor */
 
     /* For the simulated guests; SESSION_KVM ignores them. */
     uint64_t history;  /* host memory in bytes that going back in time may take; 0: one cannot */
@@ -124,16 +124,17 @@ void session_free(struct session *session);
 
 /* ---- control: these return at once; session_wait() waits for the stop --------------------- */
 
-/* Each is -EBUSY while the guest runs (but pause, input) and -ESHUTDOWN once it has ended (but reset;
- * that, too, if it has moved to another host). -ENOLCK: its disk is away and cannot be taken;
- * the status' text says why. */
+/* Each is -EBUSY while the guest runs (but pause, input) and -ESHUTDOWN once it has ended (but
+ * reset; that, too, if it has moved to another host). -ENOLCK: its disk is away and cannot be
+ * taken; the status' text says why. */
 int session_step(struct session *session, uint64_t count); /* instructions of the current vCPU */
-int session_step_over(struct session *session);  /* as step, but runs through a call or a trap */
-int session_step_exit(struct session *session);  /* until a VM exit has been handled (bare: a trap) */
+int session_step_over(struct session *session); /* as step, but runs through a call or a trap */
+int session_step_exit(
+    struct session *session); /* until a VM exit has been handled (bare: a trap) */
 int session_run(struct session *session);
 int session_run_to(struct session *session, uint64_t va); /* a temporary breakpoint; -EINVAL */
-int session_pause(struct session *session);                /* 0 also when it is already stopped */
-int session_reset(struct session *session);                /* to the state after session_new() */
+int session_pause(struct session *session);               /* 0 also when it is already stopped */
+int session_reset(struct session *session);               /* to the state after session_new() */
 /* From now on questions about registers and translation, and steps, mean this vCPU. Also while the
  * guest runs. -EINVAL: there is no such vCPU. */
 int session_set_vcpu(struct session *session, unsigned index);
@@ -142,16 +143,18 @@ int session_set_vcpu(struct session *session, unsigned index);
  * ---- backwards: these, too, return at once; also after the guest has ended ----
  *
  * A guest can be taken back to any moment since the session began, was reset, or restored a
- * snapshot, if config.history is not 0 and the guest's clock is not the host's (else -ENOTSUP; -ENOSPC
- * when what has to be kept did not fit into config.history, and the history was given up). All of it
- * is as it was: registers, memory, devices, what was written to the disk, exits and their counts, the
- * monitor's tables. Position N is the moment after N instructions (view_status.instructions), before
- * input that arrives there and before an interrupt is taken there.
+ * snapshot, if config.history is not 0 and the guest's clock is not the host's (else -ENOTSUP;
+ * -ENOSPC when what has to be kept did not fit into config.history, and the history was given up).
+ * All of it is as it was: registers, memory, devices, what was written to the disk, exits and their
+ * counts, the monitor's tables. Position N is the moment after N instructions
+ * (view_status.instructions), before input that arrives there and before an interrupt is taken
+ * there.
  *
- * In the past session_run() and its sisters go on as they are: the recorded input comes when it came,
- * and what was printed is not printed again; up to the end of what is known, where new input is taken.
- * But session_input() while the guest stands in the past cuts what is recorded behind that moment, as
- * soon as the guest runs on, and so do writes to memory and registers: it is another run from there on.
+ * In the past session_run() and its sisters go on as they are: the recorded input comes when it
+ * came, and what was printed is not printed again; up to the end of what is known, where new input
+ * is taken. But session_input() while the guest stands in the past cuts what is recorded behind
+ * that moment, as soon as the guest runs on, and so do writes to memory and registers: it is
+ * another run from there on.
  *
  * Each is -EBUSY while the guest runs. They stop with STOPPED_BEGINNING where the record begins.
  */
@@ -161,14 +164,16 @@ int session_step_back(struct session *session, uint64_t count);
 int session_goto(struct session *session, uint64_t instruction);
 
 enum session_back {
-    /* The newest breakpoint or watchpoint of session_break_list() before this moment. The guest then
-     * stands in front of the instruction: the one with the breakpoint, or the one that made the
-     * access. STOPPED_BREAKPOINT, STOPPED_WATCHPOINT. */
+    /* The newest breakpoint or watchpoint of session_break_list() before this moment. The guest
+     * then stands in front of the instruction: the one with the breakpoint, or the one that made
+     * the access. STOPPED_BREAKPOINT, STOPPED_WATCHPOINT. */
     BACK_POINT,
-    /* The newest VM exit (bare: trap) before this moment: it has just been handled. STOPPED_EXIT. */
+    /* The newest VM exit (bare: trap) before this moment: it has just been handled. STOPPED_EXIT.
+     */
     BACK_EXIT,
     /* The newest store by an instruction to address .. + length: "who wrote this?". The guest then
-     * stands in front of it. Not found are writes of devices and of debuggers. STOPPED_WATCHPOINT. */
+     * stands in front of it. Not found are writes of devices and of debuggers. STOPPED_WATCHPOINT.
+     */
     BACK_WRITE,
 };
 /* `address` and `length` (at least 1) are for BACK_WRITE only; -EINVAL. */
@@ -176,8 +181,8 @@ int session_run_back(struct session *session, enum session_back kind, bool physi
                      uint64_t address, uint32_t length);
 
 /* Asks the guest to give back so many pages of 4 KiB in all, by its virtio balloon; it does so when
- * and as far as it wants (the device's register `actual` tells). Also while the guest runs. -EINVAL:
- * more than it has; -ENOTSUP: the guest has no balloon. */
+ * and as far as it wants (the device's register `actual` tells). Also while the guest runs.
+ * -EINVAL: more than it has; -ENOTSUP: the guest has no balloon. */
 int session_set_balloon(struct session *session, uint64_t pages);
 
 /* Waits until the session is not running. `timeout_ms` < 0: for ever. 0, or -ETIMEDOUT. */
@@ -188,7 +193,8 @@ int session_wait(struct session *session, int timeout_ms);
 /* Queues what was typed; delivered at the next slice and recorded with its instruction count.
  * The queue is bounded (64 KiB): returns how many bytes it took. */
 size_t session_input(struct session *session, const uint8_t *bytes, size_t count);
-/* No more input will ever come: a guest that waits for it stops (STOPPED_IDLE) instead of waiting. */
+/* No more input will ever come: a guest that waits for it stops (STOPPED_IDLE) instead of waiting.
+ */
 void session_input_end(struct session *session);
 /* Takes console output that was not taken yet (only if config.output is NULL); the last 1 MiB is
  * kept. Returns the number of bytes copied. */
@@ -199,11 +205,11 @@ size_t session_output(struct session *session, uint8_t *bytes, size_t size);
 enum session_break_kind { BREAK_EXECUTE = 1, BREAK_READ = 2, BREAK_WRITE = 4 }; /* may be or-ed */
 
 struct session_break {
-    int id;            /* set by session_break_add */
-    unsigned kind;     /* enum session_break_kind, or-ed */
-    bool physical;     /* address is guest-physical */
+    int id;        /* set by session_break_add */
+    unsigned kind; /* enum session_break_kind, or-ed */
+    bool physical; /* address is guest-physical */
     uint64_t address;
-    uint32_t length;   /* bytes; BREAK_EXECUTE looks at instruction starts in the range; 0 = 1 */
+    uint32_t length; /* bytes; BREAK_EXECUTE looks at instruction starts in the range; 0 = 1 */
 };
 
 enum { SESSION_BREAKS = 64 };
@@ -240,24 +246,28 @@ void session_view_dirty(struct session *session, struct view_dirty *out);
 /* Writes guest memory / registers, for a debugger. -EFAULT where there is no RAM. */
 int session_write_memory(struct session *session, bool physical, uint64_t address,
                          const uint8_t *bytes, uint32_t length);
-int session_write_register(struct session *session, int number, uint32_t value); /* 0..31, 32 = pc */
+int session_write_register(struct session *session, int number,
+                           uint32_t value); /* 0..31, 32 = pc */
 int session_write_csr(struct session *session, uint16_t number, uint32_t value); /* -ENOENT */
 /* By the name in view_register, on any ISA. -ENOENT: there is none of that name; -EINVAL: it cannot
  * hold this value, or cannot be written. */
 int session_write_register64(struct session *session, const char *name, uint64_t value);
-/* Runs the guest in another engine from the next instruction on, also while it runs; the guest cannot
- * tell. -ENOENT: there is none of that name. view_status tells which one it is. */
+/* Runs the guest in another engine from the next instruction on, also while it runs; the guest
+ * cannot tell. -ENOENT: there is none of that name. view_status tells which one it is. */
 int session_set_engine(struct session *session, const char *name);
-/* Exits with seq > `after`, oldest first, at most `max`; returns how many. The last 4,096 are kept. */
+/* Exits with seq > `after`, oldest first, at most `max`; returns how many. The last 4,096 are kept.
+ */
 int session_exits(struct session *session, uint64_t after, struct view_exit *out, int max);
 void session_exit_stats(struct session *session, struct view_exit_stats *out);
 void session_view_devices(struct session *session, struct view_devices *out);
 
-/* Digest of the guest-visible state (hart, devices, memory), and of everything incl. the monitor. */
+/* Digest of the guest-visible state (hart, devices, memory), and of everything incl. the monitor.
+ */
 uint64_t session_digest(struct session *session);
 uint64_t session_digest_all(struct session *session);
 
-/* Symbols and lines. `name` is "symbol", "symbol+8", "file.c:42", or a number (0x...). 0, -ENOENT. */
+/* Symbols and lines. `name` is "symbol", "symbol+8", "file.c:42", or a number (0x...). 0, -ENOENT.
+ */
 int session_lookup(struct session *session, const char *name, uint64_t *address);
 /* "main+0x10" of an address; "" when unknown. Returns false if unknown. */
 bool session_symbol(struct session *session, uint64_t address, char *out, size_t size);
@@ -299,11 +309,11 @@ int session_keep(struct session *session, const char *path, char *why);
 struct session *session_open(const char *path, int id, const struct session_config *wishes,
                              char *why);
 
-/* What the guest has written to a disk stays in memory while there is a history or a snapshot, so that
- * it can be put back, too; the file is as it was. This writes it to the file: 0, or -errno with
- * `why`. From then on there is no way back: history and snapshots are gone. session_free() does the
- * same (but for config.disk_discard), but cannot tell whether it went well. -EBUSY while the guest
- * runs. */
+/* What the guest has written to a disk stays in memory while there is a history or a snapshot, so
+ * that it can be put back, too; the file is as it was. This writes it to the file: 0, or -errno
+ * with `why`. From then on there is no way back: history and snapshots are gone. session_free()
+ * does the same (but for config.disk_discard), but cannot tell whether it went well. -EBUSY while
+ * the guest runs. */
 int session_write_disk(struct session *session, char *why);
 void session_view_history(struct session *session, struct view_history *out);
 /* The same with what there is along the way: checkpoints, input, snapshots. */
@@ -321,22 +331,24 @@ void session_view_layers(struct session *session, bool disk, uint64_t address,
  * file that cannot be read; `why` is one line. */
 int session_record(struct session *session, const char *path, char *why);
 /* Writes the file, aside and then renamed, and records no longer. The record ends where the guest
- * stands. -EBUSY while it runs; -EIO: something has happened that no record can tell (a debugger has
- * written to the guest, a snapshot was restored, a reset from outside); or -errno. */
+ * stands. -EBUSY while it runs; -EIO: something has happened that no record can tell (a debugger
+ * has written to the guest, a snapshot was restored, a reset from outside); or -errno. */
 int session_record_end(struct session *session, char *why);
-/* A session that follows a record: the same run, bit for bit, in any engine. Of `wishes` it takes all
- * but what the record says (guest, memory, where it runs ...); image and disk there, if not NULL,
- * are other places of the same files. The disk is not written to. NULL and `why` as session_new(),
- * and when a file is not what it was. The run ends with STOPPED_RECORD_END, as the guest ended, or
- * with STOPPED_DIFFERS. */
+/* A session that follows a record: the same run, bit for bit, in any engine. Of `wishes` it takes
+ * all but what the record says (guest, memory, where it runs ...); image and disk there, if not
+ * NULL, are other places of the same files. The disk is not written to. NULL and `why` as
+ * session_new(), and when a file is not what it was. The run ends with STOPPED_RECORD_END, as the
+ * guest ended, or with STOPPED_DIFFERS. */
 struct session *session_replay(const char *path, const struct session_config *wishes, char *why);
 /* ---- moving to another host: hv/migrate.h does it ------------------------------------------- */
 
 void session_view_migration(struct session *session, struct view_migration *out);
-void session_view_protection(struct session *session, struct view_protection *out); /* hv/protect.h */
-/* By a person's word, who knows that the guest does not run on the other side: after a migration that
- * ended in doubt, or a protection, the guest can run here again (STOPPED_PAUSE). -EINVAL: there was
- * none; -EBUSY: the other side, or somebody else, has its disk; or -errno: it cannot be written. */
+void session_view_protection(struct session *session,
+                             struct view_protection *out); /* hv/protect.h */
+/* By a person's word, who knows that the guest does not run on the other side: after a migration
+ * that ended in doubt, or a protection, the guest can run here again (STOPPED_PAUSE). -EINVAL:
+ * there was none; -EBUSY: the other side, or somebody else, has its disk; or -errno: it cannot be
+ * written. */
 int session_take_back(struct session *session);
 
 /* ---- events ------------------------------------------------------------------------------- */

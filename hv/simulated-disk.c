@@ -1,6 +1,6 @@
 /*
- * The simulated backend: its disk while the guest moves or is protected. See struct backend_move and
- * hv/move-disk.h.
+ * The simulated backend: its disk while the guest moves or is protected. See struct backend_move
+ * and hv/move-disk.h.
  *
  * The list of blocks written, which tells what is new in an epoch, is what snapshots use otherwise.
  * So there is either a history and snapshots, or protection.
@@ -38,9 +38,8 @@ int simulated_disk(void *self, enum move_disk how)
 int simulated_disk_hand(void *self, enum move_hand how, char *why)
 {
     struct simulated *s = self;
-    return s->config->disk_discard
-               ? 0
-               : move_disk_hand(s->guest->disk_image, how, &s->disk_held, why);
+    return s->config->disk_discard ? 0
+                                   : move_disk_hand(s->guest->disk_image, how, &s->disk_held, why);
 }
 
 int simulated_disk_blocks(void *self,

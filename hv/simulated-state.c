@@ -138,9 +138,8 @@ static void pages_cleaned(void *context, const uint32_t *page, uint32_t count)
 static struct overlay *make_layers(struct simulated *s)
 {
     struct overlay_part part[OVERLAY_PARTS];
-    struct vm_array array[VM_ARRAYS] = {{"log", s->traps.record,
-                                                TRAP_LOG * sizeof *s->traps.record,
-                                                sizeof *s->traps.record}};
+    struct vm_array array[VM_ARRAYS] = {
+        {"log", s->traps.record, TRAP_LOG * sizeof *s->traps.record, sizeof *s->traps.record}};
     struct ram *ram = &hardware(s)->ram;
     unsigned n = 0, arrays = s->vm ? vm_arrays(s->vm, array) : 1;
     part[n++] = (struct overlay_part){.name = "memory",
@@ -152,8 +151,10 @@ static struct overlay *make_layers(struct simulated *s)
                                       .cleaned = pages_cleaned,
                                       .context = s};
     for (unsigned i = 0; i < arrays; i++)
-        part[n++] = (struct overlay_part){
-            .name = array[i].name, .bytes = array[i].bytes, .size = array[i].size, .unit = array[i].unit};
+        part[n++] = (struct overlay_part){.name = array[i].name,
+                                          .bytes = array[i].bytes,
+                                          .size = array[i].size,
+                                          .unit = array[i].unit};
     struct disk_memory *disk = s->guest->disk_image ? disk_memory_of(s->guest->disk_image) : NULL;
     if (disk)
         part[n++] = (struct overlay_part){.name = "disk",

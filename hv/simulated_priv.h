@@ -23,7 +23,7 @@ struct goal {
     bool same_frame; /* it counts only in this mode, address space, and not deeper in the stack */
     uint32_t at, satp, sp;
     uint8_t mode;
-    bool travel;     /* to a moment of the past (replay.c): nobody listens, and ... */
+    bool travel; /* to a moment of the past (replay.c): nobody listens, and ... */
     enum { POINTS_USER, POINTS_NONE, POINTS_ANY } points; /* ... these breakpoints hold */
 };
 
@@ -125,8 +125,8 @@ struct simulated {
     struct history history;
     struct recorder recorder;
     struct backend_stop last_stop; /* of the newest run; zeros if it was paused */
-    bool disk_held; /* the guest is protected: simulated-disk.c */
-    struct simulated_move *move; /* while the guest is moved to another host: simulated-move.c */
+    bool disk_held;                /* the guest is protected: simulated-disk.c */
+    struct simulated_move *move;   /* while the guest is moved to another host: simulated-move.c */
 };
 
 extern const struct state_table console_state, simulated_state;
@@ -204,7 +204,8 @@ int simulated_disk_part(const struct simulated *s);
 
 /* ---- simulated-time.c ----------------------------------------------------------------------- */
 
-/* The run begins here; it has come to here, perhaps for the first time; it is known up to here only. */
+/* The run begins here; it has come to here, perhaps for the first time; it is known up to here
+ * only. */
 void profile_begin(struct simulated *s);
 void profile_note(struct simulated *s);
 void profile_cut(struct simulated *s);

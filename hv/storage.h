@@ -49,8 +49,8 @@ struct storage {
  * readers. The locks are those of QEMU's tools, so these exclude each other too; they end with the
  * program. NULL and one line in `why` (STORAGE_ERROR bytes) that names the file and the reason. */
 struct storage *storage_open(const char *path, bool readonly, char *why);
-/* The same for writing, without a lock: another program may have it. Nothing is to be written before
- * storage_lock(). */
+/* The same for writing, without a lock: another program may have it. Nothing is to be written
+ * before storage_lock(). */
 struct storage *storage_open_unlocked(const char *path, char *why);
 /* A new file, not to be there yet; its descriptor stays open for writing, locked. */
 struct storage *storage_create(const char *path, char *why);

@@ -111,6 +111,13 @@ if HAVE_CHECK
 %C%_test_protect_SOURCES = %D%/test-protect.c %D%/tap.h %D%/migrate-pair.c %D%/migrate-pair.h \
 	%D%/protect-pair.c %D%/protect-pair.h
 %C%_test_protect_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Disks that change hands with their guests.
+%C%_unit_tests += %D%/test-handover
+%C%_disk_pair = %D%/disk-pair.c %D%/disk-pair.h %D%/disk-writer.c %D%/disk-writer.h \
+	%D%/small-guest.c %D%/small-guest.h %D%/migrate-pair.c %D%/migrate-pair.h \
+	%D%/protect-pair.c %D%/protect-pair.h
+%C%_test_handover_SOURCES = %D%/test-handover.c %D%/tap.h $(%C%_disk_pair)
+%C%_test_handover_LDADD = hv/libhv.a $(%C%_unit_libs)
 # The one door to all that.
 %C%_unit_tests += %D%/test-session
 %C%_test_session_SOURCES = %D%/test-session.c %D%/tap.h
@@ -226,7 +233,7 @@ EXTRA_DIST += %D%/fuzz/fuzz-qcow2.c
 
 # make faults: every point at which something can fail, where make check takes a sample. Each program
 # and script in faults/ speaks TAP.
-%C%_faults = %D%/faults/migrate %D%/faults/protect %D%/faults/qcow2 %D%/faults/snapshot
+%C%_faults = %D%/faults/migrate %D%/faults/protect %D%/faults/handover %D%/faults/qcow2 %D%/faults/snapshot
 EXTRA_PROGRAMS += $(%C%_faults)
 %C%_faults_qcow2_SOURCES = %D%/faults/qcow2.c %D%/qcow2-crash.c %D%/qcow2-crash.h \
 	%D%/storage-trace.c %D%/storage-trace.h
@@ -239,6 +246,8 @@ EXTRA_PROGRAMS += $(%C%_faults)
 %C%_faults_protect_SOURCES = %D%/faults/protect.c %D%/migrate-pair.c %D%/migrate-pair.h \
 	%D%/protect-pair.c %D%/protect-pair.h
 %C%_faults_protect_LDADD = $(%C%_faults_migrate_LDADD)
+%C%_faults_handover_SOURCES = %D%/faults/handover.c $(%C%_disk_pair)
+%C%_faults_handover_LDADD = $(%C%_faults_migrate_LDADD)
 %C%_faults_scripts = %D%/faults/qcow2-kill.sh
 faults: all $(%C%_faults)
 	@failed=0; for test in $(%C%_faults); do \

@@ -218,7 +218,7 @@ static void make_disk(void)
     close(fd);
 }
 
-static struct session *disk_session(void)
+static struct session *disk_session(bool away)
 {
     struct session_config config;
     char why[SESSION_ERROR];
@@ -226,6 +226,7 @@ static struct session *disk_session(void)
     config.image = pair_image(PAIR_STEADY);
     config.memory = 12 << 20;
     config.disk = disk_path;
+    config.disk_away = away;
     struct session *session = session_new(&config, why);
     ck_assert_msg(session != NULL, "%s", why);
     return session;
@@ -278,7 +279,7 @@ static int count_block(void *context, uint32_t block, const uint8_t *bytes)
 START_TEST(test_held_disk)
 {
     make_disk();
-    struct session *s = disk_session();
+    struct session *s = disk_session(false);
     const struct backend_move *move = s->ops->move;
     char seen[DISK_BLOCKS + 1] = "...", why[SESSION_ERROR];
     uint8_t block[4096];
@@ -353,8 +354,8 @@ START_TEST(test_disk_at_a_cut)
     protect_pair_init(&pair, SESSION_HV, SESSION_HV);
     session_free(pair.primary);
     session_free(pair.backup);
-    pair.primary = disk_session();
-    pair.backup = disk_session();
+    pair.primary = disk_session(false);
+    pair.backup = disk_session(true);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
     struct half halves[2] = {{&pair, fd[0], false}, {&pair, fd[1], true}};
     ck_assert_int_eq(pthread_create(&primary, NULL, run_half, &halves[1]), 0);

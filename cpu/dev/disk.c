@@ -27,8 +27,7 @@ struct disk *disk_new(const struct disk_ops *ops, void *self, uint64_t sectors, 
 {
     struct disk *disk = malloc(sizeof *disk);
     if (disk)
-        *disk = (struct disk){
-            .ops = ops, .self = self, .sectors = sectors, .readonly = readonly};
+        *disk = (struct disk){.ops = ops, .self = self, .sectors = sectors, .readonly = readonly};
     return disk;
 }
 

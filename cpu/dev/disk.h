@@ -85,7 +85,8 @@ struct disk_memory *disk_memory_of(const struct disk *disk);
 int disk_write_through(struct disk *disk);
 /* The same, and from now on writes go to the file again. */
 int disk_keep_end(struct disk *disk);
-/* Writes one block of disk-memory.h, a whole one, to the file, whatever is in memory. 0 or -errno. */
+/* Writes one block of disk-memory.h, a whole one, to the file, whatever is in memory. 0 or -errno.
+ */
 int disk_write_block(struct disk *disk, uint32_t block, const uint8_t *bytes);
 
 /*
@@ -96,8 +97,8 @@ int disk_write_block(struct disk *disk, uint32_t block, const uint8_t *bytes);
 bool disk_is_away(const struct disk *disk);
 /* All that was written to the file is durable, and nothing is left that would be written later. */
 int disk_settle(struct disk *disk);
-/* Could it be taken, if nobody else had it? Reads what that needs. 0, or -errno with a line in `why`
- * (DISK_ERROR bytes). */
+/* Could it be taken, if nobody else had it? Reads what that needs. 0, or -errno with a line in
+ * `why` (DISK_ERROR bytes). */
 int disk_look(struct disk *disk, char *why);
 /* Takes it: 0, also if it was not away; -EBUSY: another has it; or -errno; with `why`. */
 int disk_take(struct disk *disk, char *why);

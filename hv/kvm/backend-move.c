@@ -156,8 +156,8 @@ static int hold_or_release(void *self, enum move_disk how)
     struct kvm_backend *b = self;
     if (how == MOVE_DISK_RELEASE && !b->disk_held)
         return 0;
-    int error = how == MOVE_DISK_HOLD ? move_disk_hold(disk_of(b))
-                                      : move_disk_release(disk_of(b), false);
+    int error =
+        how == MOVE_DISK_HOLD ? move_disk_hold(disk_of(b)) : move_disk_release(disk_of(b), false);
     if (!error)
         b->disk_held = how == MOVE_DISK_HOLD;
     return error;

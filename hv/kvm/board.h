@@ -32,7 +32,7 @@ struct kvm_board_config {
     const char *disk; /* image, NULL: none */
     bool disk_readonly;
     disk_open_fn disk_open; /* who opens it; NULL: disk_open(), for raw images */
-    const char *net; /* as net_config_parse() reads it; NULL: none */
+    const char *net;        /* as net_config_parse() reads it; NULL: none */
     /* What is typed goes to the virtio console, as soon as its driver has buffers, and not to COM1.
      * What either of them prints goes to `console`. */
     bool virtio_console;

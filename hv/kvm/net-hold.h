@@ -2,8 +2,8 @@
  * Frames of a guest that wait until they may leave the host: as long as it is protected, what it
  * sends goes out when the backup has the state that it came from (hv/protect.h).
  *
- * What does not fit is lost and counted, as on any Ethernet. Used by one thread at a time: under the
- * VM's `io` lock, or with its vCPUs parked.
+ * What does not fit is lost and counted, as on any Ethernet. Used by one thread at a time: under
+ * the VM's `io` lock, or with its vCPUs parked.
  */
 #ifndef VITRINE_KVM_NET_HOLD_H
 #define VITRINE_KVM_NET_HOLD_H

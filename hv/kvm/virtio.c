@@ -28,7 +28,7 @@ struct kvm_virtio {
     struct kvm_vm *vm;
     struct disk *disk; /* NULL: none */
     struct virtio_blk *block;
-    struct net *net; /* NULL: none */
+    struct net *net;       /* NULL: none */
     struct net_hold *held; /* frames that may not leave yet; NULL: they leave at once */
     struct virtio_net *card;
     struct virtio_console *console;

@@ -13,9 +13,9 @@
  * when the driver acknowledges. A slot without a device answers as the transport has it (device ID
  * 0) and is not announced.
  *
- * The lines are those of a PC's devices that are not here, and reach PIC and I/O APIC: 5 (sound), 10
- * and 11 (free), 6 (floppy), 14 (IDE). Not 3 and 12, where kernels look for a second serial port and
- * a mouse; not 7 and 15, on which the PICs report interrupts that were none; not 9, ACPI's own.
+ * The lines are those of a PC's devices that are not here, and reach PIC and I/O APIC: 5 (sound),
+ * 10 and 11 (free), 6 (floppy), 14 (IDE). Not 3 and 12, where kernels look for a second serial port
+ * and a mouse; not 7 and 15, on which the PICs report interrupts that were none; not 9, ACPI's own.
  *
  * What these functions change they change under the VM's `io` lock, or with its vCPUs parked, as
  * cpu/dev/virtio.h asks for.
