@@ -167,7 +167,7 @@ if KVM
 %C%_test_kvm_virtio_LDADD = hv/libhv.a $(%C%_unit_libs)
 # x86 guests that move.
 %C%_unit_tests += %D%/test-kvm-migrate
-%C%_test_kvm_migrate_SOURCES = %D%/test-kvm-migrate.c %D%/tap.h %D%/kvm-guest.h
+%C%_test_kvm_migrate_SOURCES = %D%/test-kvm-migrate.c %D%/tap.h %D%/kvm-guest.h $(%C%_disk_pair)
 %C%_test_kvm_migrate_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Looking into x86 guests.
 %C%_unit_tests += %D%/test-kvm-walk
