@@ -145,3 +145,23 @@ assemble() { # file
     $RISCV_CC -march=rv32ima_zicsr_zifencei -mabi=ilp32 -mno-relax -nostdlib -nostartfiles -static \
         -Wl,-Ttext=0x80000000 -Wl,--no-warn-rwx-segments -Wl,-N -o "$1" "$work/guest.S"
 }
+
+# The real gdb, if there is one that knows RISC-V: $gdb, else empty.
+find_gdb() {
+    for gdb in gdb-multiarch riscv64-unknown-elf-gdb riscv32-unknown-elf-gdb gdb; do
+        command -v $gdb >/dev/null &&
+            $gdb -nx -batch -ex 'set architecture riscv:rv32' 2>&1 | grep -q 'riscv:rv32' &&
+            return
+    done
+    gdb=
+}
+
+# Starts a guest that waits for a debugger, at $address; $server, and what it says, in $err.
+serve() { # options...
+    err=$work/server
+    : >"$err"
+    timeout -k 5 60 "$vitrine" run "$@" --gdb 0 </dev/null >"$work/console" 2>"$err" &
+    server=$!
+    await grep -q 'target remote' "$err"
+    address=$(sed -n 's/.*target remote //p' "$err")
+}

@@ -101,26 +101,7 @@ check "a deleted one is gone" grep -q '^\*2 *after the start:' "$out"
 
 # ---- gdb -------------------------------------------------------------------------------------
 
-gdb=
-for candidate in gdb-multiarch riscv64-unknown-elf-gdb riscv32-unknown-elf-gdb gdb; do
-    if command -v $candidate >/dev/null &&
-        $candidate -nx -batch -ex 'set architecture riscv:rv32' 2>&1 | grep -q 'riscv:rv32'; then
-        gdb=$candidate
-        break
-    fi
-done
-
-serve() { # options...
-    : >"$work/server"
-    timeout -k 5 60 "$vitrine" run "$@" --gdb 0 </dev/null >"$work/console" 2>"$work/server" &
-    server=$!
-    tries=0
-    until grep -q 'target remote' "$work/server" || [ $tries = 100 ]; do
-        sleep 0.05
-        tries=$((tries + 1))
-    done
-    address=$(sed -n 's/.*target remote //p' "$work/server")
-}
+find_gdb
 
 if [ -n "$gdb" ]; then
     for under in bare hv; do
