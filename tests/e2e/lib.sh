@@ -160,8 +160,20 @@ find_gdb() {
 serve() { # options...
     err=$work/server
     : >"$err"
-    timeout -k 5 60 "$vitrine" run "$@" --gdb 0 </dev/null >"$work/console" 2>"$err" &
+    timeout -k 5 600 "$vitrine" run "$@" --gdb 0 </dev/null >"$work/console" 2>"$err" &
     server=$!
     await grep -q 'target remote' "$err"
     address=$(sed -n 's/.*target remote //p' "$err")
+}
+
+# Says a line to a run with `--control $control`, and prints the answer.
+ask() { # line
+    python3 - "$control" "$1" <<'END'
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(sys.argv[2].encode() + b"\n")
+while line := s.recv(4096):
+    sys.stdout.write(line.decode())
+END
 }
