@@ -144,6 +144,9 @@ if KVM
 %C%_unit_tests += %D%/test-net
 %C%_test_net_SOURCES = %D%/test-net.c %D%/tap.h %D%/frames.c %D%/frames.h
 %C%_test_net_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-net-threads
+%C%_test_net_threads_SOURCES = %D%/test-net-threads.c %D%/tap.h %D%/frames.c %D%/frames.h
+%C%_test_net_threads_LDADD = hv/libhv.a $(%C%_unit_libs)
 # What their threads may not do.
 %C%_unit_tests += %D%/test-kvm-confine
 %C%_test_kvm_confine_SOURCES = %D%/test-kvm-confine.c %D%/tap.h %D%/kvm-guest.h
