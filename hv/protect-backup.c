@@ -184,9 +184,12 @@ static void begin_to_be(struct backup *b)
 /* Takes it and writes what is held, or the latter alone. */
 static int take_disk(struct backup *b)
 {
-    int error = migrate_take_disk(b->session, patience(b), b->stream.why);
+    char why[SESSION_ERROR];
+    int error = migrate_take_disk(b->session, patience(b), why);
+    if (error)
+        return refuse(b, error, why);
     session_enter(b->session);
-    if (!error && b->move->disk && b->move->disk(b->session->backend, MOVE_DISK_RELEASE))
+    if (b->move->disk && b->move->disk(b->session->backend, MOVE_DISK_RELEASE))
         error = refuse(b, -EIO, "the guest's disk cannot be written");
     session_leave(b->session);
     return error;

@@ -6,6 +6,7 @@
 need_samples minios/minios.elf
 
 minios=$samples/minios
+guest=$minios/minios.elf
 there=unix:$work/there
 fence=$work/fence
 
@@ -15,7 +16,7 @@ trap 'for p in $primary $backup; do kill -9 "$p" 2>/dev/null; done; rm -rf "$wor
 
 start_backup() { # options...
     : >"$work/err2"
-    "$vitrine" backup "$there" "$minios/minios.elf" "$@" >"$work/out2" \
+    "$vitrine" backup "$there" "$guest" "$@" >"$work/out2" \
         2>"$work/err2" &
     backup=$!
     await grep -q 'waiting for a guest' "$work/err2"
@@ -25,7 +26,7 @@ start_backup() { # options...
 start_primary() { # options...
     rm -f "$work/typing"
     mkfifo "$work/typing"
-    "$vitrine" run "$minios/minios.elf" --protect "$there" "$@" <"$work/typing" >"$work/out1" \
+    "$vitrine" run "$guest" --protect "$there" "$@" <"$work/typing" >"$work/out1" \
         2>"$work/err1" &
     primary=$!
     exec 3>"$work/typing"
@@ -148,6 +149,97 @@ end_of "$primary"
 exec 3>&-
 check "frozen: the old primary does not run on" grep -q 'has taken the guest over' "$work/err1"
 check "frozen: nothing is denied" denies_nothing
+
+# ---- a disk in layers, on a host that both share ------------------------------------------------
+
+image_is_clean() { # qemu-img's exit status: 3 is leaks only
+    clean=0
+    qemu-img check -q "$1" >"$out" 2>&1 || clean=$?
+    [ $clean = 0 ] || [ $clean = 3 ] || sed 's/^/# /' "$out"
+    [ $clean = 0 ] || [ $clean = 3 ]
+}
+
+overlay=$work/mine.qcow2
+fresh_overlay() { # the image below
+    rm -f "$overlay" "$fence"
+    "$vitrine" disk create "$overlay" --backing "$1" >/dev/null
+}
+
+cp "$minios/fs.img" "$work/fs.img"
+fresh_overlay fs.img
+start_backup --disk "$overlay" --fence "$fence" --input "$work/typed2"
+start_primary --disk "$overlay" --fence "$fence" --epoch 10
+cat "$work/typed1" >&3
+await grep -q 'no such file\|nope' "$work/out1"
+run run "$guest" --disk "$overlay"
+check "overlay: a third program does not get it" status_is 2
+check "overlay: and is told why" grep -q 'mine.qcow2: in use' "$err"
+kill -9 "$primary"
+end_of "$primary"
+exec 3>&-
+end_of "$backup"
+check "overlay: the backup goes on, and the guest ends well" status_is 0
+seen_once | tr -d '\r' >"$work/printed"
+check "overlay: the world has seen one guest" same_file "$work/expected" "$work/printed"
+check "overlay: the image is clean" image_is_clean "$overlay"
+
+# A primary that is frozen keeps its lock: the guest stands, until that one is gone.
+fresh_overlay fs.img
+head -n 1 "$work/typed" >"$work/more"
+echo poweroff >>"$work/more"
+control=$work/control
+start_backup --disk "$overlay" --fence "$fence" --patience 500 --control "$control" \
+    --input "$work/more"
+start_primary --disk "$overlay" --fence "$fence" --patience 500
+await printed "$work/out1" 3
+kill -STOP "$primary"
+await grep -q 'is not run' "$work/err2"
+check "frozen with a disk: the backup stands" grep -q 'is not run: .*mine.qcow2: in use' "$work/err2"
+ask resume >"$out"
+check "resume tries, and says why not" grep -q '^error: .*mine.qcow2: in use' "$out"
+kill -CONT "$primary"
+end_of "$primary"
+exec 3>&-
+check "the primary that comes back is fenced" grep -q 'has taken the guest over' "$work/err1"
+ask resume >"$out"
+check "then resume goes on" grep -q '^ok' "$out"
+end_of "$backup"
+check "and the guest ends well there" status_is 0
+check "frozen with a disk: the image is clean" image_is_clean "$overlay"
+
+# ---- x86 guests ---------------------------------------------------------------------------------
+
+if [ -w /dev/kvm ]; then
+    guest=$samples/x86/net.elf
+    rm -f "$fence"
+    start_backup --kvm --net user --fence "$fence"
+    start_primary --kvm --net user --fence "$fence" --epoch 10
+    end_of "$primary"
+    exec 3>&-
+    cp "$work/out1" "$out"
+    check "x86 on a network: ends well, with its frames held back" status_is 0
+    check "x86 on a network: prints what it promises" prints_promises "$top_srcdir/samples/x86/net.c"
+    end_of "$backup"
+    check "x86 on a network: so does the backup" status_is 0
+
+    guest=$samples/x86/virtio.elf
+    truncate -s 4096 "$work/small.img"
+    fresh_overlay small.img
+    start_backup --kvm --disk "$overlay" --fence "$fence"
+    start_primary --kvm --disk "$overlay" --fence "$fence" --epoch 10
+    end_of "$primary"
+    exec 3>&-
+    check "x86 with a disk: ends well" status_is 0
+    check "x86 with a disk: it has written there" grep -q 'block: run number 1' "$work/out1"
+    end_of "$backup"
+    check "x86 with a disk: so does the backup" status_is 0
+    check "x86 with a disk: the image is clean" image_is_clean "$overlay"
+    run run --kvm "$guest" --disk "$overlay"
+    check "x86 with a disk: what it wrote is there" grep -q 'block: run number 2' "$out"
+    guest=$minios/minios.elf
+else
+    skip "x86 guests" "/dev/kvm cannot be used"
+fi
 
 # ---- refusals -----------------------------------------------------------------------------------
 
