@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "hv/kvm/net-hold.h"
 #include "hv/kvm/net.h"
 #include "tests/frames.h"
 #include "tests/tap.h"
@@ -723,6 +724,65 @@ START_TEST(its_thread_is_confined)
 }
 END_TEST
 
+/* ---- frames that are held back -------------------------------------------------------------- */
+
+static char passed[NET_HOLD_FRAMES + 1];
+static unsigned passes;
+
+static void pass(void *context, const uint8_t *frame, size_t size)
+{
+    ck_assert_uint_eq(size, 60);
+    passed[passes++] = (char)frame[0];
+}
+
+static bool hold_one(struct net_hold *hold, char letter)
+{
+    uint8_t frame[60] = {(uint8_t)letter};
+    return net_hold_put(hold, frame, sizeof frame);
+}
+
+/* Up to the mark, in order, each once; around the end of the ring as well. */
+START_TEST(held_frames_pass_up_to_the_mark)
+{
+    struct net_hold *hold = net_hold_new();
+    ck_assert_ptr_nonnull(hold);
+    for (int turn = 0; turn < 3 * NET_HOLD_FRAMES / 4; turn++) {
+        passes = 0;
+        hold_one(hold, 'a');
+        hold_one(hold, 'b');
+        net_hold_mark(hold);
+        hold_one(hold, 'c');
+        net_hold_pass(hold, false, pass, NULL);
+        net_hold_pass(hold, false, pass, NULL);
+        passed[passes] = 0;
+        ck_assert_str_eq(passed, "ab");
+        hold_one(hold, 'd');
+        net_hold_pass(hold, true, pass, NULL);
+        passed[passes] = 0;
+        ck_assert_str_eq(passed, "abcd");
+    }
+    net_hold_free(hold);
+}
+END_TEST
+
+START_TEST(held_frames_that_do_not_fit_are_lost)
+{
+    struct net_hold *hold = net_hold_new();
+    passes = 0;
+    for (int n = 0; n < NET_HOLD_FRAMES; n++)
+        ck_assert(hold_one(hold, 'x'));
+    ck_assert(!hold_one(hold, 'y'));
+    ck_assert_uint_eq(net_hold_lost(hold), 1);
+    net_hold_pass(hold, true, NULL, NULL); /* dropped */
+    ck_assert_uint_eq(passes, 0);
+    ck_assert(hold_one(hold, 'z'));
+    net_hold_pass(hold, true, pass, NULL);
+    ck_assert_uint_eq(passes, 1);
+    ck_assert_int_eq(passed[0], 'z');
+    net_hold_free(hold);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("net");
@@ -742,6 +802,8 @@ int main(void)
     tcase_add_test(tests, frames_wait_in_order);
     tcase_add_test(tests, what_does_not_fit_is_counted);
     tcase_add_test(tests, frames_of_odd_sizes);
+    tcase_add_test(tests, held_frames_pass_up_to_the_mark);
+    tcase_add_test(tests, held_frames_that_do_not_fit_are_lost);
     tcase_add_test(tests, a_guest_has_so_many_sockets);
     tcase_add_test(tests, restarts_as_new);
     tcase_add_test(tests, starts_and_ends_many_times);

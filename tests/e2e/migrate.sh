@@ -69,6 +69,28 @@ for how in "hv hv" "bare bare" "hv bare"; do
     check "$from to $to: the world has seen one guest" same_file "$work/expected" "$work/printed"
 done
 
+# ---- a disk in layers ---------------------------------------------------------------------------
+
+cp "$minios/fs.img" "$work/fs.img"
+"$vitrine" disk create "$work/mine.qcow2" --backing fs.img >/dev/null
+start_source "$minios/minios.elf" --disk "$work/mine.qcow2"
+cat "$work/typed1" >&3
+await printed "$work/out1" 4
+run run "$minios/minios.elf" --disk "$work/mine.qcow2"
+check "overlay: a second program does not get it" status_is 2
+check "overlay: and is told why" grep -q 'mine.qcow2: in use' "$err"
+start_destination "$minios/minios.elf" --disk "$work/mine.qcow2" --incoming "$there" \
+    --input "$work/typed2"
+run migrate "$control" "$there"
+check "overlay: it moves" status_is 0
+end_source
+end_destination
+check "overlay: the guest ends well there" status_is 0
+cat "$work/out1" "$work/out2" | tr -d '\r' >"$work/printed"
+check "overlay: the world has seen one guest" same_file "$work/expected" "$work/printed"
+run disk check "$work/mine.qcow2"
+check "overlay: the image is clean" status_is 0
+
 # ---- refusals -----------------------------------------------------------------------------------
 
 echo "a secret of enough bytes" >"$work/secret"
