@@ -186,8 +186,12 @@ if KVM
 %C%_test_kvm_inspect_LDADD = hv/libhv.a $(%C%_unit_libs)
 # What stands before an x86 guest's first instruction.
 %C%_unit_tests += %D%/test-kvm-boot
-%C%_test_kvm_boot_SOURCES = %D%/test-kvm-boot.c %D%/tap.h %D%/x86-sample.c %D%/x86-sample.h
+%C%_kvm_boot_parts = %D%/kvm-boot.c %D%/kvm-boot.h %D%/tap.h %D%/x86-sample.c %D%/x86-sample.h
+%C%_test_kvm_boot_SOURCES = %D%/test-kvm-boot.c $(%C%_kvm_boot_parts)
 %C%_test_kvm_boot_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-kvm-boot-refused
+%C%_test_kvm_boot_refused_SOURCES = %D%/test-kvm-boot-refused.c $(%C%_kvm_boot_parts)
+%C%_test_kvm_boot_refused_LDADD = hv/libhv.a $(%C%_unit_libs)
 %C%_unit_tests += %D%/test-kvm-start
 %C%_test_kvm_start_SOURCES = %D%/test-kvm-start.c %D%/tap.h %D%/kvm-harness.c %D%/kvm-harness.h \
 	%D%/x86-sample.c %D%/x86-sample.h
