@@ -159,6 +159,12 @@ void json_builder_add_double_value(struct json_builder *b, double value)
     fprintf(b->out, "%s%s", text, strpbrk(text, ".e") ? "" : ".0"); /* to be read as such again */
 }
 
+void json_builder_add_boolean_value(struct json_builder *b, bool value)
+{
+    begin_value(b);
+    fputs(value ? "true" : "false", b->out);
+}
+
 void json_builder_add_null_value(struct json_builder *b)
 {
     begin_value(b);

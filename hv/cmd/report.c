@@ -119,5 +119,6 @@ void report_write(FILE *out, struct session *session, const struct report *repor
     add_string(builder, "digest", digest);
     if (report->console)
         add_console(builder, report);
+    report_moves(builder, session);
     json_builder_end_object(builder);
 }
