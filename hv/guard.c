@@ -306,30 +306,35 @@ static int copy_wish(struct guard_wish *to, const struct guard_wish *from)
     return -ENOMEM;
 }
 
+/* Begins with a wish that was copied, and waits for what has come of it. With the lock. */
+static int begin(struct guard *g, bool search, char *why)
+{
+    g->search = search;
+    g->tried = search;
+    g->error = 0;
+    g->busy = true;
+    pthread_cond_broadcast(&g->changed);
+    while (!g->tried)
+        pthread_cond_wait(&g->changed, &g->lock);
+    int error = search ? 0 : g->error;
+    if (error) {
+        snprintf(why, SESSION_ERROR, "%s", g->why);
+        halt(g); /* it is the last thing that the thread has to do */
+    }
+    return error;
+}
+
 int guard_protect(struct guard *g, const struct guard_wish *wish, bool search, char *why)
 {
-    int error = 0;
-    *why = 0;
     pthread_mutex_lock(&g->lock);
-    if (g->protects) {
+    int error = g->protects ? -EBUSY : 0;
+    if (error) {
         snprintf(why, SESSION_ERROR, "the guest is protected already, by %.200s", g->wish.address);
-        error = -EBUSY;
     } else {
         halt(g);
+        snprintf(why, SESSION_ERROR, "the host has no memory left");
         error = copy_wish(&g->wish, wish);
-        if (error)
-            snprintf(why, SESSION_ERROR, "the host has no memory left");
-    }
-    if (!error) {
-        g->search = search;
-        g->tried = search;
-        g->busy = true;
-        pthread_cond_broadcast(&g->changed);
-        while (!g->tried)
-            pthread_cond_wait(&g->changed, &g->lock);
-        error = search ? 0 : g->error;
-        if (error)
-            snprintf(why, SESSION_ERROR, "%s", g->why);
+        error = error ? error : begin(g, search, why);
     }
     pthread_mutex_unlock(&g->lock);
     return error;

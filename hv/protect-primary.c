@@ -185,6 +185,7 @@ static int hold_back(struct protection *p)
                                     : "the host has no memory to hold a disk back");
     p->position = session_hold_output(s);
     p->view.losses = s->protection.losses;
+    p->view.shown_from = s->protection.shown_from;
     snprintf(p->view.to, sizeof p->view.to, "%s", name_of(p));
     publish(p, PROTECTION_COPYING);
     return p->move->collect(s->backend, p->dirty.bits)

@@ -517,7 +517,7 @@ struct view_protection {
     uint64_t blocks;       /* ... and of the disk, 4 KiB each */
     uint64_t bytes;        /* sent in all */
     uint64_t released;     /* bytes of console output that the world was shown */
-    uint64_t shown_from;   /* backup that has taken over: the first byte it shows has this number. The
+    uint64_t shown_from;   /* has been a backup: the first byte that it has shown has this number. The
                             * primary may have shown it, and some that follow, already */
     double pause;          /* seconds that the guest stood for epochs, in all ... */
     double pause_max;      /* ... and at most for one */

@@ -111,6 +111,10 @@ if HAVE_CHECK
 %C%_test_protect_SOURCES = %D%/test-protect.c %D%/tap.h %D%/migrate-pair.c %D%/migrate-pair.h \
 	%D%/protect-pair.c %D%/protect-pair.h
 %C%_test_protect_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-guard
+%C%_test_guard_SOURCES = %D%/test-guard.c %D%/tap.h %D%/migrate-pair.c %D%/migrate-pair.h \
+	%D%/protect-pair.c %D%/protect-pair.h
+%C%_test_guard_LDADD = hv/libhv.a $(%C%_unit_libs)
 # The one door to all that.
 %C%_unit_tests += %D%/test-session
 %C%_test_session_SOURCES = %D%/test-session.c %D%/tap.h
