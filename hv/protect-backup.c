@@ -83,6 +83,7 @@ static int make_room(struct backup *b)
     int error = migrate_clear(b->session, &b->stream);
     if (!error && b->move->disk && b->move->disk(b->session->backend, MOVE_DISK_HOLD))
         error = refuse(b, -EBUSY, "the disk here cannot be held back (is there a history?)");
+    b->coming.most = b->whole.most = b->move->pages(b->session->backend);
     b->session->moving = !error; /* it is another's guest: nobody sends it on */
     publish(b, PROTECTION_COPYING);
     return error;

@@ -31,6 +31,7 @@ struct epoch {
     struct state_buffer state, input;
     uint8_t *output;
     size_t output_count;
+    uint64_t most; /* pages that may come in one: the guest has no more */
 };
 
 void epoch_free(struct epoch *epoch);
