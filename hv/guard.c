@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "hv/fence.h"
 #include "hv/link.h"
 #include "hv/protect.h"
 #include "hv/session_priv.h"
@@ -327,10 +328,11 @@ static int begin(struct guard *g, bool search, char *why)
 int guard_protect(struct guard *g, const struct guard_wish *wish, bool search, char *why)
 {
     pthread_mutex_lock(&g->lock);
-    int error = g->protects ? -EBUSY : 0;
-    if (error) {
+    bool public;
+    int error = g->protects ? -EBUSY : link_is_public(wish->address, &public, why);
+    if (error == -EBUSY) {
         snprintf(why, SESSION_ERROR, "the guest is protected already, by %.200s", g->wish.address);
-    } else {
+    } else if (!error) {
         halt(g);
         snprintf(why, SESSION_ERROR, "the host has no memory left");
         error = copy_wish(&g->wish, wish);

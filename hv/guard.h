@@ -25,9 +25,9 @@
 #ifndef VITRINE_HV_GUARD_H
 #define VITRINE_HV_GUARD_H
 
-#include "hv/fence.h"
 #include "hv/session.h"
 
+struct fence;
 struct guard;
 
 /* What a guest is protected by; all of it is copied. */
@@ -63,7 +63,8 @@ void guard_take_fence(struct guard *guard, const struct fence *fence);
 /*
  * Protects the guest from now on, in place of what was looked for before. With `search` it returns
  * at once, and looks for a backup until there is one; else one must be there now, and is looked for
- * again only when it is lost. 0; -EBUSY: the guest is protected; or another -errno; then `why` (at
+ * again only when it is lost. 0; -EBUSY: the guest is protected; -EINVAL: this is no address; or
+ * another -errno; then `why` (at
  * least SESSION_ERROR bytes) has one line, and nothing has happened.
  */
 int guard_protect(struct guard *guard, const struct guard_wish *wish, bool search, char *why);

@@ -21,6 +21,7 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/migrate-receive.c \
 	%D%/migrate-send.c \
 	%D%/migrate-stream.c %D%/migrate-stream.h \
+	%D%/mover.c %D%/mover.h \
 	%D%/overlay.c %D%/overlay.h \
 	%D%/page-pool.c %D%/page-pool.h \
 	%D%/protect.h %D%/protect_priv.h \

@@ -59,7 +59,9 @@ enum draw_what {
     DRAW_EXITS,
     DRAW_HEAT,
     DRAW_TIMELINE,
-    DRAW_LAYERS
+    DRAW_LAYERS,
+    DRAW_MIGRATION,
+    DRAW_PROTECTION
 };
 
 /* All options of all subcommands, as parsed. */

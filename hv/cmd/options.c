@@ -198,11 +198,11 @@ static const char *set_access(void *field, const char *value)
 
 static const char *set_what(void *field, const char *value)
 {
-    static const char *const words[] = {"translation", "tables",   "exits",
-                                        "heat",        "timeline", "layers", NULL};
+    static const char *const words[] = {"translation", "tables",    "exits",      "heat", "timeline",
+                                        "layers",      "migration", "protection", NULL};
     int found = find_word(value, words);
     *(enum draw_what *)field = found < 0 ? DRAW_TRANSLATION : (enum draw_what)found;
-    return found < 0 ? "translation, tables, exits, heat, timeline or layers" : NULL;
+    return found < 0 ? "translation, tables, exits, heat, timeline, layers, migration or protection" : NULL;
 }
 
 static const char *set_size(void *field, const char *value)
@@ -364,7 +364,7 @@ static const struct option_row ROWS[] = {
     {"access", "r|w|x", CMD_WALK | CMD_DRAW, AT(access), set_access,
      "the kind of access to translate (default: r)"},
     {"what", "KIND", CMD_DRAW, AT(what), set_what,
-     "translation (default), tables, exits; timeline, layers (of a simulated guest), heat (KVM)"},
+     "translation (default), tables, exits; timeline, layers, migration, protection; heat (KVM)"},
     {"va", "ADDRESS", CMD_DRAW, AT(va), set_text,
      "address to translate (default: of the newest access)"},
     {"output", "FILE", CMD_DRAW, AT(output), set_text,
