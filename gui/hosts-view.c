@@ -79,9 +79,10 @@ static void show_choice(VitrineHostsView *view)
     gtk_widget_set_visible(view->fence, !moves);
     gtk_button_set_label(GTK_BUTTON(view->button), moves ? "Move" : on ? "Release" : "Protect");
     gtk_widget_set_tooltip_text(view->button,
-                                moves ? "Move the guest to the vitrine run --incoming there"
-                                : on  ? "End the protection in order"
-                                      : "Protect the guest by the vitrine backup there");
+                                moves && on ? "The guest is protected: release it first"
+                                : moves     ? "Move the guest to the vitrine run --incoming there"
+                                : on        ? "End the protection in order"
+                                            : "Protect the guest by the vitrine backup there");
     /* Not insensitive: the one with the cursor would miss that the cursor goes. */
     gtk_editable_set_editable(GTK_EDITABLE(view->address), view->session && !busy);
     gtk_editable_set_editable(GTK_EDITABLE(view->fence), view->session && !busy);

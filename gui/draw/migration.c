@@ -15,7 +15,7 @@
 #include "gui/draw/scene_priv.h"
 
 /* In em. */
-static const double COLUMNS = 52, ROWS = 11.6;
+static const double COLUMNS = 52, ROWS = 15;
 static const double MARGIN = 1, HEAD = 5, FOOT = 2, NAME = 6.4, NUMBER = 5.4, DIRTY = 5.4,
                     TIME = 5.2, ROW = 1.5, LARGE = 2.3, GAP = .6;
 
@@ -76,8 +76,10 @@ static void second_line(const struct view_migration *v, char *text, size_t size)
     draw_number_text(v->pages, pages, sizeof pages);
     draw_size_text(v->bytes, sent, sizeof sent);
     draw_size_text((uint64_t)fmax(0, v->rate), rate, sizeof rate);
-    int count = snprintf(text, size, "%s pages of memory; %s sent in %.2f s, %s a second", pages,
-                         sent, v->seconds, rate);
+    bool brief = v->seconds < 1;
+    int count =
+        snprintf(text, size, "%s pages of memory; %s sent in %.*f %s, %s a second", pages, sent,
+                 brief ? 0 : 1, v->seconds * (brief ? 1e3 : 1), brief ? "ms" : "s", rate);
     if (v->throttle && count > 0 && (size_t)count < size)
         snprintf(text + count, size - (size_t)count, "; the guest is slowed down by %u %%",
                  v->throttle);

@@ -43,12 +43,15 @@ static bool protect(struct session *session, struct link *link, char *why)
     return well;
 }
 
+/* A guest that ends on the way stays here, which can be drawn, too. */
 static bool move(struct session *session, struct link *link, char *why)
 {
     struct migrate_options options = {.to = "a second session"};
+    struct view_migration view;
     session_run(session);
-    enum migrate_end end = migrate_send(session, link, &options, why);
-    return end == MIGRATE_MOVED;
+    bool moved = migrate_send(session, link, &options, why) == MIGRATE_MOVED;
+    session_view_migration(session, &view);
+    return moved || view.rounds > 0;
 }
 
 /* With one end of a pair of sockets each. */
