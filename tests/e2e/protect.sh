@@ -65,7 +65,7 @@ tr -d '\r' <"$out" >"$work/expected"
 # ---- in order -----------------------------------------------------------------------------------
 
 cp "$minios/fs.img" "$work/disk.img"
-start_backup --disk "$work/disk.img" --fence "$fence" --input "$work/typed2"
+start_backup --disk "$work/disk.img" --fence "$fence" --input "$work/typed2" --json="$work/json"
 start_primary --disk "$work/disk.img" --fence "$fence" --epoch 10
 cat "$work/typed" >&3
 end_of "$primary"
@@ -77,6 +77,7 @@ check "in order: what it cost is told" grep -q 'protected for .* epochs of' "$wo
 end_of "$backup"
 check "in order: the backup ends" status_is 0
 check "in order: and has shown nothing" [ ! -s "$work/out2" ]
+check "in order: it reports that" grep -q '"phase" : "over"' "$work/json"
 
 # ---- kill -9, while somebody types --------------------------------------------------------------
 
