@@ -10,11 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "hv/fence.h"
 #include "hv/link.h"
-#include "hv/protect.h"
+#include "hv/protect_priv.h"
 #include "hv/session_priv.h"
 
 enum { PATIENCE_MS = 3000, RETRY_MS = 2000 };
@@ -119,15 +118,7 @@ static bool protect(struct guard *g, struct shift *shift)
 /* Sleeps for the time between two searches, with the lock, or until something has changed. */
 static void rest(struct guard *g)
 {
-    struct timespec until;
-    unsigned ms = g->wish.retry_ms ? g->wish.retry_ms : RETRY_MS;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000L;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = protect_deadline(g->wish.retry_ms ? g->wish.retry_ms : RETRY_MS);
     while (!g->stop && pthread_cond_timedwait(&g->changed, &g->lock, &until) == 0)
         ;
 }

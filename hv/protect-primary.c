@@ -463,11 +463,9 @@ static void *release_always(void *context)
     return NULL;
 }
 
-/* Waits for a beat's time, with the lock. false: the releaser is done. */
-static bool is_still_busy(struct protection *p)
+struct timespec protect_deadline(unsigned ms)
 {
     struct timespec until;
-    int ms = patience(p) / BEATS;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += ms / 1000;
     until.tv_nsec += ms % 1000 * 1000000L;
@@ -475,6 +473,13 @@ static bool is_still_busy(struct protection *p)
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
+    return until;
+}
+
+/* Waits for a beat's time, with the lock. false: the releaser is done. */
+static bool is_still_busy(struct protection *p)
+{
+    struct timespec until = protect_deadline((unsigned)patience(p) / BEATS);
     while (p->releaser.busy)
         if (pthread_cond_timedwait(&p->releaser.changed, &p->releaser.lock, &until))
             break;

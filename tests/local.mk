@@ -227,7 +227,7 @@ FUZZ_TARGETS =
 fuzz:
 	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 .PHONY: fuzz
-EXTRA_DIST += %D%/fuzz/fuzz-snapshot.c
+EXTRA_DIST += %D%/fuzz/fuzz-snapshot.c %D%/fuzz/tape.h
 EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c \
 	%D%/fuzz/fuzz-migrate.c %D%/fuzz/fuzz-protect.c %D%/fuzz/fuzz-record.c
 EXTRA_DIST += %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-net-filter.c %D%/fuzz/fuzz-virtio-net.c
@@ -275,7 +275,7 @@ EXTRA_DIST += $(%C%_faults_scripts)
 %C%_fuzz_seeded_snapshot_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-snapshot.c
 %C%_fuzz_seeded_snapshot_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
 %C%_seeded += %D%/fuzz/seeded-protect
-%C%_fuzz_seeded_protect_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-protect.c
+%C%_fuzz_seeded_protect_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-protect.c %D%/fuzz/tape.h
 %C%_fuzz_seeded_protect_CPPFLAGS = $(AM_CPPFLAGS) -DHAVE_LIBHV -DSEEDED_INPUTS=1000
 %C%_fuzz_seeded_protect_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
 %C%_fuzz_seeded_virtio_net_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-virtio-net.c

@@ -170,3 +170,23 @@ void json_builder_add_null_value(struct json_builder *b)
     begin_value(b);
     fputs("null", b->out);
 }
+
+/* ---- members -------------------------------------------------------------------------------- */
+
+void json_builder_add_string_member(struct json_builder *b, const char *name, const char *value)
+{
+    json_builder_set_member_name(b, name);
+    json_builder_add_string_value(b, value);
+}
+
+void json_builder_add_int_member(struct json_builder *b, const char *name, uint64_t value)
+{
+    json_builder_set_member_name(b, name);
+    json_builder_add_int_value(b, value);
+}
+
+void json_builder_add_double_member(struct json_builder *b, const char *name, double value)
+{
+    json_builder_set_member_name(b, name);
+    json_builder_add_double_value(b, value);
+}

@@ -47,4 +47,10 @@ void json_builder_add_null_value(struct json_builder *builder);
 void json_builder_add_bytes_value(struct json_builder *builder, const void *bytes, size_t count);
 void json_builder_add_string_value(struct json_builder *builder, const char *value);
 
+/* A member's name and value at once. */
+void json_builder_add_string_member(struct json_builder *builder, const char *name,
+                                    const char *value);
+void json_builder_add_int_member(struct json_builder *builder, const char *name, uint64_t value);
+void json_builder_add_double_member(struct json_builder *builder, const char *name, double value);
+
 #endif

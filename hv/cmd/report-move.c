@@ -87,24 +87,6 @@ void report_protection_line(const struct view_protection *v, char *line, size_t 
 
 /* ---- JSON ----------------------------------------------------------------------------------- */
 
-static void add_string(struct json_builder *builder, const char *name, const char *value)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_string_value(builder, value);
-}
-
-static void add_number(struct json_builder *builder, const char *name, uint64_t value)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_int_value(builder, value);
-}
-
-static void add_double(struct json_builder *builder, const char *name, double value)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_double_value(builder, value);
-}
-
 static void add_rounds(struct json_builder *builder, const struct view_migration *v)
 {
     json_builder_set_member_name(builder, "log");
@@ -112,12 +94,12 @@ static void add_rounds(struct json_builder *builder, const struct view_migration
     for (unsigned i = 0; i < v->rounds; i++) {
         const struct view_round *r = &v->log[i];
         json_builder_begin_object(builder);
-        add_number(builder, "round", v->round - v->rounds + 1 + i);
-        add_number(builder, "pages", r->pages);
-        add_number(builder, "dirty", r->dirty);
-        add_double(builder, "seconds", r->seconds);
-        add_double(builder, "expected", r->expected);
-        add_number(builder, "throttle", r->throttle);
+        json_builder_add_int_member(builder, "round", v->round - v->rounds + 1 + i);
+        json_builder_add_int_member(builder, "pages", r->pages);
+        json_builder_add_int_member(builder, "dirty", r->dirty);
+        json_builder_add_double_member(builder, "seconds", r->seconds);
+        json_builder_add_double_member(builder, "expected", r->expected);
+        json_builder_add_int_member(builder, "throttle", r->throttle);
         json_builder_end_object(builder);
     }
     json_builder_end_array(builder);
@@ -127,22 +109,22 @@ static void add_migration(struct json_builder *builder, const struct view_migrat
 {
     json_builder_set_member_name(builder, "migration");
     json_builder_begin_object(builder);
-    add_string(builder, "phase", NAME_OF(MIGRATION_NAMES, v->phase));
-    add_string(builder, "role", v->incoming ? "destination" : "source");
-    add_string(builder, "to", v->to);
-    add_number(builder, "round", v->round);
-    add_number(builder, "throttle", v->throttle);
-    add_number(builder, "pages", v->pages);
-    add_number(builder, "dirty", v->dirty);
-    add_number(builder, "moved_pages", v->moved_pages);
-    add_number(builder, "zero_pages", v->zero_pages);
-    add_number(builder, "bytes", v->bytes);
-    add_double(builder, "rate", v->rate);
-    add_double(builder, "dirty_rate", v->dirty_rate);
-    add_double(builder, "expected", v->expected);
-    add_double(builder, "limit", v->limit);
-    add_double(builder, "downtime", v->downtime);
-    add_double(builder, "seconds", v->seconds);
+    json_builder_add_string_member(builder, "phase", NAME_OF(MIGRATION_NAMES, v->phase));
+    json_builder_add_string_member(builder, "role", v->incoming ? "destination" : "source");
+    json_builder_add_string_member(builder, "to", v->to);
+    json_builder_add_int_member(builder, "round", v->round);
+    json_builder_add_int_member(builder, "throttle", v->throttle);
+    json_builder_add_int_member(builder, "pages", v->pages);
+    json_builder_add_int_member(builder, "dirty", v->dirty);
+    json_builder_add_int_member(builder, "moved_pages", v->moved_pages);
+    json_builder_add_int_member(builder, "zero_pages", v->zero_pages);
+    json_builder_add_int_member(builder, "bytes", v->bytes);
+    json_builder_add_double_member(builder, "rate", v->rate);
+    json_builder_add_double_member(builder, "dirty_rate", v->dirty_rate);
+    json_builder_add_double_member(builder, "expected", v->expected);
+    json_builder_add_double_member(builder, "limit", v->limit);
+    json_builder_add_double_member(builder, "downtime", v->downtime);
+    json_builder_add_double_member(builder, "seconds", v->seconds);
     add_rounds(builder, v);
     json_builder_end_object(builder);
 }
@@ -155,13 +137,13 @@ static void add_epoch(struct json_builder *builder, const struct view_epoch *e)
         return;
     }
     json_builder_begin_object(builder);
-    add_number(builder, "number", e->number);
-    add_number(builder, "pages", e->pages);
-    add_number(builder, "blocks", e->blocks);
-    add_number(builder, "bytes", e->bytes);
-    add_number(builder, "output", e->output);
-    add_double(builder, "pause", e->copied - e->stood);
-    add_double(builder, "delay", e->acknowledged - e->copied);
+    json_builder_add_int_member(builder, "number", e->number);
+    json_builder_add_int_member(builder, "pages", e->pages);
+    json_builder_add_int_member(builder, "blocks", e->blocks);
+    json_builder_add_int_member(builder, "bytes", e->bytes);
+    json_builder_add_int_member(builder, "output", e->output);
+    json_builder_add_double_member(builder, "pause", e->copied - e->stood);
+    json_builder_add_double_member(builder, "delay", e->acknowledged - e->copied);
     json_builder_end_object(builder);
 }
 
@@ -169,28 +151,28 @@ static void add_protection(struct json_builder *builder, const struct view_prote
 {
     json_builder_set_member_name(builder, "protection");
     json_builder_begin_object(builder);
-    add_string(builder, "phase", NAME_OF(PROTECTION_NAMES, v->phase));
-    add_string(builder, "role", v->backup ? "backup" : "primary");
-    add_string(builder, "to", v->to);
-    add_string(builder, "why", v->why);
+    json_builder_add_string_member(builder, "phase", NAME_OF(PROTECTION_NAMES, v->phase));
+    json_builder_add_string_member(builder, "role", v->backup ? "backup" : "primary");
+    json_builder_add_string_member(builder, "to", v->to);
+    json_builder_add_string_member(builder, "why", v->why);
     json_builder_set_member_name(builder, "searching");
     json_builder_add_boolean_value(builder, v->searching);
-    add_number(builder, "losses", v->losses);
-    add_number(builder, "since", v->since > 0 ? (uint64_t)v->since : 0);
-    add_number(builder, "generation", v->generation);
-    add_number(builder, "epochs", v->epochs);
-    add_number(builder, "acknowledged", v->acknowledged);
-    add_number(builder, "instruction", v->instruction);
-    add_number(builder, "pages", v->pages);
-    add_number(builder, "blocks", v->blocks);
-    add_number(builder, "bytes", v->bytes);
-    add_number(builder, "held", v->held);
-    add_number(builder, "released", v->released);
-    add_number(builder, "shown_from", v->shown_from);
-    add_double(builder, "pause", v->pause);
-    add_double(builder, "pause_max", v->pause_max);
-    add_double(builder, "delay", v->delay);
-    add_double(builder, "seconds", v->seconds);
+    json_builder_add_int_member(builder, "losses", v->losses);
+    json_builder_add_int_member(builder, "since", v->since > 0 ? (uint64_t)v->since : 0);
+    json_builder_add_int_member(builder, "generation", v->generation);
+    json_builder_add_int_member(builder, "epochs", v->epochs);
+    json_builder_add_int_member(builder, "acknowledged", v->acknowledged);
+    json_builder_add_int_member(builder, "instruction", v->instruction);
+    json_builder_add_int_member(builder, "pages", v->pages);
+    json_builder_add_int_member(builder, "blocks", v->blocks);
+    json_builder_add_int_member(builder, "bytes", v->bytes);
+    json_builder_add_int_member(builder, "held", v->held);
+    json_builder_add_int_member(builder, "released", v->released);
+    json_builder_add_int_member(builder, "shown_from", v->shown_from);
+    json_builder_add_double_member(builder, "pause", v->pause);
+    json_builder_add_double_member(builder, "pause_max", v->pause_max);
+    json_builder_add_double_member(builder, "delay", v->delay);
+    json_builder_add_double_member(builder, "seconds", v->seconds);
     add_epoch(builder, last_epoch(v));
     json_builder_end_object(builder);
 }
@@ -215,12 +197,12 @@ void report_status(FILE *out, struct session *session)
     struct view_status status;
     session_status(session, &status);
     json_builder_begin_object(builder);
-    add_string(builder, "guest", status.guest);
-    add_string(builder, "state", NAME_OF(STATES, status.state));
-    add_string(builder, "stop", report_stop_name(status.stop));
-    add_string(builder, "text", status.text);
-    add_number(builder, "instructions", status.instructions);
-    add_number(builder, "exits", status.exits);
+    json_builder_add_string_member(builder, "guest", status.guest);
+    json_builder_add_string_member(builder, "state", NAME_OF(STATES, status.state));
+    json_builder_add_string_member(builder, "stop", report_stop_name(status.stop));
+    json_builder_add_string_member(builder, "text", status.text);
+    json_builder_add_int_member(builder, "instructions", status.instructions);
+    json_builder_add_int_member(builder, "exits", status.exits);
     report_moves(builder, session);
     json_builder_end_object(builder);
 }

@@ -4,13 +4,13 @@
  */
 #include "config.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "gui/draw/scene_priv.h"
 #include "tests/gui/fake-views.h"
 #include "tests/gui/scene-checks.h"
+#include "tests/tap.h"
 
 /* These are laid out for less height than the others, too. */
 static const double low[][2] = {{420, 180}, {770, 196}, {940, 260}, {2400, 180}};
@@ -254,10 +254,5 @@ int main(void)
     tcase_add_test(rounds, rounds_shrink_to_the_limit);
     tcase_add_test(rounds, the_last_of_many_rounds);
     suite_add_tcase(suite, rounds);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return tap_run(suite);
 }
