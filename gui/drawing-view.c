@@ -138,7 +138,9 @@ void vitrine_drawing_view_refresh(VitrineDrawingView *view)
         break;
     case DRAWING_CHART: break; /* not a view of a session */
     case DRAWING_TIMELINE:
-    case DRAWING_LAYERS: break; /* time-view.c, layers-view.c */
+    case DRAWING_LAYERS:
+    case DRAWING_MIGRATION:
+    case DRAWING_PROTECTION: break; /* time-view.c, layers-view.c, hosts-view.c */
     }
     describe(view);
     gtk_widget_queue_draw(view->area);

@@ -10,7 +10,9 @@ noinst_LIBRARIES += %D%/libdraw.a
 	%D%/draw/file.c \
 	%D%/draw/heat.c \
 	%D%/draw/layers.c \
+	%D%/draw/migration.c \
 	%D%/draw/paint.c \
+	%D%/draw/protection.c \
 	%D%/draw/scene.c %D%/draw/scene.h %D%/draw/scene_priv.h \
 	%D%/draw/tables.c \
 	%D%/draw/timeline.c \
@@ -32,6 +34,7 @@ vitrine_gui_SOURCES = \
 	%D%/exits-view.c %D%/exits-view.h \
 	%D%/geometry.c %D%/geometry.h \
 	%D%/guests.c %D%/guests.h \
+	%D%/hosts-view.c %D%/hosts-view.h \
 	%D%/list-view.c %D%/list-view.h \
 	%D%/layers-view.c %D%/layers-view.h \
 	%D%/lookup.c %D%/lookup.h \
@@ -43,6 +46,7 @@ vitrine_gui_SOURCES = \
 	%D%/samples-button.c %D%/samples-button.h \
 	%D%/snapshots-view.c %D%/snapshots-view.h \
 	%D%/time-view.c %D%/time-view.h \
+	%D%/window-hosts.c \
 	%D%/window-time.c \
 	%D%/window.c %D%/window.h %D%/window_priv.h \
 	%D%/window-actions.c \
@@ -89,14 +93,17 @@ EXTRA_DIST += \
 
 # Tests.
 if HAVE_CHECK
-check_PROGRAMS += tests/gui/test-draw tests/gui/test-draw-time tests/gui/test-draw-x86
-TESTS += tests/gui/test-draw tests/gui/test-draw-time tests/gui/test-draw-x86
+check_PROGRAMS += tests/gui/test-draw tests/gui/test-draw-hosts tests/gui/test-draw-time tests/gui/test-draw-x86
+TESTS += tests/gui/test-draw tests/gui/test-draw-hosts tests/gui/test-draw-time tests/gui/test-draw-x86
 gui_draw_checks = \
 	tests/gui/fake-views.c tests/gui/fake-views.h \
 	tests/gui/scene-checks.c tests/gui/scene-checks.h
 tests_gui_test_draw_SOURCES = $(gui_draw_checks) tests/gui/test-draw.c
 tests_gui_test_draw_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(CAIRO_CFLAGS)
 tests_gui_test_draw_LDADD = %D%/libdraw.a $(CAIRO_LIBS) $(CHECK_LIBS) -lm
+tests_gui_test_draw_hosts_SOURCES = $(gui_draw_checks) tests/gui/test-draw-hosts.c
+tests_gui_test_draw_hosts_CFLAGS = $(tests_gui_test_draw_CFLAGS)
+tests_gui_test_draw_hosts_LDADD = $(tests_gui_test_draw_LDADD)
 tests_gui_test_draw_x86_SOURCES = $(gui_draw_checks) tests/gui/test-draw-x86.c
 tests_gui_test_draw_x86_CFLAGS = $(tests_gui_test_draw_CFLAGS)
 tests_gui_test_draw_x86_LDADD = $(tests_gui_test_draw_LDADD)

@@ -134,6 +134,8 @@ static int export_drawing(VitrineWindow *w, const char *path)
         return vitrine_time_view_export(w->time, path);
     if (VITRINE_IS_LAYERS_VIEW(page))
         return vitrine_layers_view_export(w->layers, path);
+    if (VITRINE_IS_HOSTS_VIEW(page))
+        return vitrine_hosts_view_export(w->hosts, path);
     return vitrine_drawing_view_export(
         VITRINE_IS_DRAWING_VIEW(page) ? VITRINE_DRAWING_VIEW(page) : w->translation, path);
 }
@@ -143,6 +145,7 @@ static const char *export_name(VitrineWindow *w)
     GtkWidget *page = gtk_stack_get_visible_child(GTK_STACK(w->tabs));
     return VITRINE_IS_TIME_VIEW(page)      ? "time.svg"
            : VITRINE_IS_LAYERS_VIEW(page)  ? "layers.svg"
+           : VITRINE_IS_HOSTS_VIEW(page)   ? "hosts.svg"
            : VITRINE_IS_DRAWING_VIEW(page) ? "drawing.svg"
                                            : "translation.svg";
 }
@@ -226,6 +229,8 @@ static const struct {
     {"reset", do_reset, {"<Control><Shift>r"}},
     {"breakpoint", do_breakpoint, {"F9"}},
     {"snapshot", do_snapshot, {"<Control><Shift>s"}},
+    {"protect", window_ask_backup, {"<Control><Shift>b"}},
+    {"move", window_ask_host, {"<Control><Shift>m"}},
     {"open", do_open, {"<Control><Shift>o"}},
     {"export", do_export, {"<Control><Shift>e"}},
     {"zoom-in", do_zoom_in, {"<Control>plus"}},

@@ -178,7 +178,9 @@ static GtkWidget *build_tabs(VitrineWindow *w)
     w->snapshots = VITRINE_SNAPSHOTS_VIEW(vitrine_snapshots_view_new());
     w->time = VITRINE_TIME_VIEW(vitrine_time_view_new());
     w->layers = VITRINE_LAYERS_VIEW(vitrine_layers_view_new());
+    w->hosts = VITRINE_HOSTS_VIEW(vitrine_hosts_view_new());
     window_add_time(w);
+    window_add_hosts(w);
     g_signal_connect_swapped(w->snapshots, "restored", G_CALLBACK(on_restored), w);
     g_signal_connect_swapped(w->snapshots, "failed", G_CALLBACK(on_failed), w);
     add_tab(w, build_reason(w), "Why");
@@ -193,6 +195,7 @@ static GtkWidget *build_tabs(VitrineWindow *w)
     add_tab(w, GTK_WIDGET(w->time), "Time");
     add_tab(w, GTK_WIDGET(w->snapshots), "Snapshots");
     add_tab(w, GTK_WIDGET(w->layers), "Layers");
+    add_tab(w, GTK_WIDGET(w->hosts), "Hosts");
     gtk_stack_set_visible_child(GTK_STACK(w->tabs), GTK_WIDGET(w->exits));
     return box;
 }

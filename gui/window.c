@@ -175,6 +175,8 @@ static void enable_actions(VitrineWindow *w, const struct view_status *s)
                   w->session && s->state != SESSION_RUNNING &&
                       session_snapshots(w->session, NULL, 0) >= 0);
     window_enable(w, "export", w->session != NULL);
+    window_enable(w, "protect", w->session != NULL);
+    window_enable(w, "move", w->session != NULL);
     window_enable_time(w, s);
 }
 
@@ -195,6 +197,7 @@ static void refresh_panes(VitrineWindow *w)
     vitrine_drawing_view_refresh(w->heat);
     vitrine_snapshots_view_refresh(w->snapshots);
     vitrine_layers_view_refresh(w->layers);
+    vitrine_hosts_view_refresh(w->hosts);
     vitrine_time_view_refresh(w->time); /* the last: it may send the guest elsewhere */
 }
 
@@ -216,9 +219,10 @@ static gboolean on_tick(GtkWidget *widget, GdkFrameClock *clock, gpointer data)
 {
     VitrineWindow *w = VITRINE_WINDOW(widget);
     gboolean more = vitrine_console_view_drain(w->console);
-    if (w->running && g_get_monotonic_time() - w->refreshed >= REFRESH_MICROSECONDS)
+    gboolean lively = w->running || window_has_company(w);
+    if (lively && g_get_monotonic_time() - w->refreshed >= REFRESH_MICROSECONDS)
         window_refresh(w);
-    if (more || w->running)
+    if (more || lively)
         return G_SOURCE_CONTINUE;
     w->tick = 0;
     return G_SOURCE_REMOVE;
@@ -275,6 +279,7 @@ static void set_session(VitrineWindow *w, struct session *session)
     w->running = FALSE;
     g_clear_pointer(&w->restored, g_free);
     vitrine_console_view_set_session(w->console, session);
+    window_leave_hosts(w);
     session_free(old);
     vitrine_console_view_clear(w->console);
     vitrine_code_view_set_session(w->code, session);
@@ -290,6 +295,7 @@ static void set_session(VitrineWindow *w, struct session *session)
     vitrine_drawing_view_set_session(w->heat, session);
     vitrine_snapshots_view_set_session(w->snapshots, session);
     vitrine_layers_view_set_session(w->layers, session);
+    vitrine_hosts_view_set_session(w->hosts, session);
     vitrine_time_view_set_session(w->time, session);
 }
 

@@ -7,6 +7,7 @@
 #include "gui/drawing-view.h"
 #include "gui/exits-view.h"
 #include "gui/geometry.h"
+#include "gui/hosts-view.h"
 #include "gui/layers-view.h"
 #include "gui/list-view.h"
 #include "gui/memory-view.h"
@@ -24,6 +25,9 @@ struct _VitrineWindow {
     struct guest guest;      /* what the session runs */
     gboolean running;        /* as far as the window knows */
     int stop_queued;         /* atomic: a stop is on its way to the main loop */
+    struct guard *guard; /* of the session; NULL: it was never to be protected */
+    gboolean past_asked; /* whether the history may be given up for a guard */
+    struct mover *mover; /* NULL: it is not being moved */
     guint tick;
     gint64 refreshed;
     char *restored;         /* name of the snapshot that the guest went back to */
@@ -44,6 +48,7 @@ struct _VitrineWindow {
     VitrineMemoryView *memory;
     VitrineTimeView *time;
     VitrineLayersView *layers;
+    VitrineHostsView *hosts;
     VitrineListView *tlb, *devices;
 
     GtkWidget *title, *subtitle, *state, *state_text, *counts;
@@ -74,6 +79,15 @@ void window_enable_time(VitrineWindow *w, const struct view_status *status);
 /* What is to be said of where in time the guest stands, behind what is said of its stop. "" if it
  * stands where it always did. */
 void window_time_text(VitrineWindow *w, char *text, size_t size);
+
+/* window-hosts.c */
+void window_add_hosts(VitrineWindow *w); /* connects the pane */
+void window_ask_backup(VitrineWindow *w);
+void window_ask_host(VitrineWindow *w);
+/* Is there something to be seen of other hosts, though the guest may stand? */
+gboolean window_has_company(VitrineWindow *w);
+/* The session goes: what other hosts have to do with it ends, in order. */
+void window_leave_hosts(VitrineWindow *w);
 
 /* window.c */
 void window_refresh(VitrineWindow *w);

@@ -218,6 +218,7 @@ struct backend_ops {
     /* `out` has disk, address and page. */
     void (*view_layers)(void *self, struct view_layers *out);
     int (*write_disk)(void *self, char *why);
+    int (*forget_past)(void *self, char *why); /* session_forget_past() */
     /* Snapshots as files (hv/snapshot.h); the guest stands. keep_files: from now on nothing that a
      * snapshot file does not have is kept elsewhere (the disk's file stays as it is). save: of
      * snapshot `id`, which was taken just now, what differs from snapshot `base` below it (0: all);

@@ -67,6 +67,9 @@ int link_listen(const char *address, char *why);
 void link_forget(const char *address);
 /* A connected socket, or -errno with `why`. */
 int link_connect(const char *address, char *why);
+/* The same as a link, over which the secret of this file has been proved; NULL: there is none. */
+int link_call(const char *address, const char *secret_file, int patience_ms, struct link *link,
+              char *why);
 /* Waits for a caller: a connected socket, -ETIMEDOUT (`timeout_ms` < 0: never), or -errno. */
 int link_accept(int listening, int timeout_ms);
 

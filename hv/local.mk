@@ -13,13 +13,15 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/gdb-x86.c \
 	%D%/fence.c %D%/fence.h \
 	%D%/gpa.c %D%/gpa.h \
+	%D%/guard.c %D%/guard.h \
 	%D%/hw.c %D%/hw.h \
 	%D%/inject.c \
-	%D%/link.c %D%/link-secret.c %D%/link.h \
+	%D%/link.c %D%/link-call.c %D%/link-secret.c %D%/link.h \
 	%D%/migrate.c %D%/migrate.h %D%/migrate_priv.h \
 	%D%/migrate-receive.c \
 	%D%/migrate-send.c \
 	%D%/migrate-stream.c %D%/migrate-stream.h \
+	%D%/mover.c %D%/mover.h \
 	%D%/overlay.c %D%/overlay.h \
 	%D%/page-pool.c %D%/page-pool.h \
 	%D%/protect.h %D%/protect_priv.h \

@@ -158,6 +158,16 @@ static void measure(struct sender *s, double seconds, uint64_t bytes, uint64_t p
         v->expected = seconds;
 }
 
+/* The newest rounds, for those who watch. */
+static void log_round(struct sender *s, double seconds, uint64_t pages)
+{
+    struct view_migration *v = &s->view;
+    if (v->rounds == VIEW_ROUNDS)
+        memmove(v->log, v->log + 1, --v->rounds * sizeof *v->log);
+    v->log[v->rounds++] =
+        (struct view_round){pages, v->dirty, seconds, v->expected, v->throttle};
+}
+
 /* A guest that writes nearly as fast as the link carries gets less of the processor. */
 static void adjust_throttle(struct sender *s)
 {
@@ -182,7 +192,10 @@ static int do_round(struct sender *s)
     error = collect(s);
     if (!error && s->session->state == SESSION_ENDED)
         error = fail(s, -ESHUTDOWN, "the guest has ended meanwhile");
-    measure(s, now() - from, s->stream.bytes - bytes, s->view.moved_pages - pages);
+    double took = now() - from;
+    pages = s->view.moved_pages - pages;
+    measure(s, took, s->stream.bytes - bytes, pages);
+    log_round(s, took, pages);
     adjust_throttle(s);
     publish(s, MIGRATION_COPYING);
     session_leave(s->session);
@@ -328,6 +341,8 @@ static int begin_account(struct sender *s)
     if (s->session->moving)
         return fail(s, -EBUSY, "the guest is being moved already");
     s->view.pages = s->move->pages(s->session->backend);
+    s->view.limit = limit(s);
+    snprintf(s->view.to, sizeof s->view.to, "%s", name_of(s));
     int error = page_set_init(&s->todo, s->view.pages);
     error = error ? error : s->move->begin(s->session->backend);
     if (error)

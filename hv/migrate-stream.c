@@ -201,6 +201,7 @@ static int receive_payload(struct stream *s, const uint8_t head[HEAD])
     if (check != check_of(message, s->length))
         return refuse(s, "has a wrong checksum");
     s->got++;
+    s->got_bytes += HEAD + s->length;
     s->got_sum = add_check(s->got_sum, check);
     return 0;
 }

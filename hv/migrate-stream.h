@@ -53,7 +53,7 @@ struct stream {
     struct link *link;
     uint64_t sent, got;         /* messages */
     uint64_t sent_sum, got_sum; /* of their checks */
-    uint64_t bytes;             /* sent in all */
+    uint64_t bytes, got_bytes;  /* in all */
     uint8_t *message;           /* the last one that came ... */
     uint8_t *payload;           /* ... and what is in it */
     uint32_t length;

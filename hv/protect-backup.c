@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "hv/protect_priv.h"
 #include "hv/session_priv.h"
@@ -39,7 +40,10 @@ static int patience(const struct backup *b)
 /* With the lock held. */
 static void publish(struct backup *b, enum view_protection_phase phase)
 {
+    if (b->view.phase != phase)
+        b->view.since = (int64_t)time(NULL);
     b->view.phase = phase;
+    b->view.bytes = b->stream.got_bytes;
     b->view.backup = true;
     b->view.generation = b->options->fence ? b->options->fence->generation : 0;
     b->view.epochs = b->view.acknowledged = b->whole.head.number;
@@ -79,6 +83,8 @@ static int make_room(struct backup *b)
     int error = migrate_clear(b->session, &b->stream);
     if (!error && b->move->disk && b->move->disk(b->session->backend, MOVE_DISK_HOLD))
         error = refuse(b, -EBUSY, "the disk here cannot be held back (is there a history?)");
+    b->coming.most = b->whole.most = b->move->pages(b->session->backend);
+    b->session->moving = !error; /* it is another's guest: nobody sends it on */
     publish(b, PROTECTION_COPYING);
     return error;
 }
@@ -173,7 +179,7 @@ static int take_all(struct backup *b)
 static void begin_to_be(struct backup *b)
 {
     const struct epoch_head *head = &b->whole.head;
-    b->view.shown_from = head->position;
+    b->view.shown_from = b->session->shown = head->position;
     session_show(b->session, b->whole.output, b->whole.output_count);
     b->view.released = head->position + b->whole.output_count;
     if (head->state == EPOCH_ENDED)
@@ -230,7 +236,7 @@ enum backup_end protect_receive(struct session *session, struct link *link,
 {
     static const enum view_protection_phase phases[] = {
         [BACKUP_TAKEN] = PROTECTION_TAKEN,  [BACKUP_OVER] = PROTECTION_OVER,
-        [BACKUP_NONE] = PROTECTION_ENDED,   [BACKUP_FENCED] = PROTECTION_ENDED,
+        [BACKUP_NONE] = PROTECTION_ENDED,   [BACKUP_FENCED] = PROTECTION_FENCED,
         [BACKUP_UNSURE] = PROTECTION_ENDED,
     };
     struct backup b = {.session = session, .move = session->ops->move, .options = options};
@@ -243,6 +249,8 @@ enum backup_end protect_receive(struct session *session, struct link *link,
     *runs = b.whole.head.state == EPOCH_RUNS;
     snprintf(why, SESSION_ERROR, "%s", error || end == BACKUP_UNSURE ? b.stream.why : "");
     session_enter(session);
+    session->moving = false;
+    snprintf(b.view.why, sizeof b.view.why, "%.*s", VIEW_TEXT - 1, why);
     publish(&b, phases[end]);
     session_leave(session);
     epoch_free(&b.coming);

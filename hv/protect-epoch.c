@@ -9,7 +9,7 @@
 #include "hv/protect_priv.h"
 #include "hv/session_priv.h"
 
-enum { HEAD = 46, OUTPUT_MAX = 65536, EPOCH_OUTPUT_MAX = 64 << 20 };
+enum { HEAD = 46, OUTPUT_MAX = 65536, EPOCH_OUTPUT_MAX = 64 << 20, EPOCH_BLOCKS_MAX = 1 << 18 };
 
 /* ---- piles ---------------------------------------------------------------------------------- */
 
@@ -206,11 +206,19 @@ static int no_memory(struct stream *s)
     return refuse(s, -ENOMEM, "the host has no memory left");
 }
 
-/* Indices are looked at when they are used: epoch_apply(). */
-static int take_pages(struct pile *p, struct stream *s)
+static int too_many(struct stream *s)
 {
+    return refuse(s, -EPROTO, "the stream is damaged: more than an epoch can have");
+}
+
+/* Indices are looked at when they are used: epoch_apply(). */
+static int take_pages(struct epoch *e, struct stream *s)
+{
+    struct pile *p = &e->pages;
     const uint8_t *at = s->payload, *end = at + s->length;
     while (at < end) {
+        if (p->count >= e->most)
+            return too_many(s);
         if (end - at < 5 || at[4] > 1 || (at[4] && end - at < 5 + MIGRATE_PAGE))
             return refuse(s, -EPROTO, "the stream is damaged: a torn page");
         if (pile_add(p, stream_u32(at), at[4] ? at + 5 : NULL))
@@ -225,6 +233,8 @@ static int take_blocks(struct pile *p, struct stream *s)
     enum { BLOCK = 4 + MIGRATE_PAGE };
     if (s->length % BLOCK)
         return refuse(s, -EPROTO, "the stream is damaged: a torn block");
+    if (p->count + s->length / BLOCK > EPOCH_BLOCKS_MAX)
+        return too_many(s);
     for (const uint8_t *at = s->payload; at < s->payload + s->length; at += BLOCK)
         if (pile_add(p, stream_u32(at), at + 4))
             return no_memory(s);
@@ -234,7 +244,7 @@ static int take_blocks(struct pile *p, struct stream *s)
 static int take_output(struct epoch *e, struct stream *s)
 {
     if (e->output_count + s->length > EPOCH_OUTPUT_MAX)
-        return refuse(s, -EPROTO, "the stream is damaged: more output than an epoch can have");
+        return too_many(s);
     uint8_t *grown = realloc(e->output, e->output_count + s->length);
     if (!grown)
         return no_memory(s);
@@ -275,7 +285,7 @@ static int take_head(struct epoch *e, struct stream *s, uint64_t sum)
 int epoch_take(struct epoch *e, struct stream *s, enum message type, uint64_t sum)
 {
     switch (type) {
-    case MESSAGE_PAGES: return take_pages(&e->pages, s);
+    case MESSAGE_PAGES: return take_pages(e, s);
     case MESSAGE_BLOCKS: return take_blocks(&e->blocks, s);
     case MESSAGE_OUTPUT: return take_output(e, s);
     case MESSAGE_INPUT: return take_buffer(&e->input, s);

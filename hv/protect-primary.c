@@ -44,6 +44,8 @@ struct protection {
     struct releaser releaser;
     double began, due;
     struct view_protection view;
+    struct view_epoch now; /* the epoch that is on its way */
+    uint64_t bytes;        /* sent before it */
     char why[SESSION_ERROR];
 };
 
@@ -75,15 +77,34 @@ static int stream_failed(struct protection *p, int error)
     return error ? fail(p, error, p->stream.why) : 0;
 }
 
+/* Seconds since it began. */
+static double age(const struct protection *p)
+{
+    return p->began > 0 ? now() - p->began : 0;
+}
+
 /* With the lock held. */
 static void publish(struct protection *p, enum view_protection_phase phase)
 {
+    if (p->view.phase != phase)
+        p->view.since = (int64_t)time(NULL);
     p->view.phase = phase;
     p->view.bytes = p->stream.bytes;
     p->view.generation = p->options->fence ? p->options->fence->generation : 0;
     p->view.released = p->position;
-    p->view.seconds = p->began > 0 ? now() - p->began : 0;
+    p->view.seconds = age(p);
+    p->view.held = p->waits ? p->epoch.output_count : 0;
     p->session->protection = p->view;
+}
+
+/* The epoch on its way is the newest of the log: new there, or as it is by now. */
+static void log_epoch(struct protection *p)
+{
+    struct view_protection *v = &p->view;
+    bool known = v->recent && v->log[v->recent - 1].number == p->now.number;
+    if (!known && v->recent == VIEW_EPOCHS)
+        memmove(v->log, v->log + 1, --v->recent * sizeof *v->log);
+    v->log[known ? v->recent - 1 : v->recent++] = p->now;
 }
 
 /* ---- beginning ------------------------------------------------------------------------------ */
@@ -133,16 +154,34 @@ static void let_sent_go(struct protection *p, enum move_sent how)
         p->move->sent(p->session->backend, how);
 }
 
+/* With the lock held: is there a guest, and does nobody else move it? */
+static int check_free(struct protection *p)
+{
+    if (p->session->state == SESSION_ENDED)
+        return fail(p, -ESHUTDOWN, "the guest has ended");
+    if (p->session->moving)
+        return fail(p, -EBUSY, "the guest is being moved or protected already");
+    return 0;
+}
+
+/* The same before a backup is bothered. */
+static int look(struct protection *p)
+{
+    session_enter(p->session);
+    int error = check_free(p);
+    session_leave(p->session);
+    return error;
+}
+
 /* With the lock held. What was written before is in the file; from here on nothing gets there. */
 static int hold_back(struct protection *p)
 {
     struct session *s = p->session;
-    if (s->state == SESSION_ENDED)
-        return fail(p, -ESHUTDOWN, "the guest has ended");
-    if (s->moving)
-        return fail(p, -EBUSY, "the guest is being moved or protected already");
+    int error = check_free(p);
+    if (error)
+        return error;
     p->dirty.pages = p->move->pages(s->backend);
-    int error = page_set_init(&p->dirty, p->dirty.pages);
+    error = page_set_init(&p->dirty, p->dirty.pages);
     error = error ? error : p->move->begin(s->backend);
     if (error)
         return fail(p, error,
@@ -158,7 +197,10 @@ static int hold_back(struct protection *p)
                                     : "the host has no memory to hold a disk back");
     if (hold_sent(p))
         return fail(p, -ENOMEM, "the host has no memory to hold a network back");
-    session_hold_output(s);
+    p->position = session_hold_output(s);
+    p->view.losses = s->protection.losses;
+    p->view.shown_from = s->protection.shown_from;
+    snprintf(p->view.to, sizeof p->view.to, "%s", name_of(p));
     publish(p, PROTECTION_COPYING);
     return p->move->collect(s->backend, p->dirty.bits)
                ? fail(p, -EIO, "what the guest has written cannot be found out")
@@ -168,6 +210,7 @@ static int hold_back(struct protection *p)
 static int begin(struct protection *p)
 {
     int error = check_ways_out(p);
+    error = error ? error : look(p);
     if (error)
         return error;
     error = migrate_greet(p->session, &p->stream);
@@ -228,6 +271,8 @@ static enum protect_end go_on_alone(struct protection *p)
     snprintf(reason, sizeof reason, "%s", p->why);
     int error = let_go(p);
     stop_counting(p);
+    p->view.losses++;
+    snprintf(p->view.why, sizeof p->view.why, "%.*s", VIEW_TEXT - 1, reason);
     publish(p, PROTECTION_ALONE);
     snprintf(p->why, sizeof p->why, "the guest goes on unprotected: %.300s%s%s", reason,
              error ? "; what it has printed or written to its disk could not be kept: " : "",
@@ -258,7 +303,8 @@ static enum protect_end stand(struct protection *p, bool fenced)
              fenced ? "has taken" : "may have taken");
     p->session->migration.phase = fenced ? MIGRATION_MOVED : MIGRATION_DOUBT;
     session_moved(p->session, text);
-    publish(p, PROTECTION_ENDED);
+    snprintf(p->view.why, sizeof p->view.why, "%.*s", VIEW_TEXT - 1, reason);
+    publish(p, fenced ? PROTECTION_FENCED : PROTECTION_DOUBT);
     return fenced ? PROTECT_FENCED : PROTECT_DOUBT;
 }
 
@@ -334,22 +380,40 @@ static bool step_on(struct protection *p)
            session_step(p->session, p->options->instructions) == 0;
 }
 
+/* What the copy of an epoch says of itself. With the lock held. */
+static void note_capture(struct protection *p, double stood)
+{
+    struct view_epoch *e = &p->now;
+    double began = e->number ? e->copied : 0;
+    *e = (struct view_epoch){.number = p->number,
+                             .pages = p->epoch.pages.count,
+                             .blocks = p->epoch.blocks.count,
+                             .output = p->epoch.output_count,
+                             .began = began,
+                             .stood = stood,
+                             .copied = age(p)};
+    double pause = e->copied - stood;
+    p->view.pause += pause;
+    p->view.pause_max = pause > p->view.pause_max ? pause : p->view.pause_max;
+    p->view.pages += e->pages;
+    p->view.blocks += e->blocks;
+    p->view.epochs = p->number;
+    p->bytes = p->stream.bytes;
+    log_epoch(p);
+    publish(p, p->view.acknowledged ? PROTECTION_ON : PROTECTION_COPYING);
+}
+
 static int capture(struct protection *p)
 {
     session_enter(p->session);
-    double from = now();
+    double stood = age(p);
     int error = epoch_capture(&p->epoch, p->session, &p->dirty);
     p->epoch.head.number = ++p->number;
     p->epoch.head.released = p->released;
     p->epoch.head.position = p->position;
     let_sent_go(p, MOVE_SENT_MARK);
     p->waits = true;
-    double pause = now() - from;
-    p->view.pause += pause;
-    p->view.pause_max = pause > p->view.pause_max ? pause : p->view.pause_max;
-    p->view.pages += p->epoch.pages.count;
-    p->view.blocks += p->epoch.blocks.count;
-    p->view.epochs = p->number;
+    note_capture(p, stood);
     session_leave(p->session);
     return error ? fail(p, error, "the host cannot copy what the guest has done") : 0;
 }
@@ -420,11 +484,9 @@ static void *release_always(void *context)
     return NULL;
 }
 
-/* Waits for a beat's time, with the lock. false: the releaser is done. */
-static bool is_still_busy(struct protection *p)
+struct timespec protect_deadline(unsigned ms)
 {
     struct timespec until;
-    int ms = patience(p) / BEATS;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += ms / 1000;
     until.tv_nsec += ms % 1000 * 1000000L;
@@ -432,6 +494,13 @@ static bool is_still_busy(struct protection *p)
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
+    return until;
+}
+
+/* Waits for a beat's time, with the lock. false: the releaser is done. */
+static bool is_still_busy(struct protection *p)
+{
+    struct timespec until = protect_deadline((unsigned)patience(p) / BEATS);
     while (p->releaser.busy)
         if (pthread_cond_timedwait(&p->releaser.changed, &p->releaser.lock, &until))
             break;
@@ -498,8 +567,12 @@ static int do_epoch(struct protection *p, bool *last)
     p->view.acknowledged = p->number;
     p->view.instruction = p->epoch.head.instructions;
     p->view.delay += now() - from;
+    p->now.acknowledged = age(p);
+    p->now.bytes = p->stream.bytes - p->bytes;
     error = release_and_beat(p);
+    p->now.released = error ? 0 : age(p);
     session_enter(p->session);
+    log_epoch(p);
     publish(p, PROTECTION_ON);
     session_leave(p->session);
     return error;

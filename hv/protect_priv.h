@@ -2,8 +2,13 @@
 #ifndef VITRINE_HV_PROTECT_PRIV_H
 #define VITRINE_HV_PROTECT_PRIV_H
 
+#include <time.h>
+
 #include "hv/migrate_priv.h"
 #include "hv/protect.h"
+
+/* So many milliseconds from now, by the clock of condition variables. */
+struct timespec protect_deadline(unsigned ms);
 
 /* Pages, or blocks of a disk: both have 4 KiB. */
 struct pile {
@@ -31,6 +36,7 @@ struct epoch {
     struct state_buffer state, input;
     uint8_t *output;
     size_t output_count;
+    uint64_t most; /* pages that may come in one: the guest has no more */
 };
 
 void epoch_free(struct epoch *epoch);

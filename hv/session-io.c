@@ -58,6 +58,7 @@ static void show(struct session *s, const uint8_t *bytes, size_t count)
 {
     if (!count) /* an epoch without output has no bytes at all */
         return;
+    s->shown += count;
     if (s->config.output)
         s->config.output(s->config.context, bytes, count);
     for (size_t i = 0; i < count && s->output; i++) {
@@ -98,11 +99,13 @@ void session_console(struct session *s, const uint8_t *bytes, size_t count)
 
 /* ---- console: output held back ------------------------------------------------------------- */
 
-void session_hold_output(struct session *s)
+uint64_t session_hold_output(struct session *s)
 {
     pthread_mutex_lock(&s->output_lock);
     s->held.on = true;
+    uint64_t shown = s->shown;
     pthread_mutex_unlock(&s->output_lock);
+    return shown;
 }
 
 int session_take_held(struct session *s, uint8_t **bytes, size_t *count)

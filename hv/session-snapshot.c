@@ -221,6 +221,19 @@ int session_write_disk(struct session *s, char *why)
     return error;
 }
 
+int session_forget_past(struct session *s, char *why)
+{
+    session_enter(s);
+    int error = s->state == SESSION_RUNNING || s->kept ? -EBUSY : 0;
+    if (error)
+        snprintf(why, SESSION_ERROR, "%s",
+                 s->kept ? "the guest's snapshots are kept in a directory" : "the guest runs");
+    else if (s->ops->forget_past)
+        error = s->ops->forget_past(s->backend, why);
+    session_leave(s);
+    return error;
+}
+
 void session_view_history(struct session *s, struct view_history *out)
 {
     *out = (struct view_history){0};

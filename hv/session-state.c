@@ -63,6 +63,7 @@ static const struct state_field session_fields[] = {
     STATE_NOT(struct session, migration, "of the last migration"),
     STATE_NOT(struct session, protection, "of the last protection"),
     STATE_NOT(struct session, moving, "a migration under way"),
+    STATE_NOT(struct session, shown, "counts what the world saw, never backwards"),
     STATE_NOT(struct session, throttle, "of that"),
     STATE_NOT(struct session, napped, "the host's time"),
     STATE_NOT(struct session, seconds, "the host's time"),

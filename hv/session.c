@@ -540,6 +540,8 @@ int session_take_back(struct session *s)
         error = move->disk(s->backend, MOVE_DISK_RELEASE);
     if (!error) {
         s->migration.phase = MIGRATION_STAYED;
+        if (s->protection.phase == PROTECTION_DOUBT)
+            s->protection.phase = PROTECTION_ALONE;
         session_unhold_output(s);
         stop(s, SESSION_STOPPED, STOPPED_PAUSE, "taken back");
     }
@@ -551,6 +553,9 @@ void session_view_protection(struct session *s, struct view_protection *out)
 {
     session_enter(s);
     *out = s->protection;
+    pthread_mutex_lock(&s->output_lock);
+    out->held += s->held.count;
+    pthread_mutex_unlock(&s->output_lock);
     session_leave(s);
 }
 

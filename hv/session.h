@@ -315,6 +315,10 @@ struct session *session_open(const char *path, int id, const struct session_conf
  * does the same (but for config.disk_discard), but cannot tell whether it went well. -EBUSY while
  * the guest runs. */
 int session_write_disk(struct session *session, char *why);
+/* History and snapshots are given up, and what they kept of the disk is written to its file: for a
+ * guest that is to be protected (hv/guard.h). 0 also where there is nothing to give up; -EBUSY while
+ * the guest runs, or when its snapshots are files; or as session_write_disk(). */
+int session_forget_past(struct session *session, char *why);
 void session_view_history(struct session *session, struct view_history *out);
 /* The same with what there is along the way: checkpoints, input, snapshots. */
 void session_view_timeline(struct session *session, struct view_timeline *out);

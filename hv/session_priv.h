@@ -68,7 +68,8 @@ struct session {
     int peers;
     struct view_migration migration;
     struct view_protection protection;
-    bool moving; /* a migration is under way */
+    bool moving; /* a migration or a protection is under way */
+    uint64_t shown; /* bytes of the console's text that the world has seen; with output_lock */
     atomic_uint throttle; /* percent of the time that the guest is kept from running */
 
     double napped;      /* host time of the present slice that the guest did not run */
@@ -99,8 +100,8 @@ void session_moved(struct session *session, const char *text);
 
 /* ---- output held back: session-io.c -------------------------------------------------------- */
 
-/* What the guest prints is kept from now on. */
-void session_hold_output(struct session *session);
+/* What the guest prints is kept from now on. Returns the number of the first byte of that. */
+uint64_t session_hold_output(struct session *session);
 /* Takes what is kept, which the caller frees; -ENOMEM: some of it is lost. */
 int session_take_held(struct session *session, uint8_t **bytes, size_t *count);
 /* The world sees this now, whatever is kept. */

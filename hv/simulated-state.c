@@ -391,6 +391,21 @@ void simulated_view_history(void *self, struct view_history *out)
     };
 }
 
+static void forget(struct simulated *s)
+{
+    replay_end(s);
+    simulated_forget_snapshots(s);
+    simulated_keep_end(s);
+}
+
+int simulated_forget_past(void *self, char *why)
+{
+    int error = simulated_write_disk(self, why);
+    if (!error) /* without a disk that is written it has forgotten nothing */
+        forget(self);
+    return error;
+}
+
 int simulated_write_disk(void *self, char *why)
 {
     struct simulated *s = self;
@@ -398,9 +413,7 @@ int simulated_write_disk(void *self, char *why)
     if (!disk || !disk_memory_of(disk) || s->config->disk_discard || disk_is_away(disk) ||
         s->disk_held) /* held: protection decides */
         return 0;
-    replay_end(s);
-    simulated_forget_snapshots(s);
-    simulated_keep_end(s);
+    forget(s);
     int error = disk_write_through(disk);
     if (error)
         snprintf(why, SESSION_ERROR, "%.400s: %s", s->config->disk, strerror(-error));

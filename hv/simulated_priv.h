@@ -199,6 +199,7 @@ int simulated_disk_commit(void *self, uint32_t block, const uint8_t *bytes);
 
 void simulated_view_history(void *self, struct view_history *out);
 int simulated_write_disk(void *self, char *why);
+int simulated_forget_past(void *self, char *why);
 /* Which part of the overlay the disk's written blocks are; -1: none. Memory is part 0. */
 int simulated_disk_part(const struct simulated *s);
 

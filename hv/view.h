@@ -443,6 +443,17 @@ enum view_migration_phase {
     MIGRATION_DOUBT,    /* it was handed over, and nobody has confirmed that */
 };
 
+/* One round of a migration. */
+struct view_round {
+    uint64_t pages;    /* sent in it */
+    uint64_t dirty;    /* written meanwhile */
+    double seconds;    /* that it took */
+    double expected;   /* view_migration.expected after it */
+    unsigned throttle; /* percent, during it */
+};
+
+enum { VIEW_ROUNDS = 32 };
+
 /* The present or last migration of the session's guest: hv/migrate.h. */
 struct view_migration {
     enum view_migration_phase phase;
@@ -459,6 +470,10 @@ struct view_migration {
     double expected;      /* seconds: how long the guest would stand if it were handed over now */
     double downtime;      /* seconds that it stood, as the source has seen it */
     double seconds;       /* since the migration began, or that it took */
+    double limit;         /* seconds: it hands over when `expected` is no more than this */
+    unsigned rounds;      /* in `log`: the last ones up to `round`, oldest first */
+    struct view_round log[VIEW_ROUNDS];
+    char to[VIEW_FILE]; /* the other side's name, or "" */
 };
 
 /* ---- protection by a second host ------------------------------------------------------------ */
@@ -470,8 +485,25 @@ enum view_protection_phase {
     PROTECTION_ALONE,   /* the backup is lost: the guest runs here, unprotected */
     PROTECTION_TAKEN,   /* backup: the primary is lost, and the guest goes on here */
     PROTECTION_OVER,    /* ended in order */
-    PROTECTION_ENDED,   /* lost, and the guest is not run here */
+    PROTECTION_FENCED,  /* lost, and the other side has the guest: it is not run here */
+    PROTECTION_DOUBT,   /* lost, and the other side may have it: it stands until a person decides */
+    PROTECTION_ENDED,   /* backup: no guest has come, or not as a whole */
 };
+
+/* An epoch. Times are seconds since the protection began; 0: not yet. */
+struct view_epoch {
+    uint64_t number;
+    uint64_t pages, blocks; /* of 4 KiB */
+    uint64_t bytes;         /* sent for it */
+    uint64_t output;        /* bytes of the console's text that wait for it */
+    double began;           /* the guest began to run in it ... */
+    double stood;           /* ... stood at its end ... */
+    double copied;          /* ... and went on, into the next one; this one is on its way */
+    double acknowledged;    /* the backup has it */
+    double released;        /* the world has seen its output */
+};
+
+enum { VIEW_EPOCHS = 16 };
 
 /* The present or last protection of the session's guest: hv/protect.h. */
 struct view_protection {
@@ -485,12 +517,20 @@ struct view_protection {
     uint64_t blocks;       /* ... and of the disk, 4 KiB each */
     uint64_t bytes;        /* sent in all */
     uint64_t released;     /* bytes of console output that the world was shown */
-    uint64_t shown_from;   /* backup that has taken over: the first byte it shows has this number. The
+    uint64_t shown_from;   /* has been a backup: the first byte that it has shown has this number. The
                             * primary may have shown it, and some that follow, already */
     double pause;          /* seconds that the guest stood for epochs, in all ... */
     double pause_max;      /* ... and at most for one */
     double delay;          /* seconds from an epoch to its acknowledgement, in all */
     double seconds;        /* since the first epoch */
+    uint64_t held;         /* bytes of console output that nobody has seen yet */
+    int64_t since;         /* when this phase began: seconds since 1970, of the host's clock */
+    unsigned losses;       /* how often a backup was lost */
+    bool searching;        /* for a (next) backup: hv/guard.h */
+    char to[VIEW_FILE];    /* the other side's name, or "" */
+    char why[VIEW_TEXT];   /* the last loss; why the last search found nobody; or "" */
+    unsigned recent;       /* in `log`: the last epochs, oldest first */
+    struct view_epoch log[VIEW_EPOCHS];
 };
 
 #endif

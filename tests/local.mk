@@ -118,6 +118,10 @@ if HAVE_CHECK
 	%D%/protect-pair.c %D%/protect-pair.h
 %C%_test_handover_SOURCES = %D%/test-handover.c %D%/tap.h $(%C%_disk_pair)
 %C%_test_handover_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-guard
+%C%_test_guard_SOURCES = %D%/test-guard.c %D%/tap.h %D%/migrate-pair.c %D%/migrate-pair.h \
+	%D%/protect-pair.c %D%/protect-pair.h
+%C%_test_guard_LDADD = hv/libhv.a $(%C%_unit_libs)
 # The one door to all that.
 %C%_unit_tests += %D%/test-session
 %C%_test_session_SOURCES = %D%/test-session.c %D%/tap.h
@@ -230,9 +234,9 @@ FUZZ_TARGETS =
 fuzz:
 	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 .PHONY: fuzz
-EXTRA_DIST += %D%/fuzz/fuzz-snapshot.c
+EXTRA_DIST += %D%/fuzz/fuzz-snapshot.c %D%/fuzz/tape.h
 EXTRA_DIST += %D%/fuzz/run.sh %D%/fuzz/fuzz-decode.c %D%/fuzz/fuzz-image.c %D%/fuzz/fuzz-virtio.c \
-	%D%/fuzz/fuzz-migrate.c %D%/fuzz/fuzz-record.c
+	%D%/fuzz/fuzz-migrate.c %D%/fuzz/fuzz-protect.c %D%/fuzz/fuzz-record.c
 EXTRA_DIST += %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-net-filter.c %D%/fuzz/fuzz-virtio-net.c
 EXTRA_DIST += %D%/fuzz/guarded.h %D%/fuzz/fuzz-boot.c %D%/fuzz/fuzz-explain.c \
 	%D%/fuzz/fuzz-legacy.c %D%/fuzz/fuzz-state.c %D%/fuzz/fuzz-walk.c
@@ -279,6 +283,10 @@ EXTRA_DIST += $(%C%_faults_scripts)
 %C%_fuzz_seeded_record_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
 %C%_fuzz_seeded_snapshot_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-snapshot.c
 %C%_fuzz_seeded_snapshot_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
+%C%_seeded += %D%/fuzz/seeded-protect
+%C%_fuzz_seeded_protect_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-protect.c %D%/fuzz/tape.h
+%C%_fuzz_seeded_protect_CPPFLAGS = $(AM_CPPFLAGS) -DHAVE_LIBHV -DSEEDED_INPUTS=1000
+%C%_fuzz_seeded_protect_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
 %C%_fuzz_seeded_virtio_net_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-virtio-net.c
 %C%_fuzz_seeded_virtio_net_LDADD = $(%C%_seeded_libs)
 if KVM
@@ -305,7 +313,7 @@ EXTRA_PROGRAMS += %D%/bench/time
 %C%_bench_time_SOURCES = %D%/bench/time.c
 %C%_bench_time_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
 # make bench: figures beside a peer's, in one run.
-bench: all $(%C%_bench_kvm_program) %D%/bench/time$(EXEEXT)
+bench: all $(%C%_bench_kvm_program) %D%/bench/time$(EXEEXT) %D%/bench/protect$(EXEEXT)
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
 # make bench-kvm: its part about x86 guests.
 bench-kvm: all $(%C%_bench_kvm_program)

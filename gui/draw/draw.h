@@ -40,6 +40,8 @@ enum drawing_kind {
     DRAWING_HEAT,        /* which pages the guest writes */
     DRAWING_TIMELINE, /* the run, with checkpoints, input, snapshots, and where the guest stands */
     DRAWING_LAYERS,   /* the layers under the guest, and who answers for a page */
+    DRAWING_MIGRATION,  /* the rounds of a move to another host */
+    DRAWING_PROTECTION, /* the last epochs that a backup has got */
 };
 
 /* What to draw: the member that belongs to `kind` must be set. All is only read. */
@@ -57,6 +59,8 @@ struct drawing {
     const struct view_dirty *dirty;
     const struct view_timeline *timeline;
     const struct view_layers *layers;
+    const struct view_migration *migration;
+    const struct view_protection *protection;
     const char *caption; /* DRAWING_LAYERS: why this page; NULL: nothing is said */
 };
 
@@ -89,6 +93,9 @@ uint64_t draw_timeline_at(const struct view_timeline *view, double width, double
 /* What it says of where the guest stands; who answers for the page. */
 void draw_timeline_text(const struct view_timeline *view, char *text, size_t size);
 void draw_layers_text(const struct view_layers *view, char *text, size_t size);
+/* How a migration and a protection are, in a line. */
+void draw_migration_text(const struct view_migration *view, char *text, size_t size);
+void draw_protection_text(const struct view_protection *view, char *text, size_t size);
 
 /* 1234567 as "1,234,567". */
 void draw_number_text(uint64_t n, char *text, size_t size);

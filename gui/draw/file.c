@@ -39,6 +39,8 @@ void draw_paint(cairo_t *cr, const struct drawing *drawing, double width, double
     case DRAWING_LAYERS:
         scene_layers(&scene, drawing->layers, drawing->caption, width, height);
         break;
+    case DRAWING_MIGRATION: scene_migration(&scene, drawing->migration, width, height); break;
+    case DRAWING_PROTECTION: scene_protection(&scene, drawing->protection, width, height); break;
     case DRAWING_EXITS:
     default:
         scene_exits(&scene, drawing->exits, drawing->bare, drawing->by_time, width, height);
@@ -141,6 +143,14 @@ void draw_describe(const struct drawing *d, char *title, unsigned title_size, ch
     case DRAWING_LAYERS:
         snprintf(title, title_size, "Layers of %s", d->layers->disk ? "the disk" : "memory");
         draw_layers_text(d->layers, text, size);
+        break;
+    case DRAWING_MIGRATION:
+        snprintf(title, title_size, "The guest\u2019s move to another host");
+        draw_migration_text(d->migration, text, size);
+        break;
+    case DRAWING_PROTECTION:
+        snprintf(title, title_size, "The guest\u2019s protection by another host");
+        draw_protection_text(d->protection, text, size);
         break;
     case DRAWING_CHART:
         snprintf(title, title_size, "%s", d->chart->title);

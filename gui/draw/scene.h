@@ -132,8 +132,17 @@ void scene_tables(struct scene *scene, const struct view_table *const tables[3],
 void scene_exits(struct scene *scene, const struct view_exit_stats *view, bool bare, bool by_time,
                  double width, double height);
 void scene_heat(struct scene *scene, const struct view_dirty *view, double width, double height);
-/* These two get along with less height than the others. `bare`: exits are traps. */
-enum { TIMELINE_MIN_HEIGHT = 140, LAYERS_MIN_HEIGHT = 180 };
+/* These get along with less height than the others. `bare`: exits are traps. */
+enum {
+    TIMELINE_MIN_HEIGHT = 140,
+    LAYERS_MIN_HEIGHT = 180,
+    MIGRATION_MIN_HEIGHT = 160,
+    PROTECTION_MIN_HEIGHT = 180,
+};
+void scene_migration(struct scene *scene, const struct view_migration *view, double width,
+                     double height);
+void scene_protection(struct scene *scene, const struct view_protection *view, double width,
+                      double height);
 void scene_timeline(struct scene *scene, const struct view_timeline *view, bool bare, double width,
                     double height);
 /* `caption`: a line about why this page; NULL: none. */

@@ -42,6 +42,7 @@ enum {
     CMD_REPLAY = 1 << 10,
     CMD_SNAPSHOT = 1 << 11,
     CMD_MIGRATE = 1 << 12,
+    CMD_CONTROL = 1 << 13,
     /* Of options only: guests of the other kind do not take it. */
     CMD_ONLY_SIMULATED = 1 << 16,
     CMD_ONLY_KVM = 1 << 17,
@@ -58,7 +59,9 @@ enum draw_what {
     DRAW_EXITS,
     DRAW_HEAT,
     DRAW_TIMELINE,
-    DRAW_LAYERS
+    DRAW_LAYERS,
+    DRAW_MIGRATION,
+    DRAW_PROTECTION
 };
 
 /* All options of all subcommands, as parsed. */
@@ -135,6 +138,8 @@ void cmd_compare_help(FILE *out);
 int cmd_snapshot(const struct options *options, int argc, char **argv);
 void cmd_snapshot_help(FILE *out);
 int cmd_backup(const struct options *options, int argc, char **argv);
+int cmd_control(const struct options *options, int argc, char **argv);
+void cmd_control_help(FILE *out);
 int cmd_migrate(const struct options *options, int argc, char **argv);
 void cmd_migrate_help(FILE *out);
 int cmd_kvm_info(const struct options *options, int argc, char **argv);

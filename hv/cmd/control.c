@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "hv/cmd/cmd.h"
-#include "hv/cmd/incoming.h"
+#include "hv/cmd/report.h"
 #include "hv/cmd/waker.h"
 #include "hv/migrate.h"
 
@@ -23,6 +23,7 @@ enum { LINE = 4096, PATIENCE_MS = 10000, TICK_MS = 10, PROGRESS_TICKS = 20 };
 
 struct control {
     struct session *session;
+    struct guard *guard;
     char *address;            /* unix:PATH */
     int socket, waker, ender; /* `ender` ends the thread */
     pthread_t thread;
@@ -64,14 +65,57 @@ static void say(struct client *client, const char *format, ...)
 
 /* ---- commands ------------------------------------------------------------------------------- */
 
+/* All of it, for who asks for more than a line: waits for who reads. */
+static void say_object(struct client *client)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out) {
+        say(client, "error: the host has no memory left");
+        return;
+    }
+    report_status(out, client->control->session);
+    fclose(out);
+    for (size_t at = 0; at < size;) {
+        struct pollfd wait = {.fd = client->fd, .events = POLLOUT};
+        ssize_t sent = poll(&wait, 1, PATIENCE_MS) > 0
+                           ? send(client->fd, text + at, size - at, MSG_NOSIGNAL | MSG_DONTWAIT)
+                           : -1;
+        if (sent < 0)
+            break;
+        at += (size_t)sent;
+    }
+    free(text);
+    say(client, "ok");
+}
+
+static void say_moves(struct client *client, const struct view_migration *migration)
+{
+    char line[LINE / 2];
+    struct view_protection protection;
+    session_view_protection(client->control->session, &protection);
+    report_migration_line(migration, line, sizeof line);
+    if (*line)
+        say(client, "%s", line);
+    report_protection_line(&protection, line, sizeof line);
+    if (*line)
+        say(client, "%s", line);
+}
+
 static void do_status(struct client *client, char *words)
 {
     static const char *const PHASES[] = {"", " (is being moved)", " (is being handed over)", "", "",
                                          ""};
     struct view_status status;
     struct view_migration migration;
+    if (!strcmp(words, "json")) {
+        say_object(client);
+        return;
+    }
     session_status(client->control->session, &status);
     session_view_migration(client->control->session, &migration);
+    say_moves(client, &migration);
     const char *state = status.state == SESSION_RUNNING ? "running"
                         : status.state == SESSION_ENDED ? "ended"
                                                         : "stopped";
@@ -206,7 +250,7 @@ static void do_migrate(struct client *client, char *words)
         say(client, "error: this is not how a migration is asked for");
         return;
     }
-    if (incoming_call(request.address, request.secret, PATIENCE_MS, &m.link, m.why)) {
+    if (link_call(request.address, request.secret, PATIENCE_MS, &m.link, m.why)) {
         say(client, "error: %s", m.why);
         return;
     }
@@ -228,6 +272,62 @@ static void do_migrate(struct client *client, char *words)
     link_close(&m.link);
 }
 
+/* ---- protect -------------------------------------------------------------------------------- */
+
+/* false: they make no sense. */
+static bool parse_wish(char *words, struct guard_wish *wish, const char **fence)
+{
+    uint64_t epoch = 0, patience = 0;
+    char *rest = NULL;
+    *wish = (struct guard_wish){0};
+    *fence = NULL;
+    for (char *word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        const char *value;
+        if ((value = option(word, "secret")))
+            wish->secret = value;
+        else if ((value = option(word, "fence")))
+            *fence = value;
+        else if ((value = option(word, "epoch")) && parse_size(value, &epoch) == 0)
+            continue;
+        else if ((value = option(word, "patience")) && parse_size(value, &patience) == 0)
+            continue;
+        else if (!wish->address)
+            wish->address = word;
+        else
+            return false;
+    }
+    wish->epoch_ms = (unsigned)epoch;
+    wish->patience_ms = (unsigned)patience;
+    return wish->address && epoch <= 1000 && patience <= 600000 &&
+           (!patience || patience >= 4 * epoch);
+}
+
+static void do_protect(struct client *client, char *words)
+{
+    struct guard *guard = client->control->guard;
+    struct guard_wish wish;
+    const char *fence;
+    char why[SESSION_ERROR];
+    if (!guard)
+        say(client, "error: a run that is traced, recorded or debugged cannot be protected");
+    else if (!parse_wish(words, &wish, &fence))
+        say(client, "error: this is not how protection is asked for");
+    else if ((fence && guard_set_fence(guard, fence, why)) ||
+             guard_protect(guard, &wish, false, why))
+        say(client, "error: %s", why);
+    else
+        say(client, "ok protected by %s", wish.address);
+}
+
+static void do_unprotect(struct client *client, char *words)
+{
+    struct guard *guard = client->control->guard;
+    if (!guard || guard_release(guard))
+        say(client, "error: the guest is not protected");
+    else
+        say(client, "ok");
+}
+
 /* ---- serving -------------------------------------------------------------------------------- */
 
 static const struct {
@@ -236,6 +336,7 @@ static const struct {
 } COMMANDS[] = {
     {"status", do_status},   {"pause", do_pause},         {"resume", do_resume},
     {"migrate", do_migrate}, {"take-back", do_take_back}, {"quit", do_quit},
+    {"protect", do_protect}, {"unprotect", do_unprotect},
 };
 
 static void obey(struct client *client, char *line)
@@ -293,7 +394,8 @@ static void *serve(void *context)
     return NULL;
 }
 
-struct control *control_new(struct session *session, const char *path, int waker)
+struct control *control_new(struct session *session, struct guard *guard, const char *path,
+                            int waker)
 {
     char why[LINK_ERROR];
     struct control *c = calloc(1, sizeof *c);
@@ -303,6 +405,7 @@ struct control *control_new(struct session *session, const char *path, int waker
         return NULL;
     }
     c->session = session;
+    c->guard = guard;
     c->waker = waker;
     c->ender = waker_new();
     c->socket = link_listen(c->address, why);

@@ -2,11 +2,16 @@
  * The door of a running `vitrine run --control PATH`: a Unix socket of mode 0600 that takes one
  * line a connection and answers with lines, of which the last begins with "ok" or "error:".
  *
- *     status                     what the guest does
+ *     status [json]              what the guest does; a line each for its last migration and its
+ *                                protection before that. json: the same as one object
  *     pause, resume              the guest; resume also runs one that has come whole, but was not
  *                                handed over
  *     migrate [secret=FILE] [downtime=MS] [rounds=N] [throttle=PERCENT] ADDRESS
  *                                moves it; a line "progress ..." each fifth of a second
+ *     protect [secret=FILE] [fence=FILE] [epoch=MS] [patience=MS] ADDRESS
+ *                                protects it by a `vitrine backup` there, and by the next one if
+ *                                that is lost
+ *     unprotect                  ends that, in order
  *     take-back                  after a migration that ended in doubt: the guest goes on here
  *     quit                       ends the run
  *
@@ -17,13 +22,15 @@
 
 #include <stdbool.h>
 
+#include "hv/guard.h"
 #include "hv/session.h"
 
 struct control;
 
-/* `waker` is woken when something has changed that the run's loop must know. NULL after a message.
- */
-struct control *control_new(struct session *session, const char *path, int waker);
+/* `guard` protects the guest when somebody wants it; NULL: this run cannot be protected. `waker` is
+ * woken when something has changed that the run's loop must know. NULL after a message. */
+struct control *control_new(struct session *session, struct guard *guard, const char *path,
+                            int waker);
 /* Ends the thread, after the answer that it is giving; NULL is allowed. */
 void control_free(struct control *control);
 

@@ -11,6 +11,7 @@
 
 #include "gui/draw/draw.h"
 #include "hv/cmd/cmd.h"
+#include "hv/cmd/draw-move.h"
 
 /* What drawings of time show is kept in so much of the host's memory. */
 enum { DRAW_HISTORY = 256 << 20 };
@@ -23,6 +24,8 @@ struct subject {
     struct view_dirty dirty;
     struct view_timeline timeline;
     struct view_layers layers;
+    struct view_migration migration;
+    struct view_protection protection;
 };
 
 static int take_translation(const struct options *options, struct session *session,
@@ -47,7 +50,9 @@ static int draw(const struct options *options, struct session *session)
                                               [DRAW_EXITS] = DRAWING_EXITS,
                                               [DRAW_HEAT] = DRAWING_HEAT,
                                               [DRAW_TIMELINE] = DRAWING_TIMELINE,
-                                              [DRAW_LAYERS] = DRAWING_LAYERS};
+                                              [DRAW_LAYERS] = DRAWING_LAYERS,
+                                              [DRAW_MIGRATION] = DRAWING_MIGRATION,
+                                              [DRAW_PROTECTION] = DRAWING_PROTECTION};
     struct subject subject;
     struct view_status status;
     struct drawing drawing = {.kind = KINDS[options->what],
@@ -55,7 +60,9 @@ static int draw(const struct options *options, struct session *session)
                               .exits = &subject.exits,
                               .dirty = &subject.dirty,
                               .timeline = &subject.timeline,
-                              .layers = &subject.layers};
+                              .layers = &subject.layers,
+                              .migration = &subject.migration,
+                              .protection = &subject.protection};
     if (take_translation(options, session, &subject))
         return EXIT_USAGE;
     for (int i = 0; i < 3; i++) {
@@ -68,6 +75,8 @@ static int draw(const struct options *options, struct session *session)
     session_view_timeline(session, &subject.timeline);
     const struct view_walk *walk = &subject.translation.guest;
     session_view_layers(session, false, walk->ok ? walk->pa : UINT64_MAX, &subject.layers);
+    session_view_migration(session, &subject.migration);
+    session_view_protection(session, &subject.protection);
     session_status(session, &status);
     drawing.bare = !status.under_monitor;
     int failed =
@@ -100,12 +109,16 @@ int cmd_draw(const struct options *options, int argc, char **argv)
     struct options with = *options;
     if (options->what == DRAW_TIMELINE || options->what == DRAW_LAYERS)
         with.config.history = DRAW_HISTORY;
+    bool moves = options->what == DRAW_MIGRATION || options->what == DRAW_PROTECTION;
+    with.config.disk_discard |= moves; /* two sessions have it */
     struct session *session = cmd_open(&with);
     if (!session)
         return EXIT_USAGE;
     int status = options->what == DRAW_HEAT ? begin_log(session) : 0;
     if (!status)
         status = cmd_run_to(session, options);
+    if (!status && moves)
+        status = draw_move(&with, session);
     if (!status)
         status = draw(options, session);
     session_free(session);

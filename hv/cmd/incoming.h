@@ -15,9 +15,4 @@ enum migrate_end incoming_receive(struct session *session, const struct options 
 struct link incoming_caller(const struct options *options, const char *what, const char *address,
                             int patience_ms);
 
-/* Calls one who waits so; `secret` is a file's name, or NULL. 0, or -errno with `why` (LINK_ERROR
- * bytes). */
-int incoming_call(const char *address, const char *secret, int patience_ms, struct link *link,
-                  char *why);
-
 #endif

@@ -159,8 +159,34 @@ void json_builder_add_double_value(struct json_builder *b, double value)
     fprintf(b->out, "%s%s", text, strpbrk(text, ".e") ? "" : ".0"); /* to be read as such again */
 }
 
+void json_builder_add_boolean_value(struct json_builder *b, bool value)
+{
+    begin_value(b);
+    fputs(value ? "true" : "false", b->out);
+}
+
 void json_builder_add_null_value(struct json_builder *b)
 {
     begin_value(b);
     fputs("null", b->out);
+}
+
+/* ---- members -------------------------------------------------------------------------------- */
+
+void json_builder_add_string_member(struct json_builder *b, const char *name, const char *value)
+{
+    json_builder_set_member_name(b, name);
+    json_builder_add_string_value(b, value);
+}
+
+void json_builder_add_int_member(struct json_builder *b, const char *name, uint64_t value)
+{
+    json_builder_set_member_name(b, name);
+    json_builder_add_int_value(b, value);
+}
+
+void json_builder_add_double_member(struct json_builder *b, const char *name, double value)
+{
+    json_builder_set_member_name(b, name);
+    json_builder_add_double_value(b, value);
 }

@@ -41,9 +41,16 @@ void json_builder_set_member_name(struct json_builder *builder, const char *name
 void json_builder_add_int_value(struct json_builder *builder, uint64_t value);
 /* What is no number in JSON (infinity) becomes null. */
 void json_builder_add_double_value(struct json_builder *builder, double value);
+void json_builder_add_boolean_value(struct json_builder *builder, bool value);
 void json_builder_add_null_value(struct json_builder *builder);
 /* Any bytes: what is not UTF-8 becomes U+FFFD, and so does a NUL. */
 void json_builder_add_bytes_value(struct json_builder *builder, const void *bytes, size_t count);
 void json_builder_add_string_value(struct json_builder *builder, const char *value);
+
+/* A member's name and value at once. */
+void json_builder_add_string_member(struct json_builder *builder, const char *name,
+                                    const char *value);
+void json_builder_add_int_member(struct json_builder *builder, const char *name, uint64_t value);
+void json_builder_add_double_member(struct json_builder *builder, const char *name, double value);
 
 #endif

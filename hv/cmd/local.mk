@@ -9,14 +9,15 @@ vitrine_SOURCES = \
 	%D%/compare-json.c \
 	%D%/compare-run.c \
 	%D%/compare-table.c \
-	%D%/control.c %D%/control.h \
+	%D%/ask.c %D%/ask.h \
+	%D%/control.c %D%/control.h %D%/control-ask.c \
 	%D%/console.c %D%/console.h \
 	%D%/debug.c %D%/debug.h \
 	%D%/debug-commands.c \
 	%D%/devices.c \
 	%D%/disasm.c %D%/disasm.h %D%/disasm-x86.c \
 	%D%/disk.c \
-	%D%/draw.c \
+	%D%/draw.c %D%/draw-move.c %D%/draw-move.h \
 	%D%/guest.c \
 	%D%/isa.c \
 	%D%/json.c %D%/json.h \
@@ -27,7 +28,7 @@ vitrine_SOURCES = \
 	%D%/options.c \
 	%D%/protect.c %D%/protect.h \
 	%D%/replay.c \
-	%D%/report.c %D%/report.h \
+	%D%/report.c %D%/report-move.c %D%/report.h \
 	%D%/run.c \
 	%D%/show.c %D%/show.h \
 	%D%/snapshot.c %D%/snapshot-show.c %D%/snapshot-show.h \

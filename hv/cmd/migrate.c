@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hv/cmd/ask.h"
 #include "hv/cmd/cmd.h"
 #include "hv/link.h"
 
@@ -36,7 +37,7 @@ static bool make_request(const struct options *options, const char *address, cha
                  strpbrk(secret, " \n") ? secret : address);
         return false;
     }
-    snprintf(line, size, "migrate %s%s downtime=%llu rounds=%llu throttle=%llu %s\n",
+    snprintf(line, size, "migrate %s%s downtime=%llu rounds=%llu throttle=%llu %s",
              options->secret ? "secret=" : "", secret,
              (unsigned long long)(options->downtime ? options->downtime : 10),
              (unsigned long long)(options->rounds ? options->rounds : 30),
@@ -73,21 +74,15 @@ static int show_answer(FILE *answer, const char *session)
 
 int cmd_migrate(const struct options *options, int argc, char **argv)
 {
-    char line[4096 + PATH_MAX], address[PATH_MAX], why[LINK_ERROR];
+    char line[4096 + PATH_MAX], why[LINK_ERROR];
     bool public;
     if (link_is_public(argv[1], &public, why))
         return cmd_fail("%s", why);
     if (!make_request(options, argv[1], line, sizeof line))
         return EXIT_USAGE;
-    snprintf(address, sizeof address, "unix:%s", argv[0]);
-    int fd = link_connect(address, why);
-    if (fd < 0)
-        return cmd_fail("%s", why + (strncmp(why, "unix:", 5) ? 0 : 5));
-    FILE *answer = fdopen(fd, "r");
-    if (!answer || write(fd, line, strlen(line)) != (ssize_t)strlen(line)) {
-        close(fd);
-        return cmd_fail("%s: %s", argv[0], strerror(errno));
-    }
+    FILE *answer = ask(argv[0], line);
+    if (!answer)
+        return EXIT_USAGE;
     int status = show_answer(answer, argv[0]);
     fclose(answer);
     return status;

@@ -198,11 +198,11 @@ static const char *set_access(void *field, const char *value)
 
 static const char *set_what(void *field, const char *value)
 {
-    static const char *const words[] = {"translation", "tables",   "exits",
-                                        "heat",        "timeline", "layers", NULL};
+    static const char *const words[] = {"translation", "tables",    "exits",      "heat", "timeline",
+                                        "layers",      "migration", "protection", NULL};
     int found = find_word(value, words);
     *(enum draw_what *)field = found < 0 ? DRAW_TRANSLATION : (enum draw_what)found;
-    return found < 0 ? "translation, tables, exits, heat, timeline or layers" : NULL;
+    return found < 0 ? "translation, tables, exits, heat, timeline, layers, migration or protection" : NULL;
 }
 
 static const char *set_size(void *field, const char *value)
@@ -328,7 +328,8 @@ static const struct option_row ROWS[] = {
     {"input", "FILE", CMD_GUEST, AT(input), set_text, "type FILE to the guest, not what stdin has"},
     {"trace", "LIST", CMD_RUN, AT(trace), set_trace,
      "a line on stderr for each: exits, mmu, insns (with commas)"},
-    {"json", "[=FILE]", CMD_RUN | CMD_COMPARE | CMD_KVM_INFO | CMD_DISK, 0, set_json,
+    {"json", "[=FILE]", CMD_RUN | CMD_COMPARE | CMD_KVM_INFO | CMD_DISK | CMD_CONTROL, 0,
+     set_json,
      "report as one JSON object on stdout (run: with the console in it), or in FILE"},
     {"digest", NULL, CMD_RUN | CMD_REPLAY, AT(digest), set_flag,
      "print a digest of the guest's whole state at the end, on stderr"},
@@ -340,15 +341,15 @@ static const struct option_row ROWS[] = {
      "let `vitrine migrate` and others rule the run through this Unix socket"},
     {"incoming", "ADDRESS", CMD_RUN, AT(incoming), set_text,
      "take the guest from a `vitrine migrate` to unix:PATH or tcp:HOST:PORT"},
-    {"secret", "FILE", CMD_RUN | CMD_MIGRATE, AT(secret), set_text,
+    {"secret", "FILE", CMD_RUN | CMD_MIGRATE | CMD_CONTROL, AT(secret), set_text,
      "both sides must know what is in FILE (needed for --incoming beyond this host)"},
     {"protect", "ADDRESS", CMD_RUN, AT(protect), set_text,
      "send all that the guest does to a `vitrine backup` there, which goes on if this host is lost"},
-    {"fence", "FILE", CMD_RUN, AT(fence), set_text,
+    {"fence", "FILE", CMD_RUN | CMD_CONTROL, AT(fence), set_text,
      "who has claimed FILE runs the protected guest: one file for both sides, beside the disk"},
-    {"epoch", "MS", CMD_RUN, AT(epoch), set_epoch,
+    {"epoch", "MS", CMD_RUN | CMD_CONTROL, AT(epoch), set_epoch,
      "--protect: how often, in milliseconds from 1 to 1000 (default: 40)"},
-    {"patience", "MS", CMD_RUN, AT(patience), set_count,
+    {"patience", "MS", CMD_RUN | CMD_CONTROL, AT(patience), set_count,
      "--protect, backup: silence for so long is a loss, in milliseconds (default: 3000)"},
     {"downtime", "MS", CMD_MIGRATE, AT(downtime), set_count,
      "how long the guest may stand, in milliseconds (default: 10)"},
@@ -363,7 +364,7 @@ static const struct option_row ROWS[] = {
     {"access", "r|w|x", CMD_WALK | CMD_DRAW, AT(access), set_access,
      "the kind of access to translate (default: r)"},
     {"what", "KIND", CMD_DRAW, AT(what), set_what,
-     "translation (default), tables, exits; timeline, layers (of a simulated guest), heat (KVM)"},
+     "translation (default), tables, exits; timeline, layers, migration, protection; heat (KVM)"},
     {"va", "ADDRESS", CMD_DRAW, AT(va), set_text,
      "address to translate (default: of the newest access)"},
     {"output", "FILE", CMD_DRAW, AT(output), set_text,

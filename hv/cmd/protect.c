@@ -4,8 +4,6 @@
 #include "hv/cmd/protect.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "hv/cmd/incoming.h"
@@ -13,37 +11,28 @@
 
 enum { PATIENCE_MS = 3000, EPOCHS_OF_PATIENCE = 4 };
 
-struct guard {
-    struct session *session;
-    struct protection *protection;
-    struct protect_options options;
-    struct link link;
-    struct fence fence;
-    int waker;
-    pthread_t thread;
-    atomic_bool quit;
-    enum protect_end end;
-};
-
 static unsigned patience_of(const struct options *options)
 {
     return options->patience ? (unsigned)options->patience : PATIENCE_MS;
 }
 
-int guard_check(const struct options *options)
+static bool is_watched(const struct options *options)
 {
-    const char *what = options->protect ? "--protect" : "backup";
+    return options->record || options->trace || options->gdb;
+}
+
+int protect_check(const struct options *options)
+{
+    const char *what = options->backup ? "backup" : "--protect";
     if (!options->protect && !options->backup)
         return options->fence || options->epoch || options->patience
                    ? cmd_fail("--fence, --epoch and --patience belong to --protect and to backup")
                    : 0;
-    if (options->protect && options->backup)
-        return cmd_fail("backup: what comes from one host cannot be protected by a third");
     if (options->incoming)
         return cmd_fail("%s and --incoming do not go together", what);
     if (options->config.history)
         return cmd_fail("%s and --history do not go together", what);
-    if (options->record || options->trace || options->gdb)
+    if (is_watched(options))
         return cmd_fail("%s does not go together with --record, --trace and --gdb", what);
     if (options->patience > 600000)
         return cmd_fail("--patience: at most 600000 (milliseconds)");
@@ -52,81 +41,12 @@ int guard_check(const struct options *options)
     return 0;
 }
 
-/* Why a fence cannot be had. */
-static int fence_failed(const char *path, int error)
-{
-    const char *reason = error == -EINVAL      ? "this is no fence"
-                         : error == -EBUSY     ? "a guest runs under this fence"
-                         : error == -ETIMEDOUT ? "somebody holds it"
-                                               : strerror(-error);
-    return cmd_fail("--fence %s: %s", path, reason);
-}
-
 /* ---- the primary ---------------------------------------------------------------------------- */
 
-static void *protect(void *context)
-{
-    struct guard *g = context;
-    char why[SESSION_ERROR];
-    g->end = protect_run(g->protection, why);
-    if (g->end != PROTECT_OVER)
-        cmd_fail("%s: %s", g->options.to, why);
-    waker_wake(g->waker);
-    return NULL;
-}
-
-static int find_backup(struct guard *g, const struct options *options)
-{
-    char why[SESSION_ERROR];
-    int patience = (int)patience_of(options);
-    if (options->fence) {
-        int error = fence_open(&g->fence, options->fence);
-        error = error ? error : fence_begin(&g->fence, patience);
-        if (error)
-            return fence_failed(options->fence, error);
-        g->options.fence = &g->fence;
-    }
-    if (incoming_call(options->protect, options->secret, patience, &g->link, why))
-        return cmd_fail("--protect %s", why);
-    g->protection = protect_begin(g->session, &g->link, &g->options, why);
-    return g->protection ? 0 : cmd_fail("--protect %s: %s", options->protect, why);
-}
-
-static void release(struct guard *g)
-{
-    protect_free(g->protection);
-    link_close(&g->link);
-    fence_close(&g->fence);
-    free(g);
-}
-
-struct guard *guard_new(struct session *session, const struct options *options, int waker)
-{
-    struct guard *g = calloc(1, sizeof *g);
-    if (!g) {
-        cmd_fail("--protect: the host has no memory left");
-        return NULL;
-    }
-    g->session = session;
-    g->waker = waker;
-    g->fence.fd = -1;
-    g->options = (struct protect_options){.epoch_ms = (unsigned)options->epoch,
-                                          .patience_ms = patience_of(options),
-                                          .quit = &g->quit,
-                                          .to = options->protect};
-    int failed = find_backup(g, options);
-    if (!failed && pthread_create(&g->thread, NULL, protect, g))
-        failed = cmd_fail("--protect: cannot start a thread");
-    if (!failed)
-        return g;
-    release(g);
-    return NULL;
-}
-
-static void tell_cost(const struct guard *g)
+static void tell_cost(struct session *session)
 {
     struct view_protection v;
-    session_view_protection(g->session, &v);
+    session_view_protection(session, &v);
     if (!v.acknowledged)
         return;
     double epochs = (double)v.epochs;
@@ -140,16 +60,64 @@ static void tell_cost(const struct guard *g)
         v.delay / (double)v.acknowledged * 1e3);
 }
 
-int guard_end(struct guard *g)
+/* On the guard's thread. */
+static void on_guard(void *context, enum guard_event event, const char *text)
 {
-    if (!g)
+    struct keeper *k = context;
+    if (event == GUARD_PROTECTED && k->lost)
+        fprintf(stderr, "vitrine: %s stands by: the guest is protected again\n", text);
+    if (event == GUARD_LOST)
+        cmd_fail("%s; the next backup is looked for there", text);
+    if (event == GUARD_STANDS)
+        cmd_fail("%s", text);
+    if (event != GUARD_PROTECTED)
+        tell_cost(k->session);
+    k->lost |= event == GUARD_LOST;
+    waker_wake(k->waker);
+}
+
+int keeper_init(struct keeper *k, struct session *session, const struct options *options, int waker)
+{
+    *k = (struct keeper){.session = session, .waker = waker};
+    bool wanted = options->protect || options->backup || options->control;
+    if (!wanted || is_watched(options))
         return 0;
-    atomic_store(&g->quit, true);
-    pthread_join(g->thread, NULL);
-    tell_cost(g);
-    int status = g->end == PROTECT_DOUBT ? EXIT_DOUBT : 0;
-    release(g);
-    return status;
+    k->guard = guard_new(session, on_guard, k);
+    return k->guard ? 0 : cmd_fail("--protect: the host has no memory left, or no thread");
+}
+
+static int start(struct keeper *k, const struct options *options, bool search)
+{
+    char why[SESSION_ERROR];
+    struct guard_wish wish = {.address = options->protect,
+                              .secret = options->secret,
+                              .epoch_ms = (unsigned)options->epoch,
+                              .patience_ms = patience_of(options)};
+    return guard_protect(k->guard, &wish, search, why) ? cmd_fail("--protect %s", why) : 0;
+}
+
+int keeper_protect(struct keeper *k, const struct options *options)
+{
+    char why[SESSION_ERROR];
+    if (options->fence && guard_set_fence(k->guard, options->fence, why))
+        return cmd_fail("--fence %s", why);
+    return start(k, options, false);
+}
+
+int keeper_end(struct keeper *k)
+{
+    struct view_protection v;
+    if (!k->guard)
+        return 0;
+    guard_release(k->guard);
+    session_view_protection(k->session, &v);
+    return v.phase == PROTECTION_DOUBT ? EXIT_DOUBT : 0;
+}
+
+void keeper_free(struct keeper *k)
+{
+    guard_free(k->guard);
+    k->guard = NULL;
 }
 
 /* ---- the backup ----------------------------------------------------------------------------- */
@@ -181,27 +149,39 @@ static void tell_end(struct session *session, const struct options *options, enu
     }
 }
 
-enum backup_end guard_stand_by(struct session *session, const struct options *options, bool *runs)
+static enum backup_end receive(struct keeper *k, const struct options *options, struct fence *fence,
+                               bool *runs)
 {
     char why[SESSION_ERROR];
-    struct fence fence = {.fd = -1};
     struct protect_options how = {.patience_ms = patience_of(options),
-                                  .fence = options->fence ? &fence : NULL};
+                                  .fence = options->fence ? fence : NULL};
+    struct link link = incoming_caller(options, "backup", options->backup, (int)how.patience_ms);
+    if (!link.ops)
+        return BACKUP_NONE;
+    enum backup_end end = protect_receive(k->session, &link, &how, runs, why);
+    tell_end(k->session, options, end, why);
+    link_close(&link);
+    return end;
+}
+
+enum backup_end keeper_stand_by(struct keeper *k, const struct options *options, bool *runs)
+{
+    struct fence fence = {.fd = -1};
     int error = options->fence ? fence_open(&fence, options->fence) : 0;
     if (error) {
-        fence_failed(options->fence, error);
+        cmd_fail("--fence %s: %s", options->fence,
+                 error == -EINVAL ? "this is no fence" : strerror(-error));
         return BACKUP_NONE;
     }
-    struct link link = incoming_caller(options, "backup", options->backup, (int)how.patience_ms);
-    enum backup_end end = BACKUP_NONE;
-    if (link.ops) {
-        end = protect_receive(session, &link, &how, runs, why);
-        tell_end(session, options, end, why);
-        link_close(&link);
-    }
-    /* The turn is ours as long as this program lives: who closes the fence gives it up. */
-    if (end != BACKUP_TAKEN && end != BACKUP_UNSURE)
+    enum backup_end end = receive(k, options, &fence, runs);
+    if (end != BACKUP_TAKEN && end != BACKUP_UNSURE) {
         fence_close(&fence);
+        return end;
+    }
+    guard_take_fence(k->guard, &fence); /* the turn is ours as long as this program lives */
+    k->lost = true;
+    if (options->protect && end == BACKUP_TAKEN)
+        start(k, options, true);
     return end;
 }
 

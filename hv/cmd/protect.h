@@ -3,22 +3,30 @@
 #define VITRINE_HV_CMD_PROTECT_H
 
 #include "hv/cmd/cmd.h"
+#include "hv/guard.h"
 #include "hv/protect.h"
 
 /* Do these options go together? 0, or EXIT_USAGE after a message. */
-int guard_check(const struct options *options);
+int protect_check(const struct options *options);
 
-struct guard;
+/* The guard of a run, and who tells how it goes, on stderr. */
+struct keeper {
+    struct session *session;
+    struct guard *guard; /* NULL: this run cannot be protected */
+    int waker;           /* is woken when something has happened */
+    bool lost;           /* a backup was, or this was one */
+};
 
-/* Finds the backup, and protects the guest from its first instruction on, on a thread of its own.
- * `waker` is woken when the guest was lost. NULL after a message. */
-struct guard *guard_new(struct session *session, const struct options *options, int waker);
-/* Ends it in order, if it has not ended, and tells what it cost. 0, or the exit status EXIT_DOUBT.
- * NULL is allowed. */
-int guard_end(struct guard *guard);
-
+/* Makes the guard where these options allow for one. 0, or EXIT_USAGE after a message. */
+int keeper_init(struct keeper *keeper, struct session *session, const struct options *options,
+                int waker);
+/* Protects the guest from its first instruction on. 0, or EXIT_USAGE after a message. */
+int keeper_protect(struct keeper *keeper, const struct options *options);
 /* Waits at options->backup for a guest, and as long as it runs there. What has come of it is told.
- */
-enum backup_end guard_stand_by(struct session *session, const struct options *options, bool *runs);
+ * If the guest is ours then, it is protected in turn, as soon as somebody stands by there. */
+enum backup_end keeper_stand_by(struct keeper *keeper, const struct options *options, bool *runs);
+/* Ends the protection in order. 0, or the exit status EXIT_DOUBT. */
+int keeper_end(struct keeper *keeper);
+void keeper_free(struct keeper *keeper);
 
 #endif

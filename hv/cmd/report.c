@@ -32,24 +32,6 @@ const char *report_stop_name(unsigned stop)
     return stop < sizeof NAMES / sizeof *NAMES ? NAMES[stop] : "unknown";
 }
 
-static void add_string(struct json_builder *builder, const char *name, const char *value)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_string_value(builder, value);
-}
-
-static void add_number(struct json_builder *builder, const char *name, uint64_t value)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_int_value(builder, value);
-}
-
-static void add_double(struct json_builder *builder, const char *name, double value)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_double_value(builder, value);
-}
-
 static const char *under_name(const struct view_status *status)
 {
     return status->isa == ISA_X86 ? "kvm" : status->under_monitor ? "hv" : "bare";
@@ -58,44 +40,47 @@ static const char *under_name(const struct view_status *status)
 static void add_status(struct json_builder *builder, const struct view_status *status,
                        const struct report *report)
 {
-    add_string(builder, "guest", status->guest);
-    add_string(builder, "under", under_name(status));
-    add_string(builder, "engine", status->engine);
-    add_number(builder, "memory", status->memory);
-    add_string(builder, "stop", report_stop_name(report->timed_out ? STOPPED_LIMIT : status->stop));
-    add_string(builder, "text", report->timed_out ? "the time is up" : status->text);
+    json_builder_add_string_member(builder, "guest", status->guest);
+    json_builder_add_string_member(builder, "under", under_name(status));
+    json_builder_add_string_member(builder, "engine", status->engine);
+    json_builder_add_int_member(builder, "memory", status->memory);
+    json_builder_add_string_member(
+        builder, "stop", report_stop_name(report->timed_out ? STOPPED_LIMIT : status->stop));
+    json_builder_add_string_member(builder, "text",
+                                   report->timed_out ? "the time is up" : status->text);
     if (*status->detail)
-        add_string(builder, "detail", status->detail);
-    add_number(builder, "status", (uint64_t)report->status);
+        json_builder_add_string_member(builder, "detail", status->detail);
+    json_builder_add_int_member(builder, "status", (uint64_t)report->status);
     if (status->stop == STOPPED_POWEROFF)
-        add_number(builder, "exit_code", (uint64_t)status->exit_code);
-    add_double(builder, "seconds", report->seconds);
+        json_builder_add_int_member(builder, "exit_code", (uint64_t)status->exit_code);
+    json_builder_add_double_member(builder, "seconds", report->seconds);
     if (!status->counted)
         return;
-    add_number(builder, "instructions", status->instructions);
-    add_double(builder, "mips",
-               report->seconds > 0 ? (double)status->instructions / report->seconds / 1e6 : 0);
+    json_builder_add_int_member(builder, "instructions", status->instructions);
+    json_builder_add_double_member(
+        builder, "mips",
+        report->seconds > 0 ? (double)status->instructions / report->seconds / 1e6 : 0);
 }
 
 static void add_exits(struct json_builder *builder, struct session *session)
 {
     struct view_exit_stats stats;
     session_exit_stats(session, &stats);
-    add_number(builder, "exits", stats.total);
+    json_builder_add_int_member(builder, "exits", stats.total);
     json_builder_set_member_name(builder, "exits_by_reason");
     json_builder_begin_object(builder);
     for (unsigned i = 0; i < stats.count; i++)
         if (stats.by_reason[i].count)
-            add_number(builder, stats.by_reason[i].name, stats.by_reason[i].count);
+            json_builder_add_int_member(builder, stats.by_reason[i].name, stats.by_reason[i].count);
     json_builder_end_object(builder);
     if (!stats.ns)
         return;
-    add_number(builder, "exit_ns", stats.ns);
+    json_builder_add_int_member(builder, "exit_ns", stats.ns);
     json_builder_set_member_name(builder, "exit_ns_by_reason");
     json_builder_begin_object(builder);
     for (unsigned i = 0; i < stats.count; i++)
         if (stats.by_reason[i].count)
-            add_number(builder, stats.by_reason[i].name, stats.by_reason[i].ns);
+            json_builder_add_int_member(builder, stats.by_reason[i].name, stats.by_reason[i].ns);
     json_builder_end_object(builder);
 }
 
@@ -103,7 +88,7 @@ static void add_console(struct json_builder *builder, const struct report *repor
 {
     json_builder_set_member_name(builder, "console");
     json_builder_add_bytes_value(builder, report->console, report->console_count);
-    add_number(builder, "console_lost", report->console_lost);
+    json_builder_add_int_member(builder, "console_lost", report->console_lost);
 }
 
 void report_write(FILE *out, struct session *session, const struct report *report)
@@ -116,8 +101,9 @@ void report_write(FILE *out, struct session *session, const struct report *repor
     json_builder_begin_object(builder);
     add_status(builder, &status, report);
     add_exits(builder, session);
-    add_string(builder, "digest", digest);
+    json_builder_add_string_member(builder, "digest", digest);
     if (report->console)
         add_console(builder, report);
+    report_moves(builder, session);
     json_builder_end_object(builder);
 }

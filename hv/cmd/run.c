@@ -37,8 +37,8 @@ struct run {
     struct trace trace;
     atomic_bool output_broken; /* stdout is gone */
 
-    struct guard *guard;     /* a backup follows this run; NULL: none */
-    bool over;               /* this was a backup, and nothing is left to do */
+    struct keeper keeper;    /* sees to it that a backup follows this run */
+    bool over;               /* this was a backup, and has no guest to run */
     struct control *control; /* others who rule this run; NULL: none */
 
     bool waits; /* between two batches, for input */
@@ -337,8 +337,8 @@ static int write_results(struct run *run, int status, double seconds)
 /* As a backup: waits for as long as the primary lives. */
 static int stand_by(struct run *run, bool *runs)
 {
-    enum backup_end end = guard_stand_by(run->session, run->options, runs);
-    run->over = end == BACKUP_OVER;
+    enum backup_end end = keeper_stand_by(&run->keeper, run->options, runs);
+    run->over = end == BACKUP_OVER || end == BACKUP_FENCED;
     *runs &= end == BACKUP_TAKEN;
     if (end != BACKUP_TAKEN && (end != BACKUP_UNSURE || !run->control))
         return end == BACKUP_OVER ? 0 : end == BACKUP_FENCED ? EXIT_STAYED : EXIT_USAGE;
@@ -359,17 +359,18 @@ static int prepare(struct run *run, bool *runs)
     const struct options *options = run->options;
     enum migrate_end came = MIGRATE_MOVED;
     *runs = true;
+    if (keeper_init(&run->keeper, run->session, options, run->waker))
+        return EXIT_USAGE;
     if (options->control) {
-        run->control = control_new(run->session, options->control, run->waker);
+        run->control =
+            control_new(run->session, run->keeper.guard, options->control, run->waker);
         if (!run->control)
             return EXIT_USAGE;
     }
     if (options->backup)
         return stand_by(run, runs);
-    if (options->protect) {
-        run->guard = guard_new(run->session, options, run->waker);
-        return run->guard ? 0 : EXIT_USAGE;
-    }
+    if (options->protect)
+        return keeper_protect(&run->keeper, options);
     if (options->incoming)
         came = incoming_receive(run->session, options, runs);
     bool stands = came == MIGRATE_WHOLE || came == MIGRATE_STANDS;
@@ -390,7 +391,9 @@ static int run_guest(struct run *run)
     bool runs;
     int failed = check_outputs(run);
     failed = failed ? failed : prepare(run, &runs);
-    if (failed || run->over)
+    if (run->over)
+        return options->json ? write_json(run, failed, 0) : failed;
+    if (failed)
         return failed;
     failed = console_open(&run->console, options->input);
     if (failed)
@@ -407,7 +410,7 @@ static int run_guest(struct run *run)
     double seconds = now() - started;
     stop_gdb(run);
     console_close(&run->console);
-    int lost = guard_end(run->guard);
+    int lost = keeper_end(&run->keeper);
     if (failed)
         return EXIT_USAGE;
     int status = write_results(run, status_of(run), seconds);
@@ -441,7 +444,7 @@ int cmd_run(const struct options *options, int argc, char **argv)
     struct run run = {.options = options, .keep = options->json && !options->json_file};
     if (options->gdb && options->trace)
         return cmd_fail("--gdb and --trace do not go together");
-    if (guard_check(options))
+    if (protect_check(options))
         return EXIT_USAGE;
     if (options->config.under == SESSION_KVM && options->trace & ~(unsigned)TRACE_EXITS)
         return cmd_fail("--trace: only exits can be traced of a guest on the host's processor");
@@ -453,6 +456,7 @@ int cmd_run(const struct options *options, int argc, char **argv)
     if (run.session && !begin_record(&run))
         status = cmd_close(run.session, end_record(&run, run_guest(&run)));
     control_free(run.control);
+    keeper_free(&run.keeper);
     session_free(run.session);
     close(run.waker);
     free(run.kept);

@@ -410,6 +410,30 @@ def write_time():
     print(result["text"].rstrip() if not result["status"] else f"error: {result['status']}")
 
 
+def write_protection(floors, records):
+    """What a backup costs minios: bench/protect, if it was built."""
+    path = os.path.join(BUILD, "tests", "bench", "protect")
+    if not os.path.exists(path) or not os.path.exists(os.path.join(SAMPLES, "minios/minios.elf")):
+        return
+    say("protection")
+    result = run([path, "--json", "25"])
+    say("")
+    print("\nProtection of minios by a backup on this host, 25 epochs a second, medians of turns")
+    if result["status"]:
+        print(f"error: {result['status']}")
+        return
+    report = json.loads(result["text"])
+    records.append({"name": "protect", **report})
+    for how in ("", ", by processor time"):
+        alone, protected = (statistics.median(report[name + how]) for name in ("alone", "protected"))
+        cost = 100 * (1 - protected / alone)
+        print(f"  {alone:6.1f} M/s alone {protected:6.1f} protected: costs {cost:.1f} %{how}")
+    floors.above("minios, protected, cost in %", cost, one, "protection %")
+    print(f"  {report['pages']:.0f} pages an epoch, {report['pause ms']:.2f} ms of pause "
+          f"(at most {report['longest pause ms']:.1f}), {report['delay ms']:.1f} ms to the "
+          "acknowledgement")
+
+
 def main():
     import kvm  # which imports this file
     kernels = [Kernel(name) for name in kernel_names()]
@@ -444,13 +468,15 @@ def main():
     write_minios(engines)
     write_linux(engines)
     write_time()
+    records = []
+    write_protection(floors, records)
     kvm.write(floors)
     write_missed(floors, kernels, engines)
     if os.environ.get("BENCH_JSON"):
         with open(os.environ["BENCH_JSON"], "w", encoding="utf-8") as file:
             json.dump([{"name": k.name, "kind": k.kind, "rounds": k.rounds, "exits": k.exits,
                         "seconds": {f"{e} {m}": v for (e, m), v in k.seconds.items()}}
-                       for k in kernels], file, indent=2)
+                       for k in kernels] + records, file, indent=2)
     errors = [f"{k.name}, {error}" for k in kernels for error in dict.fromkeys(k.errors)]
     for line in errors:
         print(f"error: {line}")

@@ -2,7 +2,7 @@
  * What protection costs a guest: minios with programs that keep it busy, unprotected and with so
  * many epochs a second, in turns, against a backup in a process of its own.
  *
- *     make tests/bench/protect && tests/bench/protect [epochs a second]        default: 25
+ *     make tests/bench/protect && tests/bench/protect [--json] [epochs a second]        default: 25
  *
  * Measured is how many instructions the guest gets done in a second: of the wall clock, and, for a
  * host that has other work, too, of the processor time that the whole program takes (while the
@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -171,27 +172,57 @@ static double median(const struct speed *speeds, bool cpu)
     return values[RUNS / 2];
 }
 
+static void write_list(const char *name, const struct speed *speeds, bool cpu)
+{
+    printf("  \"%s%s\": [", name, cpu ? ", by processor time" : "");
+    for (int i = 0; i < RUNS; i++)
+        printf("%s%.3f", i ? ", " : "", cpu ? speeds[i].cpu : speeds[i].wall);
+    puts("],");
+}
+
+/* For tests/bench/bench.py: every single speed, in millions of instructions a second, and of the
+ * last run what an epoch was. */
+static void write_json(int rate, const struct speed *without, const struct speed *with,
+                       const struct view_protection *v)
+{
+    double epochs = (double)v->epochs;
+    printf("{\n  \"epochs a second\": %d,\n", rate);
+    for (int cpu = 0; cpu < 2; cpu++) {
+        write_list("alone", without, cpu);
+        write_list("protected", with, cpu);
+    }
+    printf("  \"pages\": %.1f,\n  \"pause ms\": %.3f,\n  \"longest pause ms\": %.3f,\n"
+           "  \"delay ms\": %.3f\n}\n",
+           (double)v->pages / epochs, v->pause / epochs * 1e3, v->pause_max * 1e3,
+           v->delay / epochs * 1e3);
+}
+
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
-    int rate = argc > 1 ? atoi(argv[1]) : 25;
+    bool json = argc > 1 && !strcmp(argv[1], "--json");
+    int rate = argc > 1 + json ? atoi(argv[1 + json]) : 25;
     struct speed without[RUNS], with[RUNS];
     struct view_protection v = {0};
     if (rate < 1 || rate > 1000)
         return 2;
-    printf("minios, protected with %d epochs a second (goal: below 20 %%)\n", rate);
+    FILE *out = json ? stderr : stdout;
+    fprintf(out, "minios, protected with %d epochs a second (goal: below 20 %%)\n", rate);
     for (int run = 0; run < RUNS; run++) {
         without[run] = alone();
         with[run] = protected_at((unsigned)rate, &v);
         double epochs = (double)v.epochs;
-        printf("  MIPS %6.1f alone %6.1f protected, by processor time %6.1f %6.1f  %5.0f pages an "
-               "epoch  %6.3f ms pause (max %.2f)"
-               "  %6.2f ms to the acknowledgement  %6.1f MB\n",
-               without[run].wall, with[run].wall, without[run].cpu, with[run].cpu,
-               (double)v.pages / epochs, v.pause / epochs * 1e3, v.pause_max * 1e3,
-               v.delay / epochs * 1e3, (double)v.bytes / 1e6);
+        fprintf(out,
+                "  MIPS %6.1f alone %6.1f protected, by processor time %6.1f %6.1f  %5.0f pages an "
+                "epoch  %6.3f ms pause (max %.2f)"
+                "  %6.2f ms to the acknowledgement  %6.1f MB\n",
+                without[run].wall, with[run].wall, without[run].cpu, with[run].cpu,
+                (double)v.pages / epochs, v.pause / epochs * 1e3, v.pause_max * 1e3,
+                v.delay / epochs * 1e3, (double)v.bytes / 1e6);
     }
-    for (int cpu = 0; cpu < 2; cpu++) {
+    if (json)
+        write_json(rate, without, with, &v);
+    for (int cpu = 0; cpu < 2 && !json; cpu++) {
         double a = median(without, cpu), b = median(with, cpu);
         printf("median of %d%s: %.1f MIPS alone, %.1f protected: protection costs %.1f %%\n", RUNS,
                cpu ? ", by processor time" : "", a, b, 100 * (1 - b / a));

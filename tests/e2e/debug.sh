@@ -153,7 +153,7 @@ run devices "$guest" --at 3
 check "devices shows the UART" grep -q '^uart at 0x10000000' "$out"
 
 for kind in svg pdf png; do
-    for what in translation tables exits timeline layers; do
+    for what in translation tables exits timeline layers protection; do
         run draw "$guest" --at after --what $what -o "$work/$what.$kind"
         check "draw $what as $kind" [ -s "$work/$what.$kind" ]
     done

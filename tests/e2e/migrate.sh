@@ -166,4 +166,9 @@ ask quit >"$out"
 end_source
 check "quit ends the run" status_is 0
 check "the socket is gone" [ ! -e "$control" ]
+
+# ---- drawn, inside of one program ---------------------------------------------------------------
+
+run draw "$minios/minios.elf" --at 100000 --what migration -o "$work/move.svg"
+check "draw --what migration" grep -q 'Moved to a second session' "$work/move.svg"
 finish

@@ -4,7 +4,7 @@
 # shellcheck source=tests/e2e/lib.sh
 . "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/e2e/lib.sh"
 
-commands="run debug walk disasm devices isa draw compare kvm-info disk"
+commands="run debug walk disasm devices isa draw compare kvm-info disk control"
 page=$top_srcdir/docs/vitrine.1
 
 run --help

@@ -11,8 +11,8 @@ there=unix:$work/there
 fence=$work/fence
 
 # Neither is below timeout: they are killed. Whatever happens they do not outlive this script.
-primary='' backup=''
-trap 'for p in $primary $backup; do kill -9 "$p" 2>/dev/null; done; rm -rf "$work"' EXIT
+primary='' backup='' third=''
+trap 'for p in $primary $backup $third; do kill -9 "$p" 2>/dev/null; done; rm -rf "$work"' EXIT
 
 start_backup() { # options...
     : >"$work/err2"
@@ -66,7 +66,7 @@ tr -d '\r' <"$out" >"$work/expected"
 # ---- in order -----------------------------------------------------------------------------------
 
 cp "$minios/fs.img" "$work/disk.img"
-start_backup --disk "$work/disk.img" --fence "$fence" --input "$work/typed2"
+start_backup --disk "$work/disk.img" --fence "$fence" --input "$work/typed2" --json="$work/json"
 start_primary --disk "$work/disk.img" --fence "$fence" --epoch 10
 cat "$work/typed" >&3
 end_of "$primary"
@@ -78,6 +78,7 @@ check "in order: what it cost is told" grep -q 'protected for .* epochs of' "$wo
 end_of "$backup"
 check "in order: the backup ends" status_is 0
 check "in order: and has shown nothing" [ ! -s "$work/out2" ]
+check "in order: it reports that" grep -q '"phase" : "over"' "$work/json"
 
 # ---- kill -9, while somebody types --------------------------------------------------------------
 
@@ -132,6 +133,110 @@ exec 3>&-
 check "without a fence it stands" status_is 3
 check "and says why" grep -q 'may have taken it over' "$work/err1"
 end_of "$backup"
+
+# ---- one after the other: the guest outlives two hosts ------------------------------------------
+
+# A is protected by B, which is protected by C as soon as it has taken over. All have the same disk.
+rm -f "$fence"
+cp "$minios/fs.img" "$work/disk.img"
+mkfifo "$work/typing2"
+head -n 3 "$work/typed2" >"$work/typed-b"
+tail -n +4 "$work/typed2" >"$work/typed-c"
+guard="--disk $work/disk.img --fence $fence"
+: >"$work/err2"
+# shellcheck disable=SC2086
+"$vitrine" backup "$there" "$minios/minios.elf" $guard --protect "unix:$work/third" \
+    --control "$work/control2" <"$work/typing2" >"$work/out2" 2>"$work/err2" &
+backup=$!
+exec 4>"$work/typing2"
+await grep -q 'waiting for a guest' "$work/err2"
+# shellcheck disable=SC2086
+start_primary $guard --epoch 10 --control "$work/control1"
+cat "$work/typed1" >&3
+await grep -q 'no such file\|nope' "$work/out1"
+sleep 0.3
+run control "$work/control1"
+check "the status of a primary" \
+    grep -q '^protection on by unix:.* epochs acknowledged; the last: .* pages' "$out"
+run control "$work/control2"
+check "the status of a backup" grep -q '^protection on, as the backup' "$out"
+run control "$work/control2" protect "unix:$work/third"
+check "who has no guest cannot have it protected" status_is 1
+kill -9 "$primary"
+wait "$primary" 2>/dev/null
+await grep -q 'the primary is lost' "$work/err2"
+run control "$work/control2" status --json
+python3 - "$out" <<'END' >"$work/values" 2>&1
+import json, sys
+status = json.load(open(sys.argv[1]))
+p = status["protection"]
+print(p["phase"], p["role"], p["searching"], p["generation"], p["epochs"] > 0)
+END
+check "taken over: as JSON" grep -qx 'taken backup True 2 True' "$work/values"
+: >"$work/err3"
+# shellcheck disable=SC2086
+"$vitrine" backup "unix:$work/third" "$minios/minios.elf" $guard --input "$work/typed-c" \
+    --json="$work/json" >"$work/out3" 2>"$work/err3" &
+third=$!
+await grep -q 'the guest is protected again' "$work/err2"
+check "the new primary is protected again" grep -q 'the guest is protected again' "$work/err2"
+cat "$work/typed-b" >&4
+await printed "$work/out2" "$(wc -l <"$work/typed-b")"
+sleep 0.5
+run control "$work/control2" status --json
+check "it is a primary now" grep -q '"role" : "primary"' "$out"
+kill -9 "$backup"
+wait "$backup" 2>/dev/null
+exec 3>&- 4>&-
+end_of "$third"
+check "the third one goes on, and the guest ends well" status_is 0
+second=$(shown_from)
+third_from=$(sed -n 's/.*begins with byte \([0-9]*\) .*/\1/p' "$work/err3")
+{
+    head -c "$second" "$work/out1"
+    head -c $((third_from - second)) "$work/out2"
+    cat "$work/out3"
+} | tr -d '\r' >"$work/printed"
+check "three hosts: the world has seen one guest" same_file "$work/expected" "$work/printed"
+check "the summary as JSON" grep -q '"phase" : "taken"' "$work/json"
+
+# ---- asked for later, and a backup that is lost and found again ----------------------------------
+
+rm -f "$fence" "$work/typing"
+mkfifo "$work/typing"
+"$vitrine" run "$minios/minios.elf" --control "$work/control1" --json="$work/json" \
+    <"$work/typing" >"$work/out1" 2>"$work/err1" &
+primary=$!
+exec 3>"$work/typing"
+await printed "$work/out1" 3
+run control "$work/control1" unprotect
+check "what is not protected cannot be released" status_is 1
+run control "$work/control1" protect "$there" --fence "$fence"
+check "nobody stands by: refused" status_is 1
+start_backup --fence "$fence"
+run control "$work/control1" protect "$there" --fence "$fence" --epoch 10
+check "a guest that runs is protected" status_is 0
+run control "$work/control1" protect "$there"
+check "once is enough" status_is 1
+check "once is enough: why" grep -q 'protected already' "$err"
+await sh -c '"$0" control "$1" | grep -q "protection on"' "$vitrine" "$work/control1"
+kill -9 "$backup"
+await grep -q 'goes on unprotected' "$work/err1"
+start_backup --fence "$fence"
+await grep -q 'protected again' "$work/err1"
+check "the next backup is found" grep -q 'protected again' "$work/err1"
+await sh -c '"$0" control "$1" | grep -q "protection on"' "$vitrine" "$work/control1"
+run control "$work/control1"
+check "under the turn that was claimed" grep -q '^protection on.*; generation 2 of the fence' "$out"
+run control "$work/control1" unprotect
+check "released" status_is 0
+end_of "$backup"
+check "the backup ends in order" status_is 0
+echo poweroff >&3
+end_of "$primary"
+exec 3>&-
+check "and the guest ends well" status_is 0
+check "the run's report tells of it" grep -q '"phase" : "over"' "$work/json"
 
 # ---- a primary that was stopped, and comes back -------------------------------------------------
 
@@ -252,6 +357,8 @@ refuses "patience of less than some epochs" run "$minios/minios.elf" --protect "
     --epoch 1000 --patience 1000
 refuses "an epoch of no time" run "$minios/minios.elf" --protect "$there" --epoch 0
 refuses "with a history" run "$minios/minios.elf" --protect "$there" --history 64M
+refuses "a command to nobody" control "$work/nobody"
+refuses "--json of what is no status" control "$work/nobody" pause --json
 refuses "a public address without a secret" backup tcp:0.0.0.0:0 "$minios/minios.elf"
 
 cp "$minios/fs.img" "$work/disk.img"

@@ -16,6 +16,7 @@
 #include "hv/migrate.h"
 #include "hv/migrate_priv.h"
 #include "hv/session_priv.h"
+#include "tests/fuzz/tape.h"
 
 enum { MEMORY = 8 << 20, STEPS = 3000 };
 
@@ -24,12 +25,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 /* x86 guests are not built in here. */
 extern const struct backend_ops backend_kvm;
 const struct backend_ops backend_kvm = {0};
-
-static void require(bool sound)
-{
-    if (!sound)
-        abort();
-}
 
 static char image[] = "/tmp/fuzz-migrate-XXXXXX.bin";
 
@@ -61,64 +56,6 @@ static struct session *make_session(bool bare)
 }
 
 /* ---- the stream ----------------------------------------------------------------------------- */
-
-/* What is sent goes into a buffer; what the destination says goes nowhere. */
-struct tape {
-    struct state_buffer bytes;
-    size_t at;
-};
-
-static int tape_send(void *self, const void *bytes, size_t count)
-{
-    struct tape *t = self;
-    state_buffer_add(&t->bytes, bytes, count);
-    return 0;
-}
-
-static int nowhere_send(void *self, const void *bytes, size_t count)
-{
-    return 0;
-}
-
-static int tape_receive(void *self, void *bytes, size_t count)
-{
-    struct tape *t = self;
-    if (t->bytes.count - t->at < count)
-        return -ECONNRESET;
-    memcpy(bytes, t->bytes.bytes + t->at, count);
-    t->at += count;
-    return 0;
-}
-
-static const struct link_ops RECORD = {tape_send, NULL, NULL};
-static const struct link_ops PLAY = {nowhere_send, tape_receive, NULL};
-
-static void put_item(void *context, const char *name, const char *value)
-{
-    struct stream *s = context;
-    stream_put(s, name, strlen(name));
-    stream_put(s, "=", 1);
-    stream_put(s, value, strlen(value));
-    stream_put(s, "\n", 1);
-}
-
-struct input {
-    const uint8_t *at;
-    size_t left;
-};
-
-static uint8_t take(struct input *in)
-{
-    return in->left ? in->left--, *in->at++ : 0;
-}
-
-static void put_some(struct stream *s, struct input *in, size_t count)
-{
-    count = count < in->left ? count : in->left;
-    stream_put(s, in->at, count);
-    in->at += count;
-    in->left -= count;
-}
 
 /* One page, with the index and kind that the input says. */
 static void put_page(struct stream *s, struct input *in)

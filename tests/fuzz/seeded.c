@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INPUTS = 4000, SIZE = 16384, ANEW = 16 };
+#ifndef SEEDED_INPUTS /* a target that takes its time makes do with fewer */
+#define SEEDED_INPUTS 4000
+#endif
+
+enum { INPUTS = SEEDED_INPUTS, SIZE = 16384, ANEW = 16 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 size_t LLVMFuzzerMutate(uint8_t *bytes, size_t count, size_t max);

@@ -386,3 +386,47 @@ void fake_layers(struct view_layers *v, unsigned snapshots, unsigned checkpoints
     add_layer(v, LAYER_BASE, "", answer);
     v->layers = v->count;
 }
+
+void fake_protection(struct view_protection *v, enum view_protection_phase phase, unsigned recent,
+                     double pause, double delay)
+{
+    static const double LENGTH = .04;
+    *v = (struct view_protection){.phase = phase, .generation = 2, .bytes = 26u << 20};
+    strcpy(v->to, "unix:/run/vitrine/backup");
+    v->epochs = v->acknowledged = 1500 + recent;
+    for (unsigned i = 0; i < recent; i++) {
+        struct view_epoch *e = &v->log[v->recent++];
+        double began = 60 + i * (LENGTH + pause);
+        *e = (struct view_epoch){.number = 1501 + i, .pages = 82, .bytes = 170000 + i};
+        e->output = i % 3 ? 0 : 17 + 1000 * i;
+        e->began = began;
+        e->stood = began + LENGTH;
+        e->copied = e->stood + pause;
+        e->acknowledged = e->copied + delay;
+        e->released = e->acknowledged + delay / 8;
+        v->pause += pause;
+        v->seconds = e->released;
+    }
+    v->held = 17;
+}
+
+void fake_migration(struct view_migration *v, enum view_migration_phase phase, unsigned rounds)
+{
+    *v = (struct view_migration){.phase = phase, .pages = 65536, .bytes = 300u << 20, .limit = .01};
+    strcpy(v->to, "tcp:there.example:7000");
+    v->rate = 520e6;
+    v->seconds = .61;
+    uint64_t pages = v->pages;
+    for (v->round = 1; v->round <= rounds; v->round++) {
+        struct view_round r = {.pages = pages, .dirty = pages / 4, .seconds = (double)pages * 8e-6};
+        pages /= 4;
+        r.expected = (double)(r.dirty + 16) * 8e-6;
+        v->dirty = r.dirty;
+        if (v->rounds == VIEW_ROUNDS)
+            memmove(v->log, v->log + 1, --v->rounds * sizeof *v->log);
+        v->log[v->rounds++] = r;
+    }
+    v->round--;
+    if (phase == MIGRATION_MOVED)
+        v->downtime = .0031;
+}

@@ -51,4 +51,11 @@ void fake_timeline(struct view_timeline *view, uint64_t end, uint64_t here, unsi
  * top; -1: the guest has no such page). The last snapshot has a branch beside it. */
 void fake_layers(struct view_layers *view, unsigned snapshots, unsigned checkpoints, int answer);
 
+/* A protection in this phase, whose last epochs are in the log; each third one has printed
+ * something. The guest stands for `pause` seconds in each, and an epoch is on its way for `delay`. */
+void fake_protection(struct view_protection *view, enum view_protection_phase phase, unsigned recent,
+                     double pause, double delay);
+/* So many rounds, each with a quarter of the pages of the one before. */
+void fake_migration(struct view_migration *view, enum view_migration_phase phase, unsigned rounds);
+
 #endif

@@ -20,6 +20,7 @@ import time
 
 BUILD = os.environ.get("top_builddir", ".")
 PROGRAM = os.path.join(BUILD, "vitrine-gui")
+COMMAND = os.path.join(BUILD, "vitrine")
 GUEST = os.path.join(BUILD, "samples/minios/minios.elf")
 DISK = os.path.join(BUILD, "samples/minios/fs.img")
 HELLO = os.path.join(BUILD, "samples/hello.elf")
@@ -445,6 +446,80 @@ def runs_bare(home):
         w.kill()
 
 
+# ---- other hosts ----------------------------------------------------------------------------
+
+class Other:
+    """A vitrine that stands for another host, once it waits there."""
+
+    def __init__(self, home, *arguments):
+        self.log = os.path.join(home, "other.txt")
+        with open(self.log, "wb") as file:
+            self.process = subprocess.Popen([COMMAND, *arguments, GUEST], stderr=file,
+                                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        poll("the other host", lambda: "waiting for a guest" in open(self.log).read())
+
+    def ends(self):
+        poll("the other host's end", lambda: self.process.poll() is not None)
+        return self.process.returncode
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def says_of_hosts(w, name, pattern):
+    drawing = poll("the drawing", lambda: w.find(name))
+    poll("the drawing to say /%s/" % pattern, lambda: (
+        drawing.clear_cache() or re.match(pattern, drawing.get_description())))
+
+
+def protects_and_moves_a_guest(home):
+    """Protected, its backup lost and found, released, and moved."""
+    protection, migration = ("The guest\u2019s protection by another host",
+                             "The guest\u2019s move to another host")
+    there, fence = "unix:" + os.path.join(home, "b"), os.path.join(home, "fence")
+    w = Window(home, GUEST)
+    other = None
+    try:
+        w.press("Run")
+        poll("the shell's prompt", lambda: w.console().rstrip(" ").endswith("$"))
+        w.key("ctrl+shift+b")
+        says_of_hosts(w, protection, "This guest is not protected$")
+        w.key("Return")
+        w.says("^The address is missing")
+        w.type(there)
+        w.key("Tab")
+        w.type(fence)
+        w.key("Return")
+        w.says("history and its snapshots will be gone")
+        w.press("Protect")
+        w.says("^Release$")
+        for _ in range(2):
+            other = Other(home, "backup", there, "--fence", fence)
+            says_of_hosts(w, protection, r"Protected by unix:.*: it has epoch \d+$")
+            other.kill()
+            says_of_hosts(w, protection, "The backup is lost: the guest runs unprotected$")
+        w.says("goes on unprotected")
+        other = Other(home, "backup", there, "--fence", fence)
+        says_of_hosts(w, protection, r"Protected by unix:.*: it has epoch \d+$")
+        w.press("Release")
+        says_of_hosts(w, protection, "No longer protected")
+        assert other.ends() == 0, "the backup has not ended in order"
+        w.key("ctrl+shift+m")
+        says_of_hosts(w, migration, "This guest has not moved$")
+        w.key("Return")
+        w.says("No such file or directory$")
+        other = Other(home, "run", "--incoming", there)
+        w.press("Move")
+        says_of_hosts(w, migration, r"Moved to unix:.*: the guest stood for [\d.]+ ms$")
+        w.says("^Ended$", of="Status")
+        w.close()
+    finally:
+        w.kill()
+        if other:
+            other.kill()
+
+
 # ---- x86 guests -----------------------------------------------------------------------------
 
 class Skip(Exception):
@@ -587,7 +662,8 @@ DEMO = [steps_to_an_exit, steps_one_instruction, follows_the_translation, steps_
         steps_back, runs_to_the_shell, types_into_the_console, pauses, steps_back_by_key,
         runs_back_to_an_exit, goes_to_an_instruction, moves_on_the_ruler, asks_who_wrote,
         keeps_a_simulated_guest, shows_the_layers, resets, closes]
-OTHERS = [ends, cannot_go_back_without_history, refuses_a_bad_guest, runs_bare, shows_why_a_guest_is_stuck, types_to_an_x86_guest,
+OTHERS = [ends, cannot_go_back_without_history, refuses_a_bad_guest, runs_bare,
+          protects_and_moves_a_guest, shows_why_a_guest_is_stuck, types_to_an_x86_guest,
           says_what_kvm_lacks]
 
 

@@ -1,0 +1,245 @@
+/*
+ * Other hosts, drawn by gui/draw/protection.c and gui/draw/migration.c. What is asked for here is
+ * done by window-hosts.c; how it goes comes from the session's views, like all else.
+ */
+#include "gui/hosts-view.h"
+
+#include "gui/draw/draw.h"
+#include "gui/rows.h"
+
+enum { LEAST_HEIGHT = 120 };
+
+struct _VitrineHostsView {
+    GtkBox parent;
+    GtkWidget *protection, *migration; /* which of the two is shown */
+    GtkWidget *address, *fence, *button, *area, *problem;
+    struct session *session;
+    struct view_protection protected;
+    struct view_migration moved;
+};
+
+G_DEFINE_FINAL_TYPE(VitrineHostsView, vitrine_hosts_view, GTK_TYPE_BOX)
+
+enum { PROTECT, RELEASE, MOVE, SIGNALS };
+static guint signals[SIGNALS];
+
+static gboolean shows_migration(VitrineHostsView *view)
+{
+    return gtk_toggle_button_get_active(GTK_TOGGLE_BUTTON(view->migration));
+}
+
+/* Is a backup there, or looked for? */
+static gboolean is_protected(const struct view_protection *v)
+{
+    return v->searching || v->phase == PROTECTION_COPYING || v->phase == PROTECTION_ON;
+}
+
+static gboolean is_moving(const struct view_migration *v)
+{
+    return v->phase == MIGRATION_COPYING || v->phase == MIGRATION_HANDOVER;
+}
+
+/* ---- drawing ------------------------------------------------------------------------------ */
+
+static struct drawing drawing_of(VitrineHostsView *view)
+{
+    return (struct drawing){.kind = shows_migration(view) ? DRAWING_MIGRATION : DRAWING_PROTECTION,
+                            .protection = &view->protected,
+                            .migration = &view->moved};
+}
+
+static void draw(GtkDrawingArea *area, cairo_t *cr, int width, int height, gpointer data)
+{
+    struct drawing drawing = drawing_of(data);
+    draw_paint(cr, &drawing, width, height, vitrine_is_dark(GTK_WIDGET(area)));
+}
+
+int vitrine_hosts_view_export(VitrineHostsView *view, const char *path)
+{
+    struct drawing drawing = drawing_of(view);
+    return draw_to_file(path, &drawing, gtk_widget_get_width(view->area),
+                        gtk_widget_get_height(view->area), vitrine_is_dark(view->area));
+}
+
+static void describe(VitrineHostsView *view)
+{
+    char title[160], text[320];
+    struct drawing drawing = drawing_of(view);
+    draw_describe(&drawing, title, sizeof title, text, sizeof text);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(view->area), GTK_ACCESSIBLE_PROPERTY_LABEL, title,
+                                   GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, text, -1);
+}
+
+/* ---- what can be asked for ---------------------------------------------------------------- */
+
+static void show_choice(VitrineHostsView *view)
+{
+    gboolean moves = shows_migration(view), on = is_protected(&view->protected);
+    gboolean busy = on || is_moving(&view->moved);
+    gtk_widget_set_visible(view->fence, !moves);
+    gtk_button_set_label(GTK_BUTTON(view->button), moves ? "Move" : on ? "Release" : "Protect");
+    gtk_widget_set_tooltip_text(view->button,
+                                moves && on ? "The guest is protected: release it first"
+                                : moves     ? "Move the guest to the vitrine run --incoming there"
+                                : on        ? "End the protection in order"
+                                            : "Protect the guest by the vitrine backup there");
+    /* Not insensitive: the one with the cursor would miss that the cursor goes. */
+    gtk_editable_set_editable(GTK_EDITABLE(view->address), view->session && !busy);
+    gtk_editable_set_editable(GTK_EDITABLE(view->fence), view->session && !busy);
+    gtk_widget_set_sensitive(view->button, view->session && (moves ? !busy : on || !busy));
+}
+
+void vitrine_hosts_view_refresh(VitrineHostsView *view)
+{
+    if (!view->session || !gtk_widget_get_mapped(GTK_WIDGET(view)))
+        return;
+    session_view_protection(view->session, &view->protected);
+    session_view_migration(view->session, &view->moved);
+    show_choice(view);
+    describe(view);
+    gtk_widget_queue_draw(view->area);
+}
+
+void vitrine_hosts_view_say(VitrineHostsView *view, const char *text)
+{
+    gtk_label_set_text(GTK_LABEL(view->problem), text);
+    gtk_widget_set_visible(view->problem, *text != 0);
+}
+
+void vitrine_hosts_view_set_session(VitrineHostsView *view, struct session *session)
+{
+    view->session = session;
+    view->protected = (struct view_protection){0};
+    view->moved = (struct view_migration){0};
+    vitrine_hosts_view_say(view, "");
+    vitrine_hosts_view_refresh(view);
+}
+
+void vitrine_hosts_view_focus(VitrineHostsView *view, gboolean migration)
+{
+    gtk_toggle_button_set_active(GTK_TOGGLE_BUTTON(migration ? view->migration : view->protection),
+                                 TRUE);
+    gtk_widget_grab_focus(view->address);
+}
+
+static void on_asked(VitrineHostsView *view)
+{
+    const char *address = gtk_editable_get_text(GTK_EDITABLE(view->address));
+    gboolean moves = shows_migration(view);
+    if (!gtk_widget_get_sensitive(view->button))
+        return;
+    vitrine_hosts_view_say(view, "");
+    if (!moves && is_protected(&view->protected))
+        g_signal_emit(view, signals[RELEASE], 0);
+    else if (!*address)
+        vitrine_hosts_view_say(view, "The address is missing: unix:PATH, or tcp:HOST:PORT");
+    else if (moves)
+        g_signal_emit(view, signals[MOVE], 0, address);
+    else
+        g_signal_emit(view, signals[PROTECT], 0, address,
+                      gtk_editable_get_text(GTK_EDITABLE(view->fence)));
+    vitrine_hosts_view_refresh(view);
+}
+
+static void on_toggled(GtkToggleButton *button, VitrineHostsView *view)
+{
+    if (!gtk_toggle_button_get_active(button))
+        return;
+    vitrine_hosts_view_say(view, "");
+    show_choice(view);
+    vitrine_hosts_view_refresh(view);
+}
+
+/* ---- the object --------------------------------------------------------------------------- */
+
+static GtkWidget *build_choice(VitrineHostsView *view)
+{
+    GtkWidget *box = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 0);
+    gtk_widget_add_css_class(box, "linked");
+    view->protection = gtk_toggle_button_new_with_label("Protection");
+    view->migration = gtk_toggle_button_new_with_label("Migration");
+    gtk_toggle_button_set_group(GTK_TOGGLE_BUTTON(view->migration),
+                                GTK_TOGGLE_BUTTON(view->protection));
+    gtk_toggle_button_set_active(GTK_TOGGLE_BUTTON(view->protection), TRUE);
+    gtk_box_append(GTK_BOX(box), view->protection);
+    gtk_box_append(GTK_BOX(box), view->migration);
+    return box;
+}
+
+static GtkWidget *build_entry(VitrineHostsView *view, const char *name, const char *hint,
+                              const char *tooltip, int columns)
+{
+    GtkWidget *entry = gtk_entry_new();
+    gtk_entry_set_placeholder_text(GTK_ENTRY(entry), hint);
+    gtk_editable_set_width_chars(GTK_EDITABLE(entry), columns);
+    gtk_widget_set_tooltip_text(entry, tooltip);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(entry), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
+    g_signal_connect_swapped(entry, "activate", G_CALLBACK(on_asked), view);
+    return entry;
+}
+
+static GtkWidget *build_strip(VitrineHostsView *view)
+{
+    GtkWidget *strip = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 6);
+    gtk_widget_add_css_class(strip, "strip");
+    gtk_box_append(GTK_BOX(strip), build_choice(view));
+    view->address = build_entry(view, "Address of the other host", "unix:PATH or tcp:HOST:PORT",
+                                "Where the other vitrine waits", 22);
+    gtk_widget_set_hexpand(view->address, TRUE);
+    view->fence = build_entry(view, "Fence", "fence: a file for both",
+                              "A file that both hosts reach: who has claimed it runs the guest. "
+                              "Needed where the guest can write to a disk",
+                              16);
+    view->button = gtk_button_new_with_label("Protect");
+    g_signal_connect_swapped(view->button, "clicked", G_CALLBACK(on_asked), view);
+    gtk_box_append(GTK_BOX(strip), view->address);
+    gtk_box_append(GTK_BOX(strip), view->fence);
+    gtk_box_append(GTK_BOX(strip), view->button);
+    return strip;
+}
+
+static GtkWidget *build_problem(void)
+{
+    GtkWidget *label = gtk_label_new("");
+    gtk_label_set_wrap(GTK_LABEL(label), TRUE);
+    gtk_label_set_wrap_mode(GTK_LABEL(label), PANGO_WRAP_WORD_CHAR);
+    gtk_label_set_xalign(GTK_LABEL(label), 0);
+    gtk_widget_add_css_class(label, "problem");
+    gtk_widget_set_visible(label, FALSE);
+    return label;
+}
+
+static void vitrine_hosts_view_class_init(VitrineHostsViewClass *class)
+{
+    GType text = G_TYPE_STRING, type = G_TYPE_FROM_CLASS(class);
+    signals[PROTECT] = g_signal_new("protect", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                    G_TYPE_NONE, 2, text, text);
+    signals[RELEASE] =
+        g_signal_new("release", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+    signals[MOVE] =
+        g_signal_new("move", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1, text);
+}
+
+static void vitrine_hosts_view_init(VitrineHostsView *view)
+{
+    gtk_orientable_set_orientation(GTK_ORIENTABLE(view), GTK_ORIENTATION_VERTICAL);
+    gtk_box_append(GTK_BOX(view), build_strip(view));
+    view->problem = build_problem();
+    gtk_box_append(GTK_BOX(view), view->problem);
+    view->area =
+        g_object_new(GTK_TYPE_DRAWING_AREA, "accessible-role", GTK_ACCESSIBLE_ROLE_IMG, NULL);
+    gtk_drawing_area_set_draw_func(GTK_DRAWING_AREA(view->area), draw, view, NULL);
+    gtk_widget_set_hexpand(view->area, TRUE);
+    gtk_widget_set_vexpand(view->area, TRUE);
+    gtk_widget_set_size_request(view->area, 200, LEAST_HEIGHT);
+    gtk_box_append(GTK_BOX(view), view->area);
+    g_signal_connect(view->protection, "toggled", G_CALLBACK(on_toggled), view);
+    g_signal_connect(view->migration, "toggled", G_CALLBACK(on_toggled), view);
+    g_signal_connect(view, "map", G_CALLBACK(vitrine_hosts_view_refresh), NULL);
+    show_choice(view);
+}
+
+GtkWidget *vitrine_hosts_view_new(void)
+{
+    return g_object_new(VITRINE_TYPE_HOSTS_VIEW, NULL);
+}
