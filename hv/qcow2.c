@@ -23,6 +23,12 @@ int qcow2_refuse(char *why, const char *path, const char *format, ...)
     return -EINVAL;
 }
 
+int qcow2_refuse_trouble(const struct qcow2 *q, char *why)
+{
+    snprintf(why, QCOW2_ERROR, "%s", q->trouble);
+    return -EINVAL;
+}
+
 int qcow2_complain(struct qcow2 *q, const char *format, ...)
 {
     char reason[256];
@@ -170,7 +176,7 @@ static int open_chain(struct qcow2 *top, char *why)
         if (error)
             return error;
     }
-    return 0;
+    return qcow2_which_build(top) ? qcow2_refuse(why, top->path, "%s", strerror(ENOMEM)) : 0;
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */
@@ -195,10 +201,8 @@ static int prepare_writing(struct qcow2 *q, char *why)
     error = error ? error : clear_autoclear(q);
     if (!error)
         return 0;
-    if (*q->trouble) {
-        snprintf(why, QCOW2_ERROR, "%s", q->trouble);
-        return error;
-    }
+    if (*q->trouble)
+        return qcow2_refuse_trouble(q, why);
     return qcow2_refuse(why, q->path, "%s", strerror(-error));
 }
 
@@ -256,6 +260,7 @@ static void free_one(struct qcow2 *q)
     storage_close(q->raw);
     qcow2_cache_free(&q->cache);
     qcow2_guard_free(&q->guard);
+    qcow2_which_free(q->which);
     free(q->l1.entry);
     free(q->reftable.entry);
     free(q->released.at);

@@ -44,7 +44,8 @@ struct storage {
 
 /* Opens a regular file of the host and locks it: one writer and nobody else, or any number of
  * readers. The locks are those of QEMU's tools, so these exclude each other too; they end with the
- * program. NULL and one line in `why` (STORAGE_ERROR bytes) that names the file and the reason. */
+ * program. NULL and one line in `why` (STORAGE_ERROR bytes) that names the file and the reason.
+ * When too many files are open the process's soft limit is raised to the hard one. */
 struct storage *storage_open(const char *path, bool readonly, char *why);
 /* A new file, not to be there yet; its descriptor stays open for writing, locked. */
 struct storage *storage_create(const char *path, char *why);
