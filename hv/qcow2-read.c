@@ -89,6 +89,7 @@ static uint64_t reach(const struct qcow2 *q, uint64_t at)
 static int ask_layer(struct qcow2 *q, uint64_t at, struct found *f)
 {
     uint64_t raw;
+    q->asked++;
     f->skip = at & (qcow2_cluster(q) - 1);
     f->place.length = least(f->place.length, reach(q, at));
     int error = qcow2_l2_get(q, at >> q->header.cluster_bits, &raw);

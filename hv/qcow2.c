@@ -304,6 +304,14 @@ unsigned qcow2_depth(const struct qcow2 *q)
     return depth + (q->raw != NULL);
 }
 
+uint64_t qcow2_asked(const struct qcow2 *q)
+{
+    uint64_t asked = 0;
+    for (; q; q = q->backing)
+        asked += q->asked;
+    return asked;
+}
+
 int qcow2_descriptor(const struct qcow2 *q, unsigned n)
 {
     for (; n && q->backing; n--)

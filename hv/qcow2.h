@@ -154,6 +154,9 @@ int qcow2_find(struct qcow2 *image, uint64_t at, struct qcow2_place *place);
 /* The same, with neighbours of the same kind and layer (and offset, for data) in one piece. */
 int qcow2_extent(struct qcow2 *image, uint64_t at, struct qcow2_place *place);
 
+/* How many layers were asked in all look-ups so far: what a long chain costs. */
+uint64_t qcow2_asked(const struct qcow2 *image);
+
 struct qcow2_info {
     unsigned version;
     uint64_t size, cluster, file; /* bytes: disk, cluster, length of the file */

@@ -126,6 +126,7 @@ struct qcow2 {
     uint64_t raw_size;
     char *backing_path;
     struct qcow2_which *which; /* of the top of a chain: qcow2-which.c; NULL: not needed */
+    uint64_t asked;            /* answers that this layer has given, or had not */
     bool bare;                 /* no room for L2 tables in memory: entries are read one by one */
 
     /* Only of images that are written. */

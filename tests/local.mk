@@ -54,6 +54,9 @@ if HAVE_CHECK
 %C%_qcow2_parts = %D%/qcow2-crash.c %D%/qcow2-crash.h %D%/storage-trace.c %D%/storage-trace.h
 %C%_qcow2_files = %D%/qcow2-files.c %D%/qcow2-files.h %D%/tap.h $(%C%_qcow2_parts)
 %C%_unit_tests += %D%/test-qcow2 %D%/test-qcow2-hostile %D%/test-qcow2-qemu %D%/test-qcow2-crash
+%C%_unit_tests += %D%/test-qcow2-chain
+%C%_test_qcow2_chain_SOURCES = %D%/test-qcow2-chain.c $(%C%_qcow2_files)
+%C%_test_qcow2_chain_LDADD = hv/libhv.a $(%C%_unit_libs)
 %C%_test_qcow2_SOURCES = %D%/test-qcow2.c $(%C%_qcow2_files)
 %C%_test_qcow2_hostile_SOURCES = %D%/test-qcow2-hostile.c $(%C%_qcow2_files)
 %C%_test_qcow2_hostile_LDADD = hv/libhv.a $(%C%_unit_libs)
