@@ -51,7 +51,8 @@ if HAVE_CHECK
 %C%_test_virtio_SOURCES = %D%/test-virtio.c %D%/tap.h %D%/device.c %D%/device.h
 %C%_test_virtio_LDADD = $(%C%_unit_libs)
 # Disk images: layers and what is refused; QEMU's tools as the judge; crashes.
-%C%_qcow2_parts = %D%/qcow2-crash.c %D%/qcow2-crash.h %D%/storage-trace.c %D%/storage-trace.h
+%C%_qcow2_parts = %D%/qcow2-crash.c %D%/qcow2-crash.h %D%/storage-trace.c %D%/storage-trace.h \
+	%D%/qcow2-judge.c %D%/qcow2-judge.h
 %C%_qcow2_files = %D%/qcow2-files.c %D%/qcow2-files.h %D%/tap.h $(%C%_qcow2_parts)
 %C%_unit_tests += %D%/test-qcow2 %D%/test-qcow2-hostile %D%/test-qcow2-qemu %D%/test-qcow2-crash
 %C%_unit_tests += %D%/test-qcow2-chain
@@ -63,7 +64,7 @@ if HAVE_CHECK
 %C%_test_qcow2_LDADD = hv/libhv.a $(%C%_unit_libs)
 %C%_test_qcow2_qemu_SOURCES = %D%/test-qcow2-qemu.c %D%/tap.h $(%C%_qcow2_parts)
 %C%_test_qcow2_qemu_LDADD = hv/libhv.a $(%C%_unit_libs)
-%C%_test_qcow2_crash_SOURCES = %D%/test-qcow2-crash.c %D%/tap.h $(%C%_qcow2_parts)
+%C%_test_qcow2_crash_SOURCES = %D%/test-qcow2-crash.c %D%/tap.h %D%/qcow2-change.c %D%/qcow2-change.h $(%C%_qcow2_parts)
 %C%_test_qcow2_crash_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Bare and virtual, instruction by instruction.
 %C%_unit_tests += %D%/test-equivalence
@@ -231,8 +232,7 @@ EXTRA_DIST += %D%/fuzz/fuzz-qcow2.c
 # and script in faults/ speaks TAP.
 %C%_faults = %D%/faults/migrate %D%/faults/protect %D%/faults/qcow2 %D%/faults/snapshot
 EXTRA_PROGRAMS += $(%C%_faults)
-%C%_faults_qcow2_SOURCES = %D%/faults/qcow2.c %D%/qcow2-crash.c %D%/qcow2-crash.h \
-	%D%/storage-trace.c %D%/storage-trace.h
+%C%_faults_qcow2_SOURCES = %D%/faults/qcow2.c %D%/qcow2-change.c %D%/qcow2-change.h $(%C%_qcow2_parts)
 %C%_faults_qcow2_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(ZLIB_LIBS)
 %C%_faults_snapshot_SOURCES = %D%/faults/snapshot.c %D%/snapshot-plan.c %D%/snapshot-plan.h
 %C%_faults_snapshot_LDADD = hv/libhv.a cpu/libcpu.a
