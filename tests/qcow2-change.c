@@ -530,7 +530,8 @@ bool change_run(unsigned which, const char *folder, const struct crash_effort *e
     int error = well ? s.change->run(&s) : -1;
     size_t every = effort->points ? s.clock / effort->points + 1 : 1;
     if (well && !error)
-        trace_crash_pair(&s.trace[OVER], &s.trace[BASE], every, effort->subsets, visit, &s);
+        trace_crash_pair(&s.trace[OVER], &s.trace[BASE], every, effort->subsets, effort->deaf,
+                         visit, &s);
     else
         snprintf(result->first, CRASH_TEXT, "%s: %d %.400s", well ? "it failed" : "no images",
                  error, s.why);

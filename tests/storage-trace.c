@@ -222,12 +222,13 @@ void trace_crash(const struct trace *t, size_t every, unsigned subsets, bool dea
 struct side {
     const struct trace *trace;
     struct bytes durable, content;
+    bool deaf;
     size_t flushed, done; /* operations that are durable, and that were done */
 };
 
-static void begin(struct side *s, const struct trace *t)
+static void begin(struct side *s, const struct trace *t, bool deaf)
 {
-    *s = (struct side){.trace = t};
+    *s = (struct side){.trace = t, .deaf = deaf};
     bytes_copy(&s->durable, &t->first);
 }
 
@@ -236,7 +237,7 @@ static void go_on(struct side *s, size_t when)
     const struct trace *t = s->trace;
     while (s->done < t->ops && t->op[s->done].when <= when)
         s->done++;
-    size_t flushed = last_flush(t, s->done);
+    size_t flushed = s->deaf ? 0 : last_flush(t, s->done);
     apply(&s->durable, t, s->flushed, flushed, false);
     s->flushed = flushed;
 }
@@ -269,12 +270,12 @@ static bool visit_products(struct side *a, struct side *b, size_t when, unsigned
 }
 
 void trace_crash_pair(const struct trace *a, const struct trace *b, size_t every, unsigned subsets,
-                      trace_visit_pair_fn visit, void *context)
+                      bool deaf, trace_visit_pair_fn visit, void *context)
 {
     struct side x, y;
     size_t end = 0;
-    begin(&x, a);
-    begin(&y, b);
+    begin(&x, a, deaf);
+    begin(&y, b, deaf);
     if (a->ops)
         end = a->op[a->ops - 1].when;
     if (b->ops && b->op[b->ops - 1].when > end)

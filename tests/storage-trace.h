@@ -54,11 +54,12 @@ void trace_crash(const struct trace *trace, size_t every, unsigned subsets, bool
 
 /* The same of two files that are changed in turns, by traces with one clock: after each `every`-th
  * operation on either, all that may be left of one with all that may be left of the other.
- * `subsets` choices of each, besides all that was written and only what was flushed. */
+ * `subsets` choices of each, besides all that was written and only what was flushed. `deaf`: as
+ * above. */
 typedef bool (*trace_visit_pair_fn)(void *context, size_t when, const struct bytes *a,
                                     const struct bytes *b);
 void trace_crash_pair(const struct trace *a, const struct trace *b, size_t every, unsigned subsets,
-                      trace_visit_pair_fn visit, void *context);
+                      bool deaf, trace_visit_pair_fn visit, void *context);
 /* What is in the file after the first `n` operations. */
 void trace_content(const struct trace *trace, size_t n, struct bytes *content);
 
