@@ -123,6 +123,8 @@ static int write_renaming(struct qcow2 *q, const struct renaming *r, const char 
 
 int qcow2_rename_backing(struct qcow2 *q, const char *name, const char *format, char *why)
 {
+    if (q->readonly)
+        return qcow2_refuse(why, q->path, "%s", strerror(EROFS));
     struct renaming r = {.count = qcow2_cluster(q), .old = malloc(qcow2_cluster(q))};
     size_t at = 0;
     int error = r.old ? storage_read(q->file, 0, r.old, r.count) : -ENOMEM;

@@ -184,6 +184,8 @@ static int shrink(struct qcow2 *q, uint64_t size)
 
 int qcow2_resize_on(struct qcow2 *q, uint64_t size, bool may_shrink, char *why)
 {
+    if (q->readonly)
+        return qcow2_refuse(why, q->path, "%s", strerror(EROFS));
     if (size % 512 || size > INT64_MAX)
         return qcow2_refuse(why, q->path, "the size of a disk must be a multiple of 512 bytes");
     if (l1_needed(q, size) > QCOW2_L1_MAX / 8)

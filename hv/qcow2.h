@@ -39,8 +39,8 @@
  * no data. So references are written last:
  *
  *   a guest's write   takes a free cluster, by the counts in memory; writes the data there at once;
- *                     notes the new L2 entry in memory. Nothing of this can be seen in the file
- * yet. qcow2_flush()     1. writes counts, and L2 tables to which nothing refers yet      -> flush
+ *                     notes the new L2 entry in memory. In the file nothing of this is seen yet.
+ *   qcow2_flush()     1. writes counts, and L2 tables to which nothing refers yet      -> flush
  *                        (if a refcount block is new, it goes first, before its entry) -> flush
  *                     2. writes L2 and L1 entries: the new data is part of the disk    -> flush
  *                     3. counts down what these entries have stopped to refer to; that is written
