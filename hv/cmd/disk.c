@@ -313,7 +313,8 @@ static int disk_map(const struct options *options, char **argv)
     return status;
 }
 
-/* ---- commit, rebase, resize, convert ---------------------------------------------------------------------- */
+/* ---- commit, rebase, resize, convert
+ * ---------------------------------------------------------------------- */
 
 static int disk_commit(const struct options *options, char **argv)
 {
@@ -330,7 +331,8 @@ static int disk_rebase(const struct options *options, char **argv)
         .unsafe = options->unsafe,
     };
     if (!options->backing && (options->unsafe || options->backing_format))
-        return cmd_fail("disk rebase: --unsafe and --backing-format are of use with --backing only");
+        return cmd_fail(
+            "disk rebase: --unsafe and --backing-format are of use with --backing only");
     return qcow2_rebase(argv[0], &how, why) ? fail(why) : 0;
 }
 
@@ -393,5 +395,6 @@ int cmd_disk(const struct options *options, int argc, char **argv)
                             ACTIONS[i].arguments);
         return ACTIONS[i].run(options, argv + 1);
     }
-    return cmd_fail("disk: '%s' is not create, info, check, map, commit, rebase, resize or convert", argv[0]);
+    return cmd_fail("disk: '%s' is not create, info, check, map, commit, rebase, resize or convert",
+                    argv[0]);
 }
