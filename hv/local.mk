@@ -34,9 +34,13 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/qcow2-header.c \
 	%D%/qcow2-inflate.c \
 	%D%/qcow2-read.c \
+	%D%/qcow2-rebase.c \
 	%D%/qcow2-refcount.c \
+	%D%/qcow2-rename.c \
+	%D%/qcow2-resize.c \
 	%D%/qcow2-table.c \
 	%D%/qcow2-hand.c \
+	%D%/qcow2-which.c \
 	%D%/qcow2-write.c \
 	%D%/record.c %D%/record.h %D%/recorder.c %D%/recorder.h \
 	%D%/replay.c %D%/replay.h \

@@ -10,20 +10,17 @@
 
 enum { PIECE = 1 << 16 };
 
-/* Where a copy comes from or goes to: an image, or a raw file. */
-struct end {
-    struct qcow2 *image;
-    struct storage *raw;
-    uint64_t size;
-};
-
-static int end_read(struct end *e, uint64_t at, void *bytes, size_t count)
+int qcow2_end_read(struct qcow2_end *e, uint64_t at, void *bytes, size_t count)
 {
-    return e->image ? qcow2_read(e->image, at, bytes, count)
-                    : storage_read(e->raw, at, bytes, count);
+    uint64_t there = at < e->size ? e->size - at : 0;
+    size_t part = count < there ? count : (size_t)there;
+    memset((uint8_t *)bytes + part, 0, count - part);
+    if (!part)
+        return 0;
+    return e->image ? qcow2_read(e->image, at, bytes, part) : storage_read(e->raw, at, bytes, part);
 }
 
-static int end_write(struct end *e, uint64_t at, const void *bytes, size_t count)
+static int end_write(struct qcow2_end *e, uint64_t at, const void *bytes, size_t count)
 {
     return e->image ? qcow2_write(e->image, at, bytes, count)
                     : storage_write(e->raw, at, bytes, count);
@@ -35,7 +32,7 @@ static bool is_zero(const uint8_t *bytes, size_t count)
 }
 
 /* Zeros: a `fresh` file has them everywhere already. */
-static int end_zero(struct end *e, uint64_t at, uint64_t count, bool fresh)
+static int end_zero(struct qcow2_end *e, uint64_t at, uint64_t count, bool fresh)
 {
     static const uint8_t zeros[PIECE];
     if (fresh)
@@ -51,25 +48,23 @@ static int end_zero(struct end *e, uint64_t at, uint64_t count, bool fresh)
     return 0;
 }
 
-static int end_flush(struct end *e)
+static int end_flush(struct qcow2_end *e)
 {
     return e->image ? qcow2_flush(e->image) : storage_flush(e->raw);
 }
 
-static int end_close(struct end *e)
+int qcow2_end_close(struct qcow2_end *e)
 {
     int error = e->image ? qcow2_close(e->image) : 0;
     storage_close(e->raw);
     return error;
 }
 
-/* Opens a file of either format; what `format` says, or what it looks like. */
-static int end_open(struct end *e, const char *path, const char *format, unsigned flags, char *why)
+int qcow2_end_adopt(struct qcow2_end *e, struct storage *file, const char *path, const char *format,
+                    unsigned flags, char *why)
 {
     bool is_qcow2;
-    struct storage *file = storage_open(path, flags & QCOW2_READONLY, why);
-    int error = file ? 0 : -EINVAL;
-    error = error ? error : qcow2_probe(file, path, format, &is_qcow2, why);
+    int error = qcow2_probe(file, path, format, &is_qcow2, why);
     if (error) {
         storage_close(file);
         return error;
@@ -84,13 +79,20 @@ static int end_open(struct end *e, const char *path, const char *format, unsigne
     return e->image ? 0 : -EINVAL;
 }
 
-static int copy_data(struct end *from, struct end *to, uint64_t at, uint64_t count, bool fresh)
+static int end_open(struct qcow2_end *e, const char *path, unsigned flags, char *why)
+{
+    struct storage *file = storage_open(path, flags & QCOW2_READONLY, why);
+    return file ? qcow2_end_adopt(e, file, path, NULL, flags, why) : -EINVAL;
+}
+
+static int copy_data(struct qcow2_end *from, struct qcow2_end *to, uint64_t at, uint64_t count,
+                     bool fresh)
 {
     uint8_t *bytes = malloc(PIECE);
     int error = bytes ? 0 : -ENOMEM;
     while (count && !error) {
         size_t part = count < PIECE ? (size_t)count : PIECE;
-        error = end_read(from, at, bytes, part);
+        error = qcow2_end_read(from, at, bytes, part);
         if (!error && !(fresh && is_zero(bytes, part)))
             error = end_write(to, at, bytes, part);
         at += part, count -= part;
@@ -100,7 +102,7 @@ static int copy_data(struct end *from, struct end *to, uint64_t at, uint64_t cou
 }
 
 /* All that an image (and what is below it, if that is open) has. */
-static int copy_image(struct end *from, struct end *to, bool fresh)
+static int copy_image(struct qcow2_end *from, struct qcow2_end *to, bool fresh)
 {
     struct qcow2_place place;
     int error = 0;
@@ -114,7 +116,7 @@ static int copy_image(struct end *from, struct end *to, bool fresh)
     return error;
 }
 
-static int copy(struct end *from, struct end *to, bool fresh)
+static int copy(struct qcow2_end *from, struct qcow2_end *to, bool fresh)
 {
     int error =
         from->image ? copy_image(from, to, fresh) : copy_data(from, to, 0, from->size, fresh);
@@ -122,8 +124,8 @@ static int copy(struct end *from, struct end *to, bool fresh)
 }
 
 /* The line for a copy that failed: what was found wrong in an image, or the error's name. */
-static int explain(int error, const struct end *from, const struct end *to, const char *path,
-                   char *why)
+static int explain(int error, const struct qcow2_end *from, const struct qcow2_end *to,
+                   const char *path, char *why)
 {
     const char *trouble = from->image && *from->image->trouble ? from->image->trouble
                           : to->image && *to->image->trouble   ? to->image->trouble
@@ -136,15 +138,15 @@ static int explain(int error, const struct end *from, const struct end *to, cons
 
 /* ---- into the backing file ---------------------------------------------------------------- */
 
-static int commit(struct qcow2 *q, const char *backing, char *why)
+int qcow2_commit_on(struct qcow2 *q, struct storage *file, const char *backing, char *why)
 {
-    struct end from = {.image = q, .size = q->header.size}, to = {0};
-    int error = end_open(&to, backing, q->header.format, 0, why);
+    struct qcow2_end from = {.image = q, .size = q->header.size}, to = {0};
+    int error = qcow2_end_adopt(&to, file, backing, q->header.format, 0, why);
     if (!error && to.size < from.size)
         error = qcow2_refuse(why, backing, "its disk is smaller than that of %.160s", q->path);
     if (!error && (error = copy(&from, &to, false)) != 0)
         error = explain(error, &from, &to, backing, why);
-    int closed = end_close(&to);
+    int closed = qcow2_end_close(&to);
     return !error && closed ? qcow2_refuse(why, backing, "%s", strerror(-closed)) : error;
 }
 
@@ -157,6 +159,7 @@ int qcow2_commit(const char *path, char *why)
         return -EINVAL;
     int error = 0;
     char *backing = NULL;
+    struct storage *file = NULL;
     if (!q->header.backed)
         error = qcow2_refuse(why, path, "it has no backing file to commit into");
     else if (qcow2_is_protocol(q->header.backing))
@@ -164,7 +167,9 @@ int qcow2_commit(const char *path, char *why)
                              q->header.backing);
     else if (!(backing = qcow2_resolve(path, q->header.backing)))
         error = qcow2_refuse(why, path, "%s", strerror(ENOMEM));
-    error = error ? error : commit(q, backing, why);
+    else if (!(file = storage_open(backing, false, why)))
+        error = -EINVAL;
+    error = error ? error : qcow2_commit_on(q, file, backing, why);
     free(backing);
     int closed = qcow2_close(q);
     return !error && closed ? qcow2_refuse(why, path, "%s", strerror(-closed)) : error;
@@ -172,7 +177,7 @@ int qcow2_commit(const char *path, char *why)
 
 /* ---- into a new file ---------------------------------------------------------------------- */
 
-static int make_raw(const char *path, uint64_t size, struct end *to, char *why)
+static int make_raw(const char *path, uint64_t size, struct qcow2_end *to, char *why)
 {
     uint8_t zero = 0;
     to->raw = storage_create(path, why);
@@ -182,7 +187,7 @@ static int make_raw(const char *path, uint64_t size, struct end *to, char *why)
     return error ? qcow2_refuse(why, path, "%s", strerror(-error)) : 0;
 }
 
-static int make_image(const char *path, uint64_t size, struct end *to, char *why)
+static int make_image(const char *path, uint64_t size, struct qcow2_end *to, char *why)
 {
     struct qcow2_creation creation = {.size = size};
     int error = qcow2_create(path, &creation, why);
@@ -191,9 +196,9 @@ static int make_image(const char *path, uint64_t size, struct end *to, char *why
     return error || to->image ? error : -EINVAL;
 }
 
-static int convert(struct end *from, const char *path, bool is_qcow2, char *why)
+static int convert(struct qcow2_end *from, const char *path, bool is_qcow2, char *why)
 {
-    struct end to = {0};
+    struct qcow2_end to = {0};
     if (access(path, F_OK) == 0)
         return qcow2_refuse(why, path, "%s", strerror(EEXIST));
     int error = is_qcow2 ? make_image(path, (from->size + 511) & ~511ull, &to, why)
@@ -201,7 +206,7 @@ static int convert(struct end *from, const char *path, bool is_qcow2, char *why)
     bool made = to.image || to.raw;
     if (!error && (error = copy(from, &to, true)) != 0)
         error = explain(error, from, &to, path, why);
-    int closed = made ? end_close(&to) : 0;
+    int closed = made ? qcow2_end_close(&to) : 0;
     if (!error && closed)
         error = qcow2_refuse(why, path, "%s", strerror(-closed));
     if (error && made)
@@ -211,12 +216,12 @@ static int convert(struct end *from, const char *path, bool is_qcow2, char *why)
 
 int qcow2_convert(const char *path, const char *to, const char *format, char *why)
 {
-    struct end from = {0};
+    struct qcow2_end from = {0};
     bool is_qcow2 = !strcmp(format, "qcow2");
     if (!is_qcow2 && strcmp(format, "raw"))
         return qcow2_refuse(why, to, "no format '%s'; known are raw and qcow2", format);
-    int error = end_open(&from, path, NULL, QCOW2_READONLY, why);
+    int error = end_open(&from, path, QCOW2_READONLY, why);
     error = error ? error : convert(&from, to, is_qcow2, why);
-    end_close(&from); /* read-only: nothing can fail */
+    qcow2_end_close(&from); /* read-only: nothing can fail */
     return error;
 }

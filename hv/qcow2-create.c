@@ -140,36 +140,42 @@ static int publish(const char *aside, const char *path)
     return error;
 }
 
-static int write_aside(const char *path, const char *aside, const struct qcow2_header *h, char *why)
+int qcow2_create_on(struct storage *file, const char *path, const struct qcow2_creation *c,
+                    char *why)
 {
-    uint8_t *bytes = calloc(1, (size_t)1 << h->cluster_bits);
-    if (!bytes)
-        return qcow2_refuse(why, path, "%s", strerror(ENOMEM));
-    struct storage *file = storage_create(aside, why);
-    if (!file) {
-        free(bytes);
-        return -EINVAL;
-    }
-    int error = write_image(file, h, bytes);
-    error = error ? error : publish(aside, path);
-    storage_close(file);
+    struct qcow2_header h;
+    int error = describe(c, path, &h, why);
+    if (error)
+        return error;
+    uint8_t *bytes = calloc(1, (size_t)1 << h.cluster_bits);
+    error = bytes ? write_image(file, &h, bytes) : -ENOMEM;
     free(bytes);
-    if (!error)
-        return 0;
-    unlink(aside);
-    return qcow2_refuse(why, path, "%s", strerror(-error));
+    return error ? qcow2_refuse(why, path, "%s", strerror(-error)) : 0;
+}
+
+static int create_aside(const char *path, const char *aside, const struct qcow2_creation *c,
+                        char *why)
+{
+    struct storage *file = storage_create(aside, why);
+    if (!file)
+        return -EINVAL;
+    int error = qcow2_create_on(file, path, c, why);
+    if (!error && (error = publish(aside, path)) != 0)
+        qcow2_refuse(why, path, "%s", strerror(-error));
+    storage_close(file);
+    if (error)
+        unlink(aside);
+    return error ? -EINVAL : 0;
 }
 
 int qcow2_create(const char *path, const struct qcow2_creation *c, char *why)
 {
-    struct qcow2_header h;
+    char *aside = NULL;
     if (access(path, F_OK) == 0)
         return qcow2_refuse(why, path, "%s", strerror(EEXIST));
-    int error = describe(c, path, &h, why);
-    char *aside = NULL;
-    if (!error && asprintf(&aside, "%s.%ld.new", path, (long)getpid()) < 0)
-        error = qcow2_refuse(why, path, "%s", strerror(ENOMEM));
-    error = error ? error : write_aside(path, aside, &h, why);
+    if (asprintf(&aside, "%s.%ld.new", path, (long)getpid()) < 0)
+        return qcow2_refuse(why, path, "%s", strerror(ENOMEM));
+    int error = create_aside(path, aside, c, why);
     free(aside);
     return error;
 }

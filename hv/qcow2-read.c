@@ -2,7 +2,8 @@
  * Reading a qcow2 image: which layer has a cluster, and what is there.
  *
  * qcow2_find() is the whole idea of overlays: ask the top, and if it knows nothing ask the one
- * below. Everything else here takes bytes from where it says.
+ * below. Everything else here takes bytes from where it says. In a long chain it goes on where an
+ * earlier look-up ended (qcow2-which.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -88,6 +89,7 @@ static uint64_t reach(const struct qcow2 *q, uint64_t at)
 static int ask_layer(struct qcow2 *q, uint64_t at, struct found *f)
 {
     uint64_t raw;
+    q->asked++;
     f->skip = at & (qcow2_cluster(q) - 1);
     f->place.length = least(f->place.length, reach(q, at));
     int error = qcow2_l2_get(q, at >> q->header.cluster_bits, &raw);
@@ -114,12 +116,12 @@ static void ask_raw(struct qcow2 *q, uint64_t at, struct found *f)
     f->place.offset = at;
 }
 
-/* Who has the bytes at `at`? A layer that ends before has not, and nobody below it is asked. */
-static int find(struct qcow2 *top, uint64_t at, uint64_t want, struct found *f)
+/* Who has the bytes at `at`? Asks from `q`, at depth `depth`, downwards. A layer that ends before
+ * has not, and nobody below it is asked. */
+static int scan(struct qcow2 *q, unsigned depth, uint64_t at, struct found *f)
 {
-    *f = (struct found){.place.length = want};
-    for (struct qcow2 *q = top; q && at < q->header.size; q = q->backing) {
-        f->place.depth += q != top;
+    for (; q && at < q->header.size; q = q->backing) {
+        f->place.depth = depth++;
         int error = ask_layer(q, at, f);
         if (error)
             return error;
@@ -129,6 +131,26 @@ static int find(struct qcow2 *top, uint64_t at, uint64_t want, struct found *f)
             ask_raw(q, at, f);
     }
     return 0;
+}
+
+/* The same of a whole chain, by way of what was noted. */
+static int find(struct qcow2 *top, uint64_t at, uint64_t want, struct found *f)
+{
+    unsigned depth = 1;
+    uint64_t known = want;
+    *f = (struct found){.place.length = want};
+    if (!top->which)
+        return scan(top, 0, at, f);
+    int error = ask_layer(top, at, f);
+    if (error || f->place.kind != QCOW2_NOWHERE)
+        return error;
+    struct qcow2 *next = qcow2_which_get(top, at, &depth, &known);
+    if (next)
+        f->place.length = least(f->place.length, known);
+    error = scan(next ? next : top->backing, depth, at, f);
+    if (!error && !next)
+        qcow2_which_note(top, at, f->place.depth);
+    return error;
 }
 
 static int read_found(struct found *f, void *bytes, size_t count)
@@ -179,6 +201,11 @@ int qcow2_find(struct qcow2 *q, uint64_t at, struct qcow2_place *place)
     if (!inside(q, at, 1))
         return -EINVAL;
     int error = find(q, at, q->header.size - at, &f);
+    if (!error && f.place.kind == QCOW2_NOWHERE &&
+        q->which) { /* asked all, it may be much longer */
+        f = (struct found){.place.length = q->header.size - at};
+        error = scan(q, 0, at, &f);
+    }
     *place = f.place;
     return error ? fail(q, &f, error) : 0;
 }

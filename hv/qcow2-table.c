@@ -53,6 +53,17 @@ static void choose_limit(struct qcow2 *q)
                                          : (unsigned)limit;
 }
 
+enum { CHAIN_BYTES = 128 << 20 };
+
+void qcow2_cache_share(struct qcow2 *q, unsigned images)
+{
+    uint64_t share = ((uint64_t)CHAIN_BYTES >> q->header.cluster_bits) / images;
+    choose_limit(q);
+    if (share < q->cache.limit)
+        q->cache.limit = share ? (unsigned)share : 1;
+    q->bare = share == 0;
+}
+
 /* One more slot, with room for a cluster. */
 static struct qcow2_table *add_slot(struct qcow2 *q)
 {
@@ -205,18 +216,25 @@ int qcow2_index_write(struct qcow2 *q, struct qcow2_index *index, uint64_t offse
 
 /* ---- the way through L1 and L2 ------------------------------------------------------------ */
 
-/* The L2 table of a guest's cluster; NULL: there is none yet. */
-static int find_l2(struct qcow2 *q, uint64_t cluster, struct qcow2_table **table)
+/* Where the L2 table of a guest's cluster is; 0: there is none yet. */
+static int find_l2_offset(struct qcow2 *q, uint64_t cluster, uint64_t *offset)
 {
     uint64_t i = cluster >> qcow2_l2_bits(q);
     uint64_t entry = i < q->l1.count ? q->l1.entry[i] : 0;
-    *table = NULL;
-    if (!entry)
-        return 0;
+    *offset = entry & QCOW2_OFFSET;
     if (entry & ~(QCOW2_OFFSET | QCOW2_COPIED))
         return qcow2_complain(q, "L1 entry %llu is 0x%llx: reserved bits are set",
                               (unsigned long long)i, (unsigned long long)entry);
-    return qcow2_table_get(q, QCOW2_L2, entry & QCOW2_OFFSET, table);
+    return entry && !*offset ? qcow2_check_table(q, 0, "an L2 table") : 0;
+}
+
+/* The table in memory; NULL: there is none yet. */
+static int find_l2(struct qcow2 *q, uint64_t cluster, struct qcow2_table **table)
+{
+    uint64_t offset;
+    int error = find_l2_offset(q, cluster, &offset);
+    *table = NULL;
+    return error || !offset ? error : qcow2_table_get(q, QCOW2_L2, offset, table);
 }
 
 static size_t place_in_l2(const struct qcow2 *q, uint64_t cluster)
@@ -224,9 +242,26 @@ static size_t place_in_l2(const struct qcow2 *q, uint64_t cluster)
     return 8 * (size_t)(cluster & ((1ull << qcow2_l2_bits(q)) - 1));
 }
 
+/* The same without the table, for one of very many images. */
+static int read_entry(struct qcow2 *q, uint64_t cluster, uint64_t *entry)
+{
+    uint64_t offset;
+    int error = find_l2_offset(q, cluster, &offset);
+    *entry = 0;
+    if (error || !offset)
+        return error;
+    error = qcow2_check_table(q, offset, "an L2 table");
+    if (!error)
+        error = storage_read(q->file, offset + place_in_l2(q, cluster), entry, sizeof *entry);
+    *entry = be64toh(*entry);
+    return error;
+}
+
 int qcow2_l2_get(struct qcow2 *q, uint64_t cluster, uint64_t *entry)
 {
     struct qcow2_table *table;
+    if (q->bare)
+        return read_entry(q, cluster, entry);
     int error = find_l2(q, cluster, &table);
     *entry = 0;
     if (!error && table)

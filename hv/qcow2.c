@@ -23,6 +23,12 @@ int qcow2_refuse(char *why, const char *path, const char *format, ...)
     return -EINVAL;
 }
 
+int qcow2_refuse_trouble(const struct qcow2 *q, char *why)
+{
+    snprintf(why, QCOW2_ERROR, "%s", q->trouble);
+    return -EINVAL;
+}
+
 int qcow2_complain(struct qcow2 *q, const char *format, ...)
 {
     char reason[256];
@@ -170,7 +176,7 @@ static int open_chain(struct qcow2 *top, char *why)
         if (error)
             return error;
     }
-    return 0;
+    return qcow2_which_build(top) ? qcow2_refuse(why, top->path, "%s", strerror(ENOMEM)) : 0;
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */
@@ -202,10 +208,8 @@ static int begin_writing(struct qcow2 *q, char *why)
     error = error ? error : qcow2_clear_autoclear(q);
     if (!error)
         return 0;
-    if (*q->trouble) {
-        snprintf(why, QCOW2_ERROR, "%s", q->trouble);
-        return error;
-    }
+    if (*q->trouble)
+        return qcow2_refuse_trouble(q, why);
     return qcow2_refuse(why, q->path, "%s", strerror(-error));
 }
 
@@ -266,6 +270,7 @@ static void free_one(struct qcow2 *q)
     storage_close(q->raw);
     qcow2_cache_free(&q->cache);
     qcow2_guard_free(&q->guard);
+    qcow2_which_free(q->which);
     free(q->l1.entry);
     free(q->reftable.entry);
     free(q->released.at);
@@ -307,6 +312,14 @@ unsigned qcow2_depth(const struct qcow2 *q)
     for (; q->backing; q = q->backing)
         depth++;
     return depth + (q->raw != NULL);
+}
+
+uint64_t qcow2_asked(const struct qcow2 *q)
+{
+    uint64_t asked = 0;
+    for (; q; q = q->backing)
+        asked += q->asked;
+    return asked;
 }
 
 int qcow2_descriptor(const struct qcow2 *q, unsigned n)

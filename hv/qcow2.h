@@ -39,8 +39,8 @@
  * no data. So references are written last:
  *
  *   a guest's write   takes a free cluster, by the counts in memory; writes the data there at once;
- *                     notes the new L2 entry in memory. Nothing of this can be seen in the file
- * yet. qcow2_flush()     1. writes counts, and L2 tables to which nothing refers yet      -> flush
+ *                     notes the new L2 entry in memory. In the file nothing of this is seen yet.
+ *   qcow2_flush()     1. writes counts, and L2 tables to which nothing refers yet      -> flush
  *                        (if a refcount block is new, it goes first, before its entry) -> flush
  *                     2. writes L2 and L1 entries: the new data is part of the disk    -> flush
  *                     3. counts down what these entries have stopped to refer to; that is written
@@ -68,7 +68,7 @@
 
 enum {
     QCOW2_ERROR = STORAGE_ERROR,
-    QCOW2_DEPTH = 256,     /* layers of a chain at most */
+    QCOW2_DEPTH = 2048,    /* layers of a chain at most */
     QCOW2_NAME_MAX = 1023, /* bytes of a backing file's name */
     QCOW2_FORMAT_MAX = 15, /* of its format's name */
 };
@@ -89,6 +89,11 @@ struct qcow2_creation {
 /* Writes a new image aside, flushes it, and gives it its name if that is free. The backing file
  * must be there. -EINVAL and one line in `why` (QCOW2_ERROR bytes) that names file and reason. */
 int qcow2_create(const char *path, const struct qcow2_creation *creation, char *why);
+
+/* The same into an empty storage: when it returns, all of it is durable. `path` is what the image
+ * will be called. */
+int qcow2_create_on(struct storage *storage, const char *path,
+                    const struct qcow2_creation *creation, char *why);
 
 enum {
     QCOW2_READONLY = 1,
@@ -164,6 +169,9 @@ int qcow2_find(struct qcow2 *image, uint64_t at, struct qcow2_place *place);
 /* The same, with neighbours of the same kind and layer (and offset, for data) in one piece. */
 int qcow2_extent(struct qcow2 *image, uint64_t at, struct qcow2_place *place);
 
+/* How many layers were asked in all look-ups so far: what a long chain costs. */
+uint64_t qcow2_asked(const struct qcow2 *image);
+
 struct qcow2_info {
     unsigned version;
     uint64_t size, cluster, file; /* bytes: disk, cluster, length of the file */
@@ -204,6 +212,28 @@ int qcow2_check(struct qcow2 *image, bool repair, qcow2_report_fn report, void *
  * backing file are spoilt. A crash meanwhile harms nothing: the overlay still covers what was
  * written. */
 int qcow2_commit(const char *path, char *why);
+/* The same of an overlay that is open, alone, into any storage, which is closed. */
+int qcow2_commit_on(struct qcow2 *overlay, struct storage *backing, const char *path, char *why);
+
+struct qcow2_rebasing {
+    const char *backing; /* as it shall stand in the header; NULL or "": none from now on */
+    const char *format;  /* "raw" or "qcow2"; NULL: find out */
+    bool unsafe;         /* the name only: who asks for it knows that both files have the same */
+};
+
+/* Puts an overlay on another backing file. Its disk stays what it is: where the two files differ,
+ * the overlay gets what the old one has. A crash leaves it on one of the two. */
+int qcow2_rebase(const char *path, const struct qcow2_rebasing *how, char *why);
+/* The same of an image that is open for writing, which is then only good for closing. The storage
+ * (NULL: none) is closed. */
+int qcow2_rebase_on(struct qcow2 *image, struct storage *backing, const char *path,
+                    const struct qcow2_rebasing *how, char *why);
+
+/* Gives a disk another size, a multiple of 512 bytes. It grows by zeros; what shrinking would cut
+ * off is only cut off if that is said. A crash leaves it with one of the two sizes. Overlays of the
+ * image keep theirs. */
+int qcow2_resize(const char *path, uint64_t size, bool may_shrink, char *why);
+int qcow2_resize_on(struct qcow2 *image, uint64_t size, bool may_shrink, char *why);
 
 /* Copies a disk, of a raw file or as it is seen through all layers of an image, into a new file of
  * format "raw" or "qcow2". */

@@ -126,6 +126,9 @@ struct qcow2 {
     struct storage *raw;
     uint64_t raw_size;
     char *backing_path;
+    struct qcow2_which *which; /* of the top of a chain: qcow2-which.c; NULL: not needed */
+    uint64_t asked;            /* answers that this layer has given, or had not */
+    bool bare;                 /* no room for L2 tables in memory: entries are read one by one */
 
     /* Only of images that are written. */
     struct qcow2_guard guard;
@@ -178,6 +181,8 @@ int qcow2_tables_write(struct qcow2 *q, enum qcow2_table_kind kind, bool fresh);
 /* What was fresh is referred to now. */
 void qcow2_tables_settle(struct qcow2 *q, enum qcow2_table_kind kind);
 void qcow2_cache_free(struct qcow2_cache *cache);
+/* An image that is only read, one of so many of a chain, keeps its share of what they all may. */
+void qcow2_cache_share(struct qcow2 *q, unsigned images);
 int qcow2_index_load(struct qcow2 *q, struct qcow2_index *index, uint64_t offset, uint64_t count);
 void qcow2_index_set(struct qcow2_index *index, uint64_t i, uint64_t value);
 int qcow2_index_write(struct qcow2 *q, struct qcow2_index *index, uint64_t offset);
@@ -195,6 +200,15 @@ struct qcow2_entry {
 };
 /* Takes an L2 entry apart; -EIO if it cannot be. */
 int qcow2_entry_decode(struct qcow2 *q, uint64_t raw, struct qcow2_entry *entry);
+
+/* qcow2-which.c. Only of a whole chain; -ENOMEM. */
+int qcow2_which_build(struct qcow2 *top);
+void qcow2_which_free(struct qcow2_which *which);
+/* The image at which to go on when the top has no answer for `at`: none between knows anything of
+ * the `length` bytes from there. NULL: not known. */
+struct qcow2 *qcow2_which_get(struct qcow2 *top, uint64_t at, unsigned *depth, uint64_t *length);
+/* All images above `depth` were asked for `at`, and know nothing. */
+void qcow2_which_note(struct qcow2 *top, uint64_t at, unsigned depth);
 
 /* qcow2-inflate.c: one compressed cluster, to q->inflated. */
 int qcow2_inflate(struct qcow2 *q, const struct qcow2_entry *entry);
@@ -220,6 +234,24 @@ int qcow2_guard_add(struct qcow2 *q, uint64_t offset);
 bool qcow2_guard_has(const struct qcow2 *q, uint64_t offset);
 void qcow2_guard_free(struct qcow2_guard *guard);
 
+/* qcow2-copy.c: where a copy comes from or goes to: an image, or a raw file, or neither. */
+struct qcow2_end {
+    struct qcow2 *image;
+    struct storage *raw;
+    uint64_t size;
+};
+/* Takes a file of either format; what `format` (may be NULL) says, or what it looks like. The file
+ * is closed with it, also on failure. */
+int qcow2_end_adopt(struct qcow2_end *end, struct storage *file, const char *path,
+                    const char *format, unsigned flags, char *why);
+/* Bytes behind its size read as zero. */
+int qcow2_end_read(struct qcow2_end *end, uint64_t at, void *bytes, size_t count);
+int qcow2_end_close(struct qcow2_end *end);
+
+/* qcow2-rename.c: another backing file's name in the header, durable when it returns; "": none.
+ * What is in memory of the chain stays. */
+int qcow2_rename_backing(struct qcow2 *q, const char *name, const char *format, char *why);
+
 /* qcow2-write.c */
 int qcow2_write_barrier(struct qcow2 *q);
 
@@ -234,6 +266,8 @@ bool qcow2_is_protocol(const char *name);
 /* Whether a file is qcow2, by its format's name or, without one, by its first bytes. */
 int qcow2_probe(struct storage *file, const char *path, const char *format, bool *is_qcow2,
                 char *why);
+/* What was found wrong in an image, as the reason. */
+int qcow2_refuse_trouble(const struct qcow2 *q, char *why);
 int qcow2_refuse(char *why, const char *path, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -17,12 +17,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 struct file {
     struct storage storage;
     int fd;
+    dev_t device;
+    ino_t inode;
 };
 
 static struct file *file_of(struct storage *storage)
@@ -92,11 +95,8 @@ static int file_descriptor(const struct storage *storage)
 
 static void file_identity(struct storage *storage, uint64_t *device, uint64_t *inode)
 {
-    struct stat st;
-    if (fstat(file_of(storage)->fd, &st))
-        return;
-    *device = st.st_dev;
-    *inode = st.st_ino;
+    *device = file_of(storage)->device;
+    *inode = file_of(storage)->inode;
 }
 
 /* ---- locks -------------------------------------------------------------------------------- */
@@ -213,13 +213,43 @@ static struct storage *adopt(int fd, const char *path, enum use use, char *why)
     }
     file->storage.ops = &FILE_OPS;
     file->fd = fd;
+    file->device = st.st_dev;
+    file->inode = st.st_ino;
     return &file->storage;
+}
+
+/* A chain of images has a file open for each, and the soft limit of a process is often 1024: it is
+ * there for old programs that use select(). True if more may be opened now. */
+static bool raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= limit.rlim_max)
+        return false;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
+
+static struct storage *refuse_full(const char *path, char *why)
+{
+    struct rlimit limit = {0};
+    char reason[100];
+    getrlimit(RLIMIT_NOFILE, &limit); /* it cannot fail: raise_limit() has asked before */
+    snprintf(reason, sizeof reason,
+             "one open file more than the %llu that this host allows (ulimit -Hn)",
+             (unsigned long long)limit.rlim_cur);
+    return refuse(path, reason, why);
 }
 
 static struct storage *open_for(const char *path, enum use use, char *why)
 {
     /* Not blocking: opening a FIFO must not hang. */
-    int fd = open(path, (use == READS ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int flags = (use == READS ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    int fd = open(path, flags);
+    if (fd < 0 && errno == EMFILE) {
+        if (!raise_limit())
+            return refuse_full(path, why);
+        fd = open(path, flags);
+    }
     return fd < 0 ? refuse(path, strerror(errno), why) : adopt(fd, path, use, why);
 }
 

@@ -47,7 +47,8 @@ struct storage {
 
 /* Opens a regular file of the host and locks it: one writer and nobody else, or any number of
  * readers. The locks are those of QEMU's tools, so these exclude each other too; they end with the
- * program. NULL and one line in `why` (STORAGE_ERROR bytes) that names the file and the reason. */
+ * program. NULL and one line in `why` (STORAGE_ERROR bytes) that names the file and the reason.
+ * When too many files are open the process's soft limit is raised to the hard one. */
 struct storage *storage_open(const char *path, bool readonly, char *why);
 /* The same for writing, without a lock: another program may have it. Nothing is to be written
  * before storage_lock(). */

@@ -51,16 +51,20 @@ if HAVE_CHECK
 %C%_test_virtio_SOURCES = %D%/test-virtio.c %D%/tap.h %D%/device.c %D%/device.h
 %C%_test_virtio_LDADD = $(%C%_unit_libs)
 # Disk images: layers and what is refused; QEMU's tools as the judge; crashes.
-%C%_qcow2_parts = %D%/qcow2-crash.c %D%/qcow2-crash.h %D%/storage-trace.c %D%/storage-trace.h
+%C%_qcow2_parts = %D%/qcow2-crash.c %D%/qcow2-crash.h %D%/storage-trace.c %D%/storage-trace.h \
+	%D%/qcow2-judge.c %D%/qcow2-judge.h
 %C%_qcow2_files = %D%/qcow2-files.c %D%/qcow2-files.h %D%/tap.h $(%C%_qcow2_parts)
 %C%_unit_tests += %D%/test-qcow2 %D%/test-qcow2-hostile %D%/test-qcow2-qemu %D%/test-qcow2-crash
+%C%_unit_tests += %D%/test-qcow2-chain
+%C%_test_qcow2_chain_SOURCES = %D%/test-qcow2-chain.c $(%C%_qcow2_files)
+%C%_test_qcow2_chain_LDADD = hv/libhv.a $(%C%_unit_libs)
 %C%_test_qcow2_SOURCES = %D%/test-qcow2.c $(%C%_qcow2_files)
 %C%_test_qcow2_hostile_SOURCES = %D%/test-qcow2-hostile.c $(%C%_qcow2_files)
 %C%_test_qcow2_hostile_LDADD = hv/libhv.a $(%C%_unit_libs)
 %C%_test_qcow2_LDADD = hv/libhv.a $(%C%_unit_libs)
 %C%_test_qcow2_qemu_SOURCES = %D%/test-qcow2-qemu.c %D%/tap.h $(%C%_qcow2_parts)
 %C%_test_qcow2_qemu_LDADD = hv/libhv.a $(%C%_unit_libs)
-%C%_test_qcow2_crash_SOURCES = %D%/test-qcow2-crash.c %D%/tap.h $(%C%_qcow2_parts)
+%C%_test_qcow2_crash_SOURCES = %D%/test-qcow2-crash.c %D%/tap.h %D%/qcow2-change.c %D%/qcow2-change.h $(%C%_qcow2_parts)
 %C%_test_qcow2_crash_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Bare and virtual, instruction by instruction.
 %C%_unit_tests += %D%/test-equivalence
@@ -246,8 +250,7 @@ EXTRA_DIST += %D%/fuzz/fuzz-qcow2.c
 # and script in faults/ speaks TAP.
 %C%_faults = %D%/faults/migrate %D%/faults/protect %D%/faults/handover %D%/faults/qcow2 %D%/faults/snapshot
 EXTRA_PROGRAMS += $(%C%_faults)
-%C%_faults_qcow2_SOURCES = %D%/faults/qcow2.c %D%/qcow2-crash.c %D%/qcow2-crash.h \
-	%D%/storage-trace.c %D%/storage-trace.h
+%C%_faults_qcow2_SOURCES = %D%/faults/qcow2.c %D%/qcow2-change.c %D%/qcow2-change.h $(%C%_qcow2_parts)
 %C%_faults_qcow2_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(ZLIB_LIBS)
 %C%_faults_snapshot_SOURCES = %D%/faults/snapshot.c %D%/snapshot-plan.c %D%/snapshot-plan.h
 %C%_faults_snapshot_LDADD = hv/libhv.a cpu/libcpu.a
@@ -313,11 +316,15 @@ EXTRA_PROGRAMS += %D%/bench/time
 %C%_bench_time_SOURCES = %D%/bench/time.c
 %C%_bench_time_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
 # make bench: figures beside a peer's, in one run.
-bench: all $(%C%_bench_kvm_program) %D%/bench/time$(EXEEXT) %D%/bench/protect$(EXEEXT)
+bench: all $(%C%_bench_kvm_program) %D%/bench/time$(EXEEXT) %D%/bench/disk$(EXEEXT) \
+		%D%/bench/protect$(EXEEXT)
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
 # make bench-kvm: its part about x86 guests.
 bench-kvm: all $(%C%_bench_kvm_program)
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/kvm.py
+EXTRA_PROGRAMS += %D%/bench/disk
+%C%_bench_disk_SOURCES = %D%/bench/disk.c
+%C%_bench_disk_LDADD = hv/libhv.a $(ZLIB_LIBS)
 EXTRA_PROGRAMS += %D%/bench/migrate
 %C%_bench_migrate_SOURCES = %D%/bench/migrate.c
 %C%_bench_migrate_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) \

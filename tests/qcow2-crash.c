@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "hv/qcow2.h"
 #include "tests/storage-trace.h"
@@ -277,7 +276,7 @@ struct visit {
     const struct crash_effort *effort;
     struct crash_result *result;
     const char *path; /* of the image; backing files are beside it */
-    char judged[256]; /* where qemu-img finds a state */
+    struct judge judge;
 };
 
 static void found(struct visit *v, size_t *counter, size_t n, const char *format, ...)
@@ -328,18 +327,6 @@ static void check_data(struct visit *v, struct qcow2 *image, size_t n)
     }
 }
 
-static void judge(struct visit *v, const struct bytes *content, size_t n)
-{
-    if (!v->effort->qemu_every || v->result->states % v->effort->qemu_every)
-        return;
-    v->result->judged++;
-    int status = bytes_to_file(content, v->judged)
-                     ? run_quietly("qemu-img check -f qcow2 '%s'", v->judged)
-                     : -1;
-    if (status != 0 && status != 3)
-        found(v, &v->result->corrupt, n, "qemu-img check: exit status %d", status);
-}
-
 /* What a crash leaves can be opened, is not corrupt, has what was flushed, and can be gone on with.
  */
 static bool visit(void *context, size_t n, const struct bytes *content)
@@ -361,30 +348,15 @@ static bool visit(void *context, size_t n, const struct bytes *content)
     } else {
         found(v, &v->result->corrupt, n, "%s", why);
     }
-    judge(v, content, n);
+    int status = judge_ask(&v->judge, content);
+    if (status != 0 && status != 3)
+        found(v, &v->result->corrupt, n, "qemu-img check: exit status %d", status);
     v->result->states++;
     trace_free(&t);
     return true;
 }
 
 /* ---- the whole ---------------------------------------------------------------------------- */
-
-int run_quietly(const char *format, ...)
-{
-    char command[2048], whole[2100];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(command, sizeof command, format, arguments);
-    va_end(arguments);
-    snprintf(whole, sizeof whole, "{ %s; } >/dev/null 2>&1", command);
-    int status = system(whole);
-    return status < 0 || !WIFEXITED(status) ? -1 : WEXITSTATUS(status);
-}
-
-bool have_qemu_img(void)
-{
-    return run_quietly("qemu-img --version") == 0;
-}
 
 /* The backing disk: half of the sectors have something (base_stamp). */
 static bool make_base(const struct crash_plan *p, const char *folder, char *text)
@@ -466,10 +438,13 @@ bool crash_run(const struct crash_plan *plan, const char *folder, const struct c
     bool well = run_program(&trace, path, &model, result->first);
     count_operations(&trace, result);
     struct visit v = {.model = &model, .effort = effort, .result = result, .path = path};
-    snprintf(v.judged, sizeof v.judged, "%.200s/state.qcow2", folder);
+    judge_init(&v.judge, folder, effort->qemu_every);
     size_t every = effort->points ? trace.ops / effort->points + 1 : 1;
     if (well)
         trace_crash(&trace, every, effort->subsets, effort->deaf, visit, &v);
+    result->distinct = v.judge.distinct;
+    result->judged = v.judge.judged;
+    judge_free(&v.judge);
     free(model.last);
     free(model.event);
     free(model.flush);

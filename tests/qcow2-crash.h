@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tests/qcow2-judge.h"
+
 enum { CRASH_AREAS = 4, CRASH_TEXT = 512 };
 
 /* What to do. Programs work in areas of the disk, since most of a large one stays empty. */
@@ -38,13 +40,13 @@ struct crash_effort {
     unsigned seed;
     size_t points;     /* crash after this many operations on the file; 0: after each */
     unsigned subsets;  /* losses to try at each, besides none */
-    size_t qemu_every; /* let qemu-img judge each n-th state; 0: none */
+    size_t qemu_every; /* let qemu-img judge each n-th state that is new to it; 0: none */
     bool deaf;         /* a disk that ignores flushes: then something should be found */
 };
 
 struct crash_result {
     size_t operations, flushes, moves; /* on the file; moves of the refcount table */
-    size_t states, leaks, corrupt, lost, judged;
+    size_t states, leaks, corrupt, lost, distinct, judged;
     char first[CRASH_TEXT]; /* the first thing found wrong; "" none */
 };
 
@@ -52,9 +54,5 @@ struct crash_result {
  * `first` says why. */
 bool crash_run(const struct crash_plan *plan, const char *folder, const struct crash_effort *effort,
                struct crash_result *result);
-
-/* Runs a command without its output; its exit status, or -1. */
-int run_quietly(const char *format, ...) __attribute__((format(printf, 1, 2)));
-bool have_qemu_img(void);
 
 #endif

@@ -85,7 +85,7 @@ static void record(struct trace *t, uint64_t at, const void *bytes, size_t count
         assert(t->op);
     }
     struct trace_op *op = &t->op[t->ops++];
-    *op = (struct trace_op){.at = at, .count = count};
+    *op = (struct trace_op){.when = t->clock ? ++*t->clock : t->ops, .at = at, .count = count};
     if (bytes) {
         op->bytes = malloc(count ? count : 1);
         assert(op->bytes);
@@ -214,4 +214,86 @@ void trace_crash(const struct trace *t, size_t every, unsigned subsets, bool dea
     }
     bytes_free(&durable);
     bytes_free(&content);
+}
+
+/* ---- two files ---------------------------------------------------------------------------- */
+
+/* One of the two, as time goes on. */
+struct side {
+    const struct trace *trace;
+    struct bytes durable, content;
+    bool deaf;
+    size_t flushed, done; /* operations that are durable, and that were done */
+};
+
+static void begin(struct side *s, const struct trace *t, bool deaf)
+{
+    *s = (struct side){.trace = t, .deaf = deaf};
+    bytes_copy(&s->durable, &t->first);
+}
+
+static void go_on(struct side *s, size_t when)
+{
+    const struct trace *t = s->trace;
+    while (s->done < t->ops && t->op[s->done].when <= when)
+        s->done++;
+    size_t flushed = s->deaf ? 0 : last_flush(t, s->done);
+    apply(&s->durable, t, s->flushed, flushed, false);
+    s->flushed = flushed;
+}
+
+/* Fates: everything, nothing but what was flushed, then random choices. */
+static void suffer(struct side *s, unsigned fate)
+{
+    bytes_copy(&s->content, &s->durable);
+    if (fate != 1)
+        apply(&s->content, s->trace, s->flushed, s->done, fate > 1);
+}
+
+static unsigned fates_of(const struct side *s, unsigned subsets)
+{
+    return s->done == s->flushed ? 1 : 2 + subsets;
+}
+
+static bool visit_products(struct side *a, struct side *b, size_t when, unsigned subsets,
+                           trace_visit_pair_fn visit, void *context)
+{
+    bool on = true;
+    for (unsigned i = 0; i < fates_of(a, subsets) && on; i++) {
+        suffer(a, i);
+        for (unsigned k = 0; k < fates_of(b, subsets) && on; k++) {
+            suffer(b, k);
+            on = visit(context, when, &a->content, &b->content);
+        }
+    }
+    return on;
+}
+
+void trace_crash_pair(const struct trace *a, const struct trace *b, size_t every, unsigned subsets,
+                      bool deaf, trace_visit_pair_fn visit, void *context)
+{
+    struct side x, y;
+    size_t end = 0;
+    begin(&x, a, deaf);
+    begin(&y, b, deaf);
+    if (a->ops)
+        end = a->op[a->ops - 1].when;
+    if (b->ops && b->op[b->ops - 1].when > end)
+        end = b->op[b->ops - 1].when;
+    bool on = true;
+    for (size_t when = 0; on; when = when + every < end ? when + every : end) {
+        go_on(&x, when);
+        go_on(&y, when);
+        on = visit_products(&x, &y, when, subsets, visit, context) && when < end;
+    }
+    bytes_free(&x.durable);
+    bytes_free(&x.content);
+    bytes_free(&y.durable);
+    bytes_free(&y.content);
+}
+
+void trace_content(const struct trace *t, size_t n, struct bytes *content)
+{
+    bytes_copy(content, &t->first);
+    apply(content, t, 0, n, false);
 }

@@ -15,6 +15,7 @@ struct bytes {
 
 /* A write, or a flush: then `bytes` is NULL. */
 struct trace_op {
+    size_t when; /* 1, 2 ... in the order of all operations that are counted by the same clock */
     uint64_t at;
     size_t count;
     uint8_t *bytes;
@@ -24,6 +25,7 @@ struct trace {
     struct storage storage;
     struct bytes now, first; /* the file's content, and what it was at first */
     bool recording;
+    size_t *clock; /* counts the operations of several traces; NULL: of this one */
     struct trace_op *op;
     size_t ops, room;
     size_t reads;      /* counted, not recorded */
@@ -49,5 +51,16 @@ void trace_free(struct trace *trace);
 typedef bool (*trace_visit_fn)(void *context, size_t n, const struct bytes *content);
 void trace_crash(const struct trace *trace, size_t every, unsigned subsets, bool deaf,
                  trace_visit_fn visit, void *context);
+
+/* The same of two files that are changed in turns, by traces with one clock: after each `every`-th
+ * operation on either, all that may be left of one with all that may be left of the other.
+ * `subsets` choices of each, besides all that was written and only what was flushed. `deaf`: as
+ * above. */
+typedef bool (*trace_visit_pair_fn)(void *context, size_t when, const struct bytes *a,
+                                    const struct bytes *b);
+void trace_crash_pair(const struct trace *a, const struct trace *b, size_t every, unsigned subsets,
+                      bool deaf, trace_visit_pair_fn visit, void *context);
+/* What is in the file after the first `n` operations. */
+void trace_content(const struct trace *trace, size_t n, struct bytes *content);
 
 #endif

@@ -292,28 +292,6 @@ START_TEST(a_chain_without_end_is_refused)
 }
 END_TEST
 
-START_TEST(a_chain_has_a_bounded_depth)
-{
-    char name[16], below[16];
-    create_fine("n0", 64 * 1024, NULL);
-    struct qcow2 *q = open_well("n0", 0);
-    put(q, 0, 'd', 4096);
-    close_well(q);
-    for (int i = 1; i < QCOW2_DEPTH; i++) {
-        snprintf(name, sizeof name, "n%d", i);
-        snprintf(below, sizeof below, "n%d", i - 1);
-        create_fine(name, 0, below);
-    }
-    q = open_well(name, 0);
-    ck_assert_uint_eq(qcow2_depth(q), QCOW2_DEPTH);
-    ck_assert_int_eq(get(q, 17), 'd');
-    close_well(q);
-    struct qcow2_creation c = {.backing = name};
-    ck_assert_int_eq(qcow2_create(in("top"), &c, why), -EINVAL);
-    ck_assert_msg(strstr(why, "on top of each other"), "%s", why);
-}
-END_TEST
-
 START_TEST(one_writer_or_many_readers)
 {
     create("base", MIB, NULL);
@@ -602,7 +580,6 @@ int main(void)
     tcase_add_loop_test(tests, an_image_that_cannot_be_is_not_made, 0, ROWS(create_cases));
     tcase_add_test(tests, relative_names_start_at_the_images_folder);
     tcase_add_test(tests, a_chain_without_end_is_refused);
-    tcase_add_test(tests, a_chain_has_a_bounded_depth);
     tcase_add_test(tests, one_writer_or_many_readers);
     tcase_add_loop_test(tests, commit_writes_into_the_backing_file, 0, 2);
     tcase_add_test(tests, commit_refuses_what_it_cannot_do);

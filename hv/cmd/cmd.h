@@ -98,7 +98,7 @@ struct options {
     const char *backing, *backing_format; /* NULL: none; find out */
     const char *disk_format;              /* to convert to; NULL: qcow2 */
     uint64_t disk_size;                   /* bytes, 0: the backing file's */
-    bool repair;
+    bool repair, unsafe, shrink;
     const char *control;  /* path of the socket that other programs rule the run by */
     const char *incoming; /* address where the guest comes from */
     const char *secret;   /* file */

@@ -313,12 +313,36 @@ static int disk_map(const struct options *options, char **argv)
     return status;
 }
 
-/* ---- commit, convert ---------------------------------------------------------------------- */
+/* ---- commit, rebase, resize, convert
+ * ---------------------------------------------------------------------- */
 
 static int disk_commit(const struct options *options, char **argv)
 {
     char why[QCOW2_ERROR];
     return qcow2_commit(argv[0], why) ? fail(why) : 0;
+}
+
+static int disk_rebase(const struct options *options, char **argv)
+{
+    char why[QCOW2_ERROR];
+    struct qcow2_rebasing how = {
+        .backing = options->backing,
+        .format = options->backing_format,
+        .unsafe = options->unsafe,
+    };
+    if (!options->backing && (options->unsafe || options->backing_format))
+        return cmd_fail(
+            "disk rebase: --unsafe and --backing-format are of use with --backing only");
+    return qcow2_rebase(argv[0], &how, why) ? fail(why) : 0;
+}
+
+static int disk_resize(const struct options *options, char **argv)
+{
+    char why[QCOW2_ERROR];
+    uint64_t size;
+    if (parse_size(argv[1], &size) || size == 0 || size % 512)
+        return cmd_fail("disk resize: '%s' is not a multiple of 512 above 0, such as 64M", argv[1]);
+    return qcow2_resize(argv[0], size, options->shrink, why) ? fail(why) : 0;
 }
 
 static int disk_convert(const struct options *options, char **argv)
@@ -342,6 +366,9 @@ static const struct {
      disk_check},
     {"map", "FILE", 1, "which layer answers for which part of the disk", disk_map},
     {"commit", "FILE", 1, "write what an overlay holds into its backing file", disk_commit},
+    {"rebase", "FILE", 1, "put it on another --backing, or on none, with the same disk",
+     disk_rebase},
+    {"resize", "FILE SIZE", 2, "make its disk larger, or with --shrink smaller", disk_resize},
     {"convert", "FILE TO", 2, "copy a disk, raw or as seen through all layers, to a new file",
      disk_convert},
 };
@@ -368,5 +395,6 @@ int cmd_disk(const struct options *options, int argc, char **argv)
                             ACTIONS[i].arguments);
         return ACTIONS[i].run(options, argv + 1);
     }
-    return cmd_fail("disk: '%s' is not create, info, check, map, commit or convert", argv[0]);
+    return cmd_fail("disk: '%s' is not create, info, check, map, commit, rebase, resize or convert",
+                    argv[0]);
 }

@@ -434,6 +434,18 @@ def write_protection(floors, records):
           "acknowledgement")
 
 
+def write_disk():
+    """Disks in layers beside qemu-img: the lines of bench/disk, if it was built."""
+    path = os.path.join(BUILD, "tests", "bench", "disk")
+    if not os.path.exists(path):
+        return
+    say("disks in layers")
+    result = run([path, str(RUNS)])
+    say("")
+    print("\nDisks in layers, processor time")
+    print(result["text"].rstrip() if not result["status"] else f"error: {result['status']}")
+
+
 def main():
     import kvm  # which imports this file
     kernels = [Kernel(name) for name in kernel_names()]
@@ -468,6 +480,7 @@ def main():
     write_minios(engines)
     write_linux(engines)
     write_time()
+    write_disk()
     records = []
     write_protection(floors, records)
     kvm.write(floors)

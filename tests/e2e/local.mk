@@ -6,6 +6,7 @@ check_PROGRAMS += %D%/gdb-fuzz
 	%D%/compare.sh \
 	%D%/debug.sh \
 	%D%/disk.sh \
+	%D%/disk-change.sh \
 	%D%/gdb.sh \
 	%D%/kvm.sh \
 	%D%/kvm-debug.sh \

@@ -1,9 +1,13 @@
 /*
  * Fuzzes the destination of a migration: a stream from somebody who knows the protocol, and its
  * checksums, and means ill. Whatever comes, it is refused with a line, or makes a guest that can
- * run. Sources: hv/session.c hv/session-ask.c hv/session-io.c hv/simulated.c hv/simulated-move.c
- * hv/simulated-disk.c hv/simulated-view.c hv/trap-log.c hv/overlay.c hv/vm.c hv/exit.c hv/emulate.c hv/inject.c
+ * run.
+ *
+ * Sources: hv/session.c hv/session-ask.c hv/session-io.c hv/simulated*.c hv/trap-log.c hv/overlay.c
+ * hv/view-layers.c hv/page-pool.c hv/bytes.c hv/record.c hv/recorder.c hv/replay.c hv/snapshot*.c
+ * hv/disk-format.c hv/storage.c hv/qcow2*.c hv/vm.c hv/vm-check.c hv/exit.c hv/emulate.c hv/inject.c
  * hv/shadow.c hv/gpa.c hv/hw.c hv/sched.c hv/migrate.c hv/migrate-stream.c hv/migrate-receive.c
+ * Packages: zlib
  */
 #include "config.h"
 

@@ -1,6 +1,6 @@
 /*
  * Fuzzes qcow2 images: the input is the image's file, in memory. Whatever it says, opening,
- * reading, mapping, checking, writing and repairing end in time and touch nothing else.
+ * reading, mapping, checking, writing, repairing and resizing end in time and touch nothing else.
  *
  * Most inputs would fail at the magic number, so that is put there; and the mutator begins with a
  * small image that is well. The last byte says what to do.
@@ -97,6 +97,18 @@ static void change(struct qcow2 *q, uint8_t *buffer, uint8_t how)
     qcow2_flush(q);
 }
 
+/* The header is written anew: another size, no backing file any more. */
+static void change_header(struct qcow2 *q, uint8_t how)
+{
+    char why[QCOW2_ERROR];
+    struct qcow2_rebasing none = {.unsafe = true};
+    uint64_t size = how & 8 ? qcow2_size(q) / 1024 * 512 : (qcow2_size(q) | 511) + 1 + 512u * how;
+    if (how & 2 && qcow2_resize_on(q, size, true, why) == 0)
+        require(qcow2_size(q) == size);
+    if (how & 4)
+        qcow2_rebase_on(q, NULL, NULL, &none, why);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
     static uint8_t buffer[PART];
@@ -117,6 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
         look(q, buffer);
         change(q, buffer, how);
         qcow2_check(q, !(how & 1), NULL, NULL, &verdict);
+        change_header(q, how);
         look(q, buffer);
         qcow2_close(q);
     } else {
