@@ -24,7 +24,7 @@
  * The primary runs *speculatively*: it is ahead of what the backup has. If it dies, what it did
  * since the last epoch that has arrived has never happened. So nobody may have seen it:
  *
- *  - What the guest prints, and what it writes to its disk, is held back until the backup
+ *  - What the guest prints, writes to its disk and sends to a network is held back until the backup
  * acknowledges the epoch in which it was done. The price is delay: up to an epoch and a round trip.
  *  - What is typed is the guest's for good when an epoch that has it is acknowledged. Its echo
  * tells: that is output.
@@ -60,6 +60,14 @@
  * back output makes that safe for the console: what a primary does after the last ACK nobody sees.
  * It would not be for a disk, to which a primary that is slow could still write what was
  * acknowledged long ago: a writable disk needs a fence.
+ *
+ * The disk's lock is the primary's while it lives, and is given up by one that is fenced. A backup's
+ * session is made with config.disk_away; it takes the lock when it has its turn, reads the image's
+ * tables, and writes what is held. Where a primary that is frozen still has the lock the guest stands
+ * (UNSURE): session_run() tries again.
+ *
+ * Connections of a guest's network end when the backup takes over. Frames of the last epoch may
+ * have been sent or not, and are not sent again: networks lose frames.
  *
  * Heartbeat: an epoch is sent whether the guest has done anything or not, so that silence
  * for the link's patience (link_of_socket()) is the loss of the other side. Patience must be
