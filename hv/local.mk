@@ -35,6 +35,7 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/qcow2-refcount.c \
 	%D%/qcow2-table.c \
 	%D%/qcow2-write.c \
+	%D%/storage-memory.c %D%/storage-memory.h \
 	%D%/record.c %D%/record.h %D%/recorder.c %D%/recorder.h \
 	%D%/replay.c %D%/replay.h \
 	%D%/sched.c \
@@ -44,7 +45,7 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/shadow.c %D%/shadow.h \
 	%D%/simulated-file.c \
 	%D%/snapshot.c %D%/snapshot-config.c %D%/snapshot-diff.c %D%/snapshot-disk.c \
-	%D%/snapshot-file.c %D%/snapshot.h %D%/snapshot_priv.h \
+	%D%/snapshot-file.c %D%/snapshot-merge.c %D%/snapshot-overlay.c %D%/snapshot.h %D%/snapshot_priv.h \
 	%D%/simulated.c %D%/simulated-disk.c %D%/simulated-move.c %D%/simulated-state.c %D%/simulated-time.c %D%/simulated-view.c %D%/simulated_priv.h \
 	%D%/storage.c %D%/storage.h \
 	%D%/trap-log.c %D%/trap-log.h \

@@ -80,12 +80,9 @@ static int look_at_backing(const struct qcow2_creation *c, const char *path, str
     return 0;
 }
 
-static int describe(const struct qcow2_creation *c, const char *path, struct qcow2_header *h,
-                    char *why)
+static int take_backing_name(const struct qcow2_creation *c, const char *path,
+                             struct qcow2_header *h, char *why)
 {
-    *h = (struct qcow2_header){.size = c->size, .backed = c->backing};
-    if (!c->backing)
-        return choose_layout(c, path, h, why);
     unsigned bits = c->cluster_bits ? c->cluster_bits : 16;
     size_t length = strlen(c->backing), room = bits < 16 ? (1u << bits) - 160 : QCOW2_NAME_MAX;
     if (length == 0 || length > room || length > QCOW2_NAME_MAX)
@@ -94,7 +91,16 @@ static int describe(const struct qcow2_creation *c, const char *path, struct qco
         return qcow2_refuse(why, path, "the backing file '%.80s' has a colon in its name",
                             c->backing);
     strcpy(h->backing, c->backing);
-    int error = look_at_backing(c, path, h, why);
+    return 0;
+}
+
+static int describe(const struct qcow2_creation *c, const char *path, struct qcow2_header *h,
+                    char *why)
+{
+    *h = (struct qcow2_header){.size = c->size, .backed = c->backing, .note = c->note};
+    int error = c->backing ? take_backing_name(c, path, h, why) : 0;
+    if (!error && c->backing)
+        error = look_at_backing(c, path, h, why);
     return error ? error : choose_layout(c, path, h, why);
 }
 
@@ -158,6 +164,20 @@ static int write_aside(const char *path, const char *aside, const struct qcow2_h
         return 0;
     unlink(aside);
     return qcow2_refuse(why, path, "%s", strerror(-error));
+}
+
+int qcow2_create_on(struct storage *storage, const char *path, const struct qcow2_creation *c,
+                    char *why)
+{
+    struct qcow2_header h = {.size = c->size, .backed = c->backing, .note = c->note};
+    int error = c->backing ? take_backing_name(c, path, &h, why) : 0;
+    snprintf(h.format, sizeof h.format, "%s", c->backing_format ? c->backing_format : "");
+    error = error ? error : choose_layout(c, path, &h, why);
+    uint8_t *bytes = error ? NULL : calloc(1, (size_t)1 << h.cluster_bits);
+    if (!error && (error = bytes ? write_image(storage, &h, bytes) : -ENOMEM) != 0)
+        qcow2_refuse(why, path, "%s", strerror(-error));
+    free(bytes);
+    return error;
 }
 
 int qcow2_create(const char *path, const struct qcow2_creation *c, char *why)

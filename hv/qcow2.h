@@ -84,11 +84,20 @@ struct qcow2_creation {
     const char *backing_format; /* "raw" or "qcow2"; NULL: find out now */
     unsigned cluster_bits;      /* 9..21; 0: 16, clusters of 64 KiB */
     unsigned refcount_order;    /* 1 << order bits a count, 0..6. Taken only with cluster_bits */
+    unsigned note;              /* bytes of zeros in the header that are its maker's, a multiple of
+                                 * 8, at most 64: an extension of type QCOW2_NOTE */
 };
+
+enum { QCOW2_NOTE = 0x56495452 };
 
 /* Writes a new image aside, flushes it, and gives it its name if that is free. The backing file
  * must be there. -EINVAL and one line in `why` (QCOW2_ERROR bytes) that names file and reason. */
 int qcow2_create(const char *path, const struct qcow2_creation *creation, char *why);
+
+/* The same at the beginning of an empty storage, which stays the caller's. The backing file is not
+ * looked at, so the size must be given, and the format if it shall be told. */
+int qcow2_create_on(struct storage *storage, const char *path,
+                    const struct qcow2_creation *creation, char *why);
 
 enum { QCOW2_READONLY = 1, QCOW2_ALONE = 2 /* without its backing files: nothing below */ };
 

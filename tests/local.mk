@@ -232,7 +232,7 @@ EXTRA_PROGRAMS += $(%C%_faults)
 	%D%/storage-trace.c %D%/storage-trace.h
 %C%_faults_qcow2_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(ZLIB_LIBS)
 %C%_faults_snapshot_SOURCES = %D%/faults/snapshot.c %D%/snapshot-plan.c %D%/snapshot-plan.h
-%C%_faults_snapshot_LDADD = hv/libhv.a cpu/libcpu.a
+%C%_faults_snapshot_LDADD = hv/libhv.a cpu/libcpu.a $(ZLIB_LIBS)
 %C%_faults_migrate_SOURCES = %D%/faults/migrate.c %D%/migrate-pair.c %D%/migrate-pair.h
 %C%_faults_migrate_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) \
 	$(NETTLE_LIBS) $(ZLIB_LIBS)

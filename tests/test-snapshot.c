@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cpu/engine.h"
+#include "hv/qcow2.h"
 #include "hv/session.h"
 #include "hv/snapshot.h"
 #include "tests/disk-writer.h"
@@ -252,7 +253,8 @@ START_TEST(test_model)
     struct snapshot_config config;
     struct plan plan;
     plan_begin(&plan, 100 + (unsigned)_i);
-    plan_configure(&config);
+    snprintf(disk, sizeof disk, "%s/disk", folder);
+    plan_configure(&config, disk);
     snprintf(export, sizeof export, "%s/export", folder);
     struct snapshot_dir *dir = snapshot_dir_open(dir_path, SNAPSHOT_CREATE, why);
     ck_assert_msg(dir != NULL, "%s", why);
@@ -406,6 +408,174 @@ START_TEST(test_damage_is_named)
     write_all(path, bytes, count);
     ck_assert_ptr_null(session_open(dir_path, 1, &wishes, why));
     ck_assert_ptr_nonnull(strstr(why, "newer version"));
+    free(bytes);
+}
+END_TEST
+
+/* ---- overlays ------------------------------------------------------------------------------- */
+
+static void plan_dir(struct plan *plan, unsigned seed, int operations)
+{
+    char why[SNAPSHOT_ERROR] = "", export[100];
+    struct snapshot_config config;
+    snprintf(disk, sizeof disk, "%s/disk", folder);
+    snprintf(export, sizeof export, "%s/export", folder);
+    plan_begin(plan, seed);
+    plan_configure(&config, disk);
+    struct snapshot_dir *dir = snapshot_dir_open(dir_path, SNAPSHOT_CREATE, why);
+    ck_assert_msg(dir && !snapshot_dir_configure(dir, &config, why), "%s", why);
+    for (int i = 0; i < operations; i++)
+        ck_assert_msg(plan_next(plan, dir, export, why), "%s", why);
+    snapshot_dir_close(dir);
+}
+
+static void put_number(uint8_t *at, uint64_t value, int size)
+{
+    for (int i = 0; i < size; i++)
+        at[i] = (uint8_t)(value >> 8 * i);
+}
+
+/* A snapshot's file as version 1 of it was: its blocks in it, and nothing of an overlay. */
+static void write_old(struct snapshot_dir *dir, int id)
+{
+    enum { HEAD = 12, SECTION = 32 };
+    char path[120], why[SNAPSHOT_ERROR];
+    struct state_buffer b = {0};
+    struct digest digest;
+    struct snapshot_file *f = snapshot_dir_load(dir, id, false, why);
+    ck_assert_msg(f != NULL, "%s", why);
+    f->about.overlay = 0;
+    ck_assert_int_eq(snapshot_serialise(f, &b), 0);
+    size_t about = 8 + 7 * 8 + 2 + strlen(f->about.name), end = HEAD + SECTION + about;
+    memmove(b.bytes + end, b.bytes + end + 4, b.count - end - 4);
+    b.count -= 4;
+    b.bytes[8] = 1;
+    put_number(b.bytes + HEAD + 16, about, 8);
+    put_number(b.bytes + HEAD + SECTION + 8, b.count, 8);
+    digest_init(&digest);
+    digest_bytes(&digest, b.bytes + HEAD, 16);
+    digest_u64(&digest, about);
+    digest_bytes(&digest, b.bytes + HEAD + SECTION, about);
+    put_number(b.bytes + HEAD + 24, digest.value, 8);
+    file_of(id, path);
+    write_all(path, b.bytes, b.count);
+    state_buffer_free(&b);
+    snapshot_free(f);
+}
+
+static int count_overlays(void)
+{
+    int count = 0;
+    for (int id = 1; id < PLAN_SNAPSHOTS; id++) {
+        char path[120];
+        snprintf(path, sizeof path, "%s/disk-%d.qcow2", dir_path, id);
+        count += access(path, F_OK) == 0;
+    }
+    return count;
+}
+
+/* A directory of the time before there were overlays: it is read, and gets them as it is used. */
+START_TEST(test_old_directory)
+{
+    char why[SNAPSHOT_ERROR] = "", export[100];
+    struct plan plan;
+    plan_dir(&plan, 300 + (unsigned)_i, PLAN_OPERATIONS);
+    struct snapshot_dir *dir = snapshot_dir_open(dir_path, SNAPSHOT_READ, why);
+    for (int i = 0; i < snapshot_dir_count(dir); i++)
+        write_old(dir, snapshot_dir_at(dir, i)->id);
+    snapshot_dir_close(dir);
+    dir = snapshot_dir_open(dir_path, SNAPSHOT_WRITE, why);
+    ck_assert_ptr_nonnull(dir);
+    ck_assert_int_eq(count_overlays(), 0); /* nobody needed them: they were swept away */
+    ck_assert_msg(plan_agrees(&plan.model, dir, 0, 0, 0, why), "%s", why);
+    snprintf(export, sizeof export, "%s/export", folder);
+    for (int i = 0; i < PLAN_OPERATIONS; i++) {
+        ck_assert_msg(plan_next(&plan, dir, export, why), "%s", why);
+        ck_assert_msg(plan_agrees(&plan.model, dir, 0, 0, 0, why), "%s", why);
+    }
+    snapshot_dir_close(dir);
+    ck_assert_int_gt(count_overlays(), 0);
+}
+END_TEST
+
+static void overlay_of(int number, char path[120])
+{
+    snprintf(path, 120, "%s/disk-%d.qcow2", dir_path, number);
+}
+
+static void refused(int id, const char *complaint)
+{
+    char why[SNAPSHOT_ERROR] = "";
+    struct snapshot_dir *dir = snapshot_dir_open(dir_path, SNAPSHOT_READ, why);
+    ck_assert_msg(dir != NULL, "%s", why);
+    struct snapshot_file *f = snapshot_dir_load(dir, id, true, why);
+    ck_assert_ptr_null(f);
+    ck_assert_msg(strstr(why, complaint) && strstr(why, "disk-1.qcow2"), "%s", why);
+    snapshot_dir_close(dir);
+}
+
+/* Every byte of an overlay counts, but for the name of what it stands on. */
+START_TEST(test_damaged_overlay)
+{
+    char path[120], why[SNAPSHOT_ERROR] = "";
+    struct plan plan;
+    size_t count;
+    plan_dir(&plan, 5, 1);
+    overlay_of(1, path);
+    uint8_t *bytes = read_all(path, &count);
+    ck_assert_uint_ge(count, 4 * SNAPSHOT_PAGE);
+    ck_assert_ptr_null(memmem(bytes + SNAPSHOT_PAGE, count - SNAPSHOT_PAGE, "disk", 4));
+    for (size_t at = 0; at < count; at += at < 128 ? 1 : 499) {
+        bool may = (at >= 8 && at < 20) || (at >= 80 && at < 96) || at >= 100;
+        bytes[at] ^= 0x40;
+        write_all(path, bytes, count);
+        bytes[at] ^= 0x40;
+        if (!may || at >= SNAPSHOT_PAGE)
+            refused(1, "disk-1.qcow2: ");
+    }
+    write_all(path, bytes, count - 1);
+    refused(1, "damaged");
+    write_all(path, bytes, 100);
+    refused(1, "torn or damaged");
+    ck_assert_int_eq(unlink(path), 0);
+    refused(1, "No such file");
+    struct snapshot_dir *dir = snapshot_dir_open(dir_path, SNAPSHOT_WRITE, why);
+    ck_assert_ptr_nonnull(strstr(snapshot_dir_at(dir, 0)->damage, "snapshot-1: its disk"));
+    snapshot_dir_close(dir);
+    write_all(path, bytes, count);
+    dir = snapshot_dir_open(dir_path, SNAPSHOT_WRITE, why);
+    ck_assert_msg(plan_agrees(&plan.model, dir, 0, 0, 0, why), "%s", why);
+    snapshot_dir_close(dir);
+    free(bytes);
+}
+END_TEST
+
+/* What is not made here is not swept away; what was and is not needed, is. */
+START_TEST(test_sweeps)
+{
+    char path[120], other[120], why[SNAPSHOT_ERROR] = "";
+    struct plan plan;
+    size_t count;
+    plan_dir(&plan, 5, 1);
+    overlay_of(1, path);
+    uint8_t *bytes = read_all(path, &count);
+    overlay_of(8, other);
+    write_all(other, bytes, count);
+    overlay_of(9, other);
+    ck_assert_int_eq(qcow2_create(other, &(struct qcow2_creation){.backing = "disk-1.qcow2"}, why),
+                     0);
+    struct snapshot_dir *dir = snapshot_dir_open(dir_path, SNAPSHOT_READ, why);
+    snapshot_dir_close(dir);
+    ck_assert_int_eq(count_overlays(), 3);
+    dir = snapshot_dir_open(dir_path, SNAPSHOT_WRITE, why);
+    ck_assert_int_eq(count_overlays(), 2);
+    ck_assert_int_eq(access(other, F_OK), 0);
+    /* And nothing new is written in its place. */
+    char export[100];
+    snprintf(export, sizeof export, "%s/export", folder);
+    ck_assert_int_eq(snapshot_dir_export(dir, 1, export, why), 0);
+    ck_assert_int_eq(snapshot_dir_import(dir, export, why), 10);
+    snapshot_dir_close(dir);
     free(bytes);
 }
 END_TEST
@@ -669,6 +839,9 @@ int main(void)
     tcase_add_loop_test(tcase, test_disk, 0, 2);
     tcase_add_loop_test(tcase, test_model, 0, 6);
     tcase_add_loop_test(tcase, test_dies, 0, 2 * PLAN_LOSSES);
+    tcase_add_loop_test(tcase, test_old_directory, 0, 3);
+    tcase_add_test(tcase, test_damaged_overlay);
+    tcase_add_test(tcase, test_sweeps);
     tcase_add_test(tcase, test_one_writer);
     tcase_add_test(tcase, test_damage);
     tcase_add_test(tcase, test_damage_is_named);
