@@ -153,6 +153,10 @@ if KVM
 %C%_unit_tests += %D%/test-kvm-session
 %C%_test_kvm_session_SOURCES = %D%/test-kvm-session.c %D%/tap.h %D%/kvm-guest.h
 %C%_test_kvm_session_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Their snapshots as files, with a disk.
+%C%_unit_tests += %D%/test-kvm-snapshot
+%C%_test_kvm_snapshot_SOURCES = %D%/test-kvm-snapshot.c %D%/tap.h %D%/kvm-guest.h
+%C%_test_kvm_snapshot_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Their virtio devices, and a guest that drives them.
 %C%_unit_tests += %D%/test-kvm-virtio
 %C%_test_kvm_virtio_SOURCES = %D%/test-kvm-virtio.c %D%/tap.h %D%/kvm-guest.h %D%/device.c \

@@ -129,10 +129,12 @@ static int load(void *self, const uint8_t *bytes, size_t count)
     return kvm_backend_load(b, &buffer);
 }
 
-/* Disks write through, and requests are done before the vCPUs are parked. */
+/* Requests are done before the vCPUs are parked; and disks write through, unless there are
+ * snapshots. */
 static int flush(void *self)
 {
-    return 0;
+    char why[SESSION_ERROR];
+    return kvm_backend_write_disk(self, why);
 }
 
 const struct backend_move kvm_backend_move = {

@@ -204,6 +204,10 @@ static void destroy(void *self)
     struct kvm_backend *b = self;
     if (!b)
         return;
+    char why[SESSION_ERROR]; /* session_write_disk() tells of failures */
+    if (b->board)
+        kvm_backend_write_disk(b, why);
+    overlay_free(b->disk);
     /* Devices first: their threads raise interrupts in the VM. The vCPUs are parked. */
     kvm_board_free(b->board);
     kvm_backend_forget_snapshots(b);
@@ -286,6 +290,7 @@ const struct backend_ops backend_kvm = {
     .snapshots = kvm_backend_snapshots,
     .snapshot_delete = kvm_backend_snapshot_delete,
     .view_layers = kvm_backend_view_layers,
+    .write_disk = kvm_backend_write_disk,
     .keep_files = kvm_backend_keep_files,
     .save = kvm_backend_save_file,
     .load = kvm_backend_load_file,
