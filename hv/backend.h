@@ -201,7 +201,7 @@ struct backend_ops {
     int (*write_disk)(void *self, char *why);
     /* Snapshots as files (hv/snapshot.h); the guest stands. keep_files: from now on nothing that a
      * snapshot file does not have is kept elsewhere (the disk's file stays as it is). save: of
-     * snapshot `id`, which was taken just now, what differs from snapshot `base` below it (0: all);
+     * snapshot `id`, what differs from snapshot `base` below it (0: all); the guest is as it was, and
      * the pages stay valid as long as the snapshot. load: makes the guest what a whole file says,
      * and a snapshot of that, whose id is the result; after -errno it is what it was. */
     int (*keep_files)(void *self, char *why);

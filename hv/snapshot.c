@@ -658,3 +658,19 @@ struct snapshot_file *snapshot_dir_load(struct snapshot_dir *d, int id, bool who
     }
     return s;
 }
+
+int snapshot_dir_check(struct snapshot_dir *d, void (*damaged)(void *context, const char *why),
+                       void *context, char *why)
+{
+    int count = 0;
+    for (int i = 0; i < d->count; i++) {
+        char line[SNAPSHOT_ERROR];
+        struct snapshot_file *s = snapshot_dir_load_one(d, d->about[i].id, line);
+        if (!s && damaged)
+            damaged(context, line);
+        if (!s && !count++)
+            snprintf(why, SNAPSHOT_ERROR, "%s", line);
+        snapshot_free(s);
+    }
+    return count;
+}

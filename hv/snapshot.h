@@ -54,6 +54,7 @@
 
 #include "cpu/state.h"
 #include "hv/record.h"
+#include "hv/view.h"
 
 enum {
     SNAPSHOT_ERROR = 512,
@@ -207,6 +208,11 @@ int snapshot_dir_export(struct snapshot_dir *dir, int id, const char *path, char
  * directory takes over if it has none. The id. */
 int snapshot_dir_import(struct snapshot_dir *dir, const char *path, char *why);
 
+/* Reads every file whole. How many snapshots are damaged; `damaged` (may be NULL) is told of each,
+ * and `why` of the first. */
+int snapshot_dir_check(struct snapshot_dir *dir, void (*damaged)(void *context, const char *why),
+                       void *context, char *why);
+
 /* ---- comparing ---------------------------------------------------------------------------- */
 
 /* What differs between two whole snapshots. Each function may be NULL. */
@@ -225,6 +231,19 @@ struct snapshot_differ {
 };
 void snapshot_diff(const struct snapshot_file *a, const struct snapshot_file *b,
                    const struct snapshot_differ *differ);
+
+/* The same with names that a person knows, and addresses of the guest, one by one; and as many as a
+ * view has room for. */
+typedef void (*snapshot_difference_fn)(void *context, const struct view_difference *difference);
+void snapshot_differences(const struct snapshot_file *a, const struct snapshot_file *b,
+                          snapshot_difference_fn see, void *context);
+void snapshot_view_differences(const struct snapshot_file *a, const struct snapshot_file *b,
+                               struct view_differences *out);
+/* "x[10]" of the hart is "a0". */
+void snapshot_element_name(const char *table, const char *field, uint32_t index, uint32_t count,
+                           char *text, size_t size);
+/* Word `index` of KVM's piece "regs"; NULL: there are no more. */
+const char *snapshot_x86_register(unsigned index);
 
 /* The next piece of what KVM keeps; false: there are no more, or the rest makes no sense. */
 bool snapshot_next_piece(const struct state_buffer *kvm, size_t *at, char name[17],

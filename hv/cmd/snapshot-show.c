@@ -1,13 +1,12 @@
 /* What `vitrine snapshot` prints. See snapshot-show.h. */
 #include "config.h"
 
+#include "hv/cmd/show.h"
 #include "hv/cmd/snapshot-show.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
-
-#include "cpu/isa.h"
 
 enum { DEPTH = 64 };
 
@@ -88,29 +87,11 @@ void show_snapshot_tree(FILE *out, const struct snapshot_dir *dir)
 
 /* ---- one of them ---------------------------------------------------------------------------- */
 
-/* In the order of struct kvm_regs. */
-static const char *const X86_NAMES[] = {"rax", "rbx", "rcx", "rdx", "rsi", "rdi",
-                                        "rsp", "rbp", "r8",  "r9",  "r10", "r11",
-                                        "r12", "r13", "r14", "r15", "rip", "rflags"};
-enum { X86_REGISTERS = sizeof X86_NAMES / sizeof *X86_NAMES };
-
 static uint64_t word_at(const uint8_t *bytes, unsigned index)
 {
     uint64_t value;
     memcpy(&value, bytes + index * sizeof value, sizeof value);
     return value;
-}
-
-/* "x[10]" of the hart is a0. */
-static const char *element_name(const char *table, const char *field, uint32_t index,
-                                uint32_t count, char text[100])
-{
-    if (!strcmp(table, "hart") && !strcmp(field, "x") && index < 32)
-        return isa_register_name(index);
-    if (count == 1)
-        return field;
-    snprintf(text, 100, "%s[%u]", field, index);
-    return text;
 }
 
 /* Of an array only what is not zero. */
@@ -121,11 +102,12 @@ static void show_field(FILE *out, const struct snapshot_field *f, int *column)
         uint64_t value = snapshot_field_value(f, i);
         if (!value && f->count > 1)
             continue;
+        snapshot_element_name(f->table, f->name, i, f->count, text, sizeof text);
         fprintf(out, "%s%-16s 0x%08" PRIx64,
                 *column % 3 ? "   "
                 : *column   ? "\n  "
                             : "  ",
-                element_name(f->table, f->name, i, f->count, text), value);
+                text, value);
         ++*column;
     }
 }
@@ -150,11 +132,11 @@ static void show_x86(FILE *out, const struct snapshot_file *s)
     size_t at = 0, count;
     int vcpu = 0;
     while (snapshot_next_piece(&s->kvm, &at, name, &bytes, &count)) {
-        if (strcmp(name, "regs") || count < X86_REGISTERS * 8)
+        if (strcmp(name, "regs"))
             continue;
         fprintf(out, "registers of vCPU %d:", vcpu++);
-        for (unsigned i = 0; i < X86_REGISTERS; i++)
-            fprintf(out, "%s%-7s 0x%016" PRIx64, i % 3 ? "   " : "\n  ", X86_NAMES[i],
+        for (unsigned i = 0; snapshot_x86_register(i) && (i + 1) * 8 <= count; i++)
+            fprintf(out, "%s%-7s 0x%016" PRIx64, i % 3 ? "   " : "\n  ", snapshot_x86_register(i),
                     word_at(bytes, i));
         fputc('\n', out);
     }
@@ -211,47 +193,18 @@ void show_one_snapshot(FILE *out, const struct snapshot_dir *dir, const struct s
 struct differences {
     FILE *out;
     int lines;
-    uint64_t base; /* address of the guest's first page */
 };
 
-static void differ_field(void *context, const char *table, const char *field, uint32_t index,
-                         uint32_t count, uint64_t a, uint64_t b)
+static void differ(void *context, const struct view_difference *difference)
 {
     struct differences *d = context;
-    char text[100];
-    fprintf(d->out, "%-16s %-16s 0x%" PRIx64 " -> 0x%" PRIx64 "\n", table,
-            element_name(table, field, index, count, text), a, b);
-    d->lines++;
-}
-
-static void differ_pages(void *context, const char *part, uint32_t first, uint32_t last)
-{
-    struct differences *d = context;
-    uint64_t base = strcmp(part, "memory") ? 0 : d->base;
-    fprintf(d->out, "%-16s 0x%08" PRIx64 "..0x%08" PRIx64 "  %u %s\n", part,
-            base + (uint64_t)first * SNAPSHOT_PAGE, base + ((uint64_t)last + 1) * SNAPSHOT_PAGE - 1,
-            last - first + 1, strcmp(part, "disk") ? "pages" : "blocks");
-    d->lines++;
-}
-
-static void differ_piece(void *context, const char *name, const uint8_t *a, const uint8_t *b,
-                         size_t count)
-{
-    struct differences *d = context;
-    bool registers = !strcmp(name, "regs") && count >= X86_REGISTERS * 8;
-    for (unsigned i = 0; registers && i < X86_REGISTERS; i++)
-        if (word_at(a, i) != word_at(b, i))
-            fprintf(d->out, "%-16s %-16s 0x%" PRIx64 " -> 0x%" PRIx64 "\n", name, X86_NAMES[i],
-                    word_at(a, i), word_at(b, i));
-    if (!registers)
-        fprintf(d->out, "%-16s %s\n", name, count ? "differs" : "is not in both of them");
+    show_difference(d->out, difference);
     d->lines++;
 }
 
 int show_snapshot_diff(FILE *out, const struct snapshot_file *a, const struct snapshot_file *b)
 {
-    struct differences d = {.out = out, .base = a->kvm.count ? 0 : 0x80000000u};
-    struct snapshot_differ differ = {differ_field, differ_pages, differ_piece, &d};
-    snapshot_diff(a, b, &differ);
+    struct differences d = {.out = out};
+    snapshot_differences(a, b, differ, &d);
     return d.lines;
 }
