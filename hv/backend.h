@@ -60,6 +60,7 @@ struct backend_stop {
 };
 
 struct event;
+struct disk;
 struct record;
 struct snapshot_file;
 
@@ -199,6 +200,7 @@ struct backend_ops {
     /* `out` has disk, address and page. */
     void (*view_layers)(void *self, struct view_layers *out);
     int (*write_disk)(void *self, char *why);
+    struct disk *(*disk_image)(void *self); /* the guest's; NULL: it has none */
     /* Snapshots as files (hv/snapshot.h); the guest stands. keep_files: from now on nothing that a
      * snapshot file does not have is kept elsewhere (the disk's file stays as it is). save: of
      * snapshot `id`, what differs from snapshot `base` below it (0: all); the guest is as it was, and

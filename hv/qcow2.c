@@ -299,6 +299,13 @@ unsigned qcow2_depth(const struct qcow2 *q)
     return depth + (q->raw != NULL);
 }
 
+const char *qcow2_file(const struct qcow2 *q, unsigned n)
+{
+    for (; n && q->backing; n--)
+        q = q->backing;
+    return n == 0 ? q->path : n == 1 && q->raw ? q->backing_path : NULL;
+}
+
 int qcow2_descriptor(const struct qcow2 *q, unsigned n)
 {
     for (; n && q->backing; n--)

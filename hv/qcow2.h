@@ -173,6 +173,8 @@ struct qcow2_info {
 int qcow2_info(struct qcow2 *image, unsigned depth, struct qcow2_info *info);
 /* How many layers the chain has, a raw one at its end included. */
 unsigned qcow2_depth(const struct qcow2 *image);
+/* The n-th layer's file, as long as the image is open; NULL behind the last. */
+const char *qcow2_file(const struct qcow2 *image, unsigned n);
 /* The descriptor of the n-th layer's file; -1 behind the last, and for what is no file. */
 int qcow2_descriptor(const struct qcow2 *image, unsigned n);
 

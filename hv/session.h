@@ -226,6 +226,9 @@ void session_translate(struct session *session, uint64_t va, char access,
                        struct view_translation *out);
 /* The guest address that the newest instruction used: its load or store, else its fetch. */
 void session_last_access(struct session *session, uint64_t *va, char *access);
+/* The same of its disk: the byte where the newest transfer began, and 'r' or 'w'. false: there was none
+ * yet. */
+bool session_last_disk_access(struct session *session, uint64_t *byte, char *access);
 void session_view_table(struct session *session, enum view_table_kind kind, struct view_table *out);
 void session_view_tlb(struct session *session, struct view_tlb *out);
 /* Memory by guest virtual address (physical: false) or guest-physical address. */

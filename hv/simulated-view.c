@@ -773,6 +773,7 @@ const struct backend_ops backend_simulated = {
     .save = simulated_save,
     .load = simulated_load,
     .write_disk = simulated_write_disk,
+    .disk_image = simulated_disk_image,
     .record = record,
     .record_end = record_end,
     .follow = follow,

@@ -220,6 +220,7 @@ void profile_cut(struct simulated *s);
 
 void simulated_view_timeline(void *self, struct view_timeline *out);
 void simulated_view_layers(void *self, struct view_layers *out);
+struct disk *simulated_disk_image(void *self); /* NULL: there is none */
 
 /* ---- simulated-file.c ----------------------------------------------------------------------- */
 

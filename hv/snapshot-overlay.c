@@ -65,10 +65,13 @@ static uint64_t checksum(const uint8_t *bytes, size_t count, uint64_t config)
     return digest.value;
 }
 
-static void put_note(uint8_t *bytes, size_t count, uint64_t config)
+void snapshot_overlay_seal(uint8_t *bytes, size_t count, uint64_t config)
 {
+    size_t at = find_note(bytes, count);
+    if (!at)
+        return;
     uint64_t note[2] = {htole64(config), htole64(checksum(bytes, count, config))};
-    memcpy(bytes + find_note(bytes, count), note, sizeof note);
+    memcpy(bytes + at, note, sizeof note);
 }
 
 static const char *check_note(const uint8_t *bytes, size_t count, uint64_t config)
@@ -123,7 +126,7 @@ int snapshot_overlay_make(const struct snapshot_part *part, const char *backing,
     int closed = image ? qcow2_close(image) : 0;
     error = error ? error : closed;
     if (!error)
-        put_note(out->bytes, out->count, config);
+        snapshot_overlay_seal(out->bytes, out->count, config);
     else
         snprintf(why, SNAPSHOT_ERROR, "%s", *line ? line : strerror(-error));
     return error;

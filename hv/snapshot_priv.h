@@ -35,6 +35,8 @@ uint8_t *snapshot_disk_read(const char *path, size_t most, size_t *count, uint64
 int snapshot_overlay_make(const struct snapshot_part *part, const char *backing,
                           const char *backing_format, uint64_t config, struct state_buffer *out,
                           char *why);
+/* Writes into an image's note that it is whole as it is. One without a note stays as it is. */
+void snapshot_overlay_seal(uint8_t *bytes, size_t count, uint64_t config);
 /* Puts the blocks of such an image into the snapshot's part "disk". The bytes must have come from
  * malloc() and are the snapshot's afterwards, also when they are refused: -EINVAL and `why`. */
 int snapshot_overlay_take(struct snapshot_file *snapshot, uint8_t *bytes, size_t count,

@@ -407,6 +407,7 @@ enum view_layer_kind {
     LAYER_SNAPSHOT,   /* what a snapshot has kept */
     LAYER_CHECKPOINT, /* what going back needs */
     LAYER_MANY,       /* several of these together */
+    LAYER_FILE,       /* of the files that the disk is in layers of (docs/disks.md) */
     LAYER_BASE,       /* what was there before anything was written */
 };
 
@@ -416,7 +417,7 @@ struct view_layer {
     uint64_t pages;       /* of memory, disk and monitor, that it has itself; base: 0 */
     bool timed;           /* the next member is known */
     uint64_t instruction; /* when it was frozen (LAYER_MANY: the newest) */
-    char name[64];        /* LAYER_SNAPSHOT */
+    char name[64];        /* LAYER_SNAPSHOT; LAYER_FILE: the file's, without its folder */
     char beside[96];      /* snapshots that stand on it, but are not in this stack; "" if none */
     bool asked, answered; /* by the scan: it came here; the page is here */
 };

@@ -253,6 +253,43 @@ START_TEST(test_disk_goes_back)
 }
 END_TEST
 
+/* Who answers for a block: the top, a snapshot, or the disk's file. */
+START_TEST(test_disk_layers)
+{
+    static struct view_layers v;
+    char why[SESSION_ERROR] = "", access;
+    uint64_t byte;
+    struct session *s = begin();
+    ck_assert(!session_last_disk_access(s, &byte, &access));
+    session_view_layers(s, true, 0, &v);
+    ck_assert(!v.present);
+    count_to(s, 9); /* sector 9 is in the second block */
+    ck_assert(session_last_disk_access(s, &byte, &access));
+    ck_assert(access == 'w' && byte == 9 * SECTOR);
+    int first = take(s, "first");
+    count_to(s, 16); /* and 16 in the third */
+    take(s, "second");
+    count_to(s, 17);
+    static const int ANSWERS[] = {3, 1, 0, 3}; /* of top, second, first, the file */
+    for (unsigned block = 0; block < 4; block++) {
+        session_view_layers(s, true, block * 4096 + 5, &v);
+        ck_assert(v.present && v.there);
+        ck_assert_uint_eq(v.layers, 4);
+        for (int i = 0; i < 4; i++)
+            ck_assert_int_eq(v.layer[i].answered, i == ANSWERS[block]);
+    }
+    ck_assert_str_eq(v.layer[1].name, "second");
+    ck_assert_msg(!session_restore(s, first, why), "%s", why);
+    session_view_layers(s, true, 4096, &v);
+    ck_assert_uint_eq(v.layers, 3);
+    ck_assert(v.layer[2].answered);
+    ck_assert_str_eq(v.layer[1].beside, "second");
+    session_view_layers(s, true, 1 << 20, &v);
+    ck_assert(!v.there && strstr(v.why, "ends before"));
+    session_free(s);
+}
+END_TEST
+
 START_TEST(test_disk_is_written)
 {
     char why[SESSION_ERROR] = "";
@@ -487,6 +524,7 @@ int main(void)
     tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, test_disk_goes_back);
+    tcase_add_test(tests, test_disk_layers);
     tcase_add_test(tests, test_disk_is_written);
     tcase_add_test(tests, test_round_trip);
     tcase_add_test(tests, test_diff_delete_commit);

@@ -257,6 +257,12 @@ static int set_balloon(void *self, uint32_t pages)
     return 0;
 }
 
+static struct disk *disk_image(void *self)
+{
+    struct kvm_backend *b = self;
+    return kvm_board_disk(b->board);
+}
+
 const struct backend_ops backend_kvm = {
     .create = create,
     .destroy = destroy,
@@ -291,6 +297,7 @@ const struct backend_ops backend_kvm = {
     .snapshot_delete = kvm_backend_snapshot_delete,
     .view_layers = kvm_backend_view_layers,
     .write_disk = kvm_backend_write_disk,
+    .disk_image = disk_image,
     .keep_files = kvm_backend_keep_files,
     .save = kvm_backend_save_file,
     .load = kvm_backend_load_file,
