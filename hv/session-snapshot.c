@@ -144,7 +144,7 @@ static int list_files(struct session *s, struct view_snapshot *out, int max)
             .id = from->id,
             .parent = from->parent,
             .pages = from->pages,
-            .bytes = from->file_bytes,
+            .bytes = from->file_bytes + from->overlay_bytes,
             .exits = from->exits,
             .current = from->id == current,
         };

@@ -21,6 +21,12 @@ static const char *when(uint64_t seconds, char text[32])
 
 /* ---- all of them ---------------------------------------------------------------------------- */
 
+/* Of both files. */
+static uint64_t kib_of(const struct snapshot_about *a)
+{
+    return (a->file_bytes + a->overlay_bytes + 1023) / 1024;
+}
+
 void show_snapshot_list(FILE *out, const struct snapshot_dir *dir)
 {
     const struct snapshot_about *a;
@@ -35,7 +41,7 @@ void show_snapshot_list(FILE *out, const struct snapshot_dir *dir)
                     "%5d %6d  %-19s %14" PRIu64 " %9" PRIu64 " %8" PRIu64 " %7" PRIu64 " %9" PRIu64
                     "  %s\n",
                     a->id, a->parent, when(a->time, text), a->instructions, a->exits, a->pages,
-                    a->blocks, (a->file_bytes + 1023) / 1024, a->name);
+                    a->blocks, kib_of(a), a->name);
 }
 
 /* The next one after `index` that stands on `parent`; NULL: there is none. */
@@ -145,9 +151,13 @@ static void show_x86(FILE *out, const struct snapshot_file *s)
 static void show_layers(FILE *out, const struct snapshot_dir *dir, int id)
 {
     fprintf(out, "layers, from the top:\n");
-    for (const struct snapshot_about *a; (a = snapshot_dir_find(dir, id)); id = a->parent)
-        fprintf(out, "  %5d  %8" PRIu64 " pages %8" PRIu64 " blocks %9" PRIu64 " KiB  %s\n", a->id,
-                a->pages, a->blocks, (a->file_bytes + 1023) / 1024, a->name);
+    for (const struct snapshot_about *a; (a = snapshot_dir_find(dir, id)); id = a->parent) {
+        char overlay[40] = "";
+        if (a->overlay)
+            snprintf(overlay, sizeof overlay, "disk-%d.qcow2", a->overlay);
+        fprintf(out, "  %5d  %8" PRIu64 " pages %8" PRIu64 " blocks %9" PRIu64 " KiB  %-14s %s\n",
+                a->id, a->pages, a->blocks, kib_of(a), overlay, a->name);
+    }
 }
 
 static void show_parts(FILE *out, const struct snapshot_file *own,
