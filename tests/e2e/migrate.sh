@@ -10,17 +10,6 @@ minios=$samples/minios
 control=$work/control
 there=unix:$work/there
 
-ask() { # command line: what the control socket answers
-    python3 - "$control" "$1" <<'END'
-import socket, sys
-s = socket.socket(socket.AF_UNIX)
-s.connect(sys.argv[1])
-s.sendall(sys.argv[2].encode() + b"\n")
-while line := s.recv(4096):
-    sys.stdout.write(line.decode())
-END
-}
-
 # The source: a guest whose input comes from a FIFO, ruled by its control socket.
 start_source() { # guest, options...
     rm -f "$work/typing"
