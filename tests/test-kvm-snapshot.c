@@ -241,6 +241,13 @@ START_TEST(test_disk_goes_back)
     count_to(s, 9);
     int second = take(s, "nine");
     count_to(s, 12);
+    static struct view_differences d;
+    ck_assert_msg(!session_snapshot_diff(s, first, second, &d, why), "%s", why);
+    ck_assert_uint_eq(d.blocks, 2); /* sectors 6 to 9 */
+    ck_assert_uint_eq(d.pages, 5);
+    ck_assert_msg(!session_snapshot_diff(s, second, 0, &d, why), "%s", why);
+    ck_assert_uint_eq(d.blocks, 1);
+    ck_assert_uint_eq(reg(s, "rbx"), 12);
     ck_assert_msg(!session_restore(s, first, why), "%s", why);
     ck_assert_uint_eq(reg(s, "rbx"), 5);
     ck_assert_uint_eq(exits_of(s), exits);

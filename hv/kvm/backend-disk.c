@@ -42,16 +42,25 @@ int kvm_backend_keep_disk(struct kvm_backend *b)
     return b->disk ? 0 : -ENOMEM;
 }
 
+int kvm_backend_end_disk(struct kvm_backend *b)
+{
+    if (!b->disk)
+        return 0;
+    overlay_free(b->disk);
+    b->disk = NULL;
+    return b->config->disk_discard ? 0 : disk_keep_end(kvm_board_disk(b->board));
+}
+
 int kvm_backend_write_disk(void *self, char *why)
 {
     struct kvm_backend *b = self;
-    struct disk *disk = kvm_board_disk(b->board);
     if (!b->disk || b->config->disk_discard)
         return 0;
+    while (b->snapshots)
+        if (kvm_backend_snapshot_delete(b, b->snapshot[b->snapshots - 1].layer))
+            break; /* no memory to merge what nobody will ask for */
     kvm_backend_forget_snapshots(b);
-    overlay_free(b->disk);
-    b->disk = NULL;
-    int error = disk_keep_end(disk);
+    int error = kvm_backend_end_disk(b);
     if (error)
         snprintf(why, SESSION_ERROR, "%.400s: %s", b->config->disk, strerror(-error));
     return error;

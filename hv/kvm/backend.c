@@ -204,10 +204,7 @@ static void destroy(void *self)
     struct kvm_backend *b = self;
     if (!b)
         return;
-    char why[SESSION_ERROR]; /* session_write_disk() tells of failures */
-    if (b->board)
-        kvm_backend_write_disk(b, why);
-    overlay_free(b->disk);
+    kvm_backend_end_disk(b); /* session_write_disk() tells of failures */
     /* Devices first: their threads raise interrupts in the VM. The vCPUs are parked. */
     kvm_board_free(b->board);
     kvm_backend_forget_snapshots(b);

@@ -101,6 +101,8 @@ int kvm_backend_load_file(void *self, const struct snapshot_file *from, char *wh
  * layers as memory has. 0 or -errno. */
 int kvm_backend_keep_disk(struct kvm_backend *backend);
 /* Writes it to the disk's file, unless it is to be dropped, and keeps no more. */
+int kvm_backend_end_disk(struct kvm_backend *backend);
+/* The same without snapshots, which are gone then; not if it is to be dropped. */
 int kvm_backend_write_disk(void *self, char *why);
 /* A snapshot's disk as a part of a file, what differs from `base` (NULL: all). 0 or -errno. */
 int kvm_backend_save_disk(struct kvm_backend *backend, const struct kvm_snapshot *snapshot,
