@@ -1,6 +1,6 @@
 /*
  * The layers under the guest, drawn by gui/draw/layers.c: for the page that the guest uses next,
- * for one whose virtual address is typed, or for a block of the disk.
+ * for one whose virtual address is typed; or for the block of the disk that was used last, or any.
  */
 #include "gui/layers-view.h"
 
@@ -91,8 +91,17 @@ static void ask_memory(VitrineLayersView *view)
 
 static void ask_disk(VitrineLayersView *view)
 {
+    char access = 0;
+    uint64_t byte;
+    if (is_on(view->follow) && session_last_disk_access(view->session, &byte, &access))
+        view->byte = byte;
     session_view_layers(view->session, TRUE, view->byte, view->layers);
-    g_snprintf(view->caption, sizeof view->caption, "Byte 0x%" PRIx64 " of the disk", view->byte);
+    g_snprintf(view->caption, sizeof view->caption, "%s: byte 0x%" PRIx64 " of the disk",
+               access == 'w'         ? "The guest\u2019s last write"
+               : access == 'r'       ? "The guest\u2019s last read"
+               : is_on(view->follow) ? "The guest has not used it yet"
+                                     : "Chosen",
+               view->byte);
 }
 
 static void show_address(VitrineLayersView *view)
@@ -107,7 +116,6 @@ void vitrine_layers_view_refresh(VitrineLayersView *view)
 {
     if (!view->session || !gtk_widget_get_mapped(GTK_WIDGET(view)))
         return;
-    gtk_widget_set_sensitive(view->follow, !is_on(view->disk));
     if (is_on(view->disk))
         ask_disk(view);
     else
@@ -136,8 +144,8 @@ static void on_entry(GtkEntry *entry, VitrineLayersView *view)
     } else {
         view->va = address;
         view->access = 0;
-        gtk_toggle_button_set_active(GTK_TOGGLE_BUTTON(view->follow), FALSE);
     }
+    gtk_toggle_button_set_active(GTK_TOGGLE_BUTTON(view->follow), FALSE);
     vitrine_layers_view_refresh(view);
 }
 
@@ -172,7 +180,8 @@ static GtkWidget *build_strip(VitrineLayersView *view)
     gtk_box_append(GTK_BOX(strip), view->entry);
     gtk_box_append(GTK_BOX(strip), build_choice(view));
     view->follow = gtk_toggle_button_new_with_label("Follow");
-    gtk_widget_set_tooltip_text(view->follow, "Look up the page that the guest uses next");
+    gtk_widget_set_tooltip_text(view->follow, "Look up the page that the guest uses next, or the "
+                                              "block of the disk that it has used last");
     gtk_toggle_button_set_active(GTK_TOGGLE_BUTTON(view->follow), TRUE);
     g_signal_connect_swapped(view->follow, "toggled", G_CALLBACK(vitrine_layers_view_refresh),
                              view);

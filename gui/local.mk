@@ -30,6 +30,7 @@ vitrine_gui_SOURCES = \
 	%D%/app.c %D%/app.h \
 	%D%/code-view.c %D%/code-view.h \
 	%D%/console-view.c %D%/console-view.h \
+	%D%/differences-view.c %D%/differences-view.h \
 	%D%/drawing-view.c %D%/drawing-view.h \
 	%D%/exits-view.c %D%/exits-view.h \
 	%D%/geometry.c %D%/geometry.h \

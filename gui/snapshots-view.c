@@ -2,20 +2,27 @@
  * Snapshots. The session gives them oldest first, each with the number of the one it came from; the
  * list shows them as a tree, children below their parent. They are few, so the rows are made anew
  * when something has changed. All is done by keys as well: Up and Down choose, Enter goes back,
- * Delete deletes.
+ * Delete deletes. "Compare" shows beside them how the chosen one differs from another.
  */
 #include "gui/snapshots-view.h"
 
 #include <inttypes.h>
 #include <string.h>
 
+#include "gui/differences-view.h"
 #include "gui/draw/draw.h"
 
-enum { MOST = 64, DEEPEST = 12, NAME_COLUMNS = 34 };
+enum { MOST = 64, DEEPEST = 12, NAME_COLUMNS = 34, NARROW = 22, LEAST_WIDTH = 330 };
+
+/* What the chosen one is compared with: these, and behind them the others by their place. */
+enum { WITH_PARENT, WITH_NOW, WITH_OTHERS };
 
 struct _VitrineSnapshotsView {
     GtkBox parent;
     GtkWidget *name, *take, *restore, *delete, *stack, *list, *empty;
+    GtkWidget *compare, *with, *differences;
+    int compared[2];         /* what `differences` shows: ids; 0: the guest at that stop */
+    uint64_t compared_stops; /* 0: nothing */
     struct session *session;
     struct view_snapshot *shown, *fresh; /* MOST each */
     int count;
@@ -30,14 +37,31 @@ static guint signals[SIGNALS];
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
-static GtkWidget *new_row(const struct view_snapshot *s, const char *tree)
+static gboolean compares(VitrineSnapshotsView *view)
+{
+    return gtk_toggle_button_get_active(GTK_TOGGLE_BUTTON(view->compare));
+}
+
+/* Beside differences there is room for less. */
+static char *row_text(VitrineSnapshotsView *view, const struct view_snapshot *s, const char *tree)
 {
     char bytes[32];
     draw_size_text(s->bytes, bytes, sizeof bytes);
     char *left = g_strdup_printf("%s%s", tree, s->name);
-    int pad = MAX(1, NAME_COLUMNS - (int)g_utf8_strlen(left, -1));
-    char *text = g_strdup_printf("%s%*s%8" PRIu64 " pages %12s %8" PRIu64 " exits%s", left, pad, "",
-                                 s->pages, bytes, s->exits, s->current ? "   \u25c0 here" : "");
+    int pad = MAX(1, (compares(view) ? NARROW : NAME_COLUMNS) - (int)g_utf8_strlen(left, -1));
+    const char *here = s->current ? "   \u25c0 here" : "";
+    char *text = compares(view)
+                     ? g_strdup_printf("%s%*s%8" PRIu64 " pages%s", left, pad, "", s->pages, here)
+                     : g_strdup_printf("%s%*s%8" PRIu64 " pages %12s %8" PRIu64 " exits%s", left,
+                                       pad, "", s->pages, bytes, s->exits, here);
+    g_free(left);
+    return text;
+}
+
+static GtkWidget *new_row(VitrineSnapshotsView *view, const struct view_snapshot *s,
+                          const char *tree)
+{
+    char *text = row_text(view, s, tree);
     GtkWidget *label = gtk_label_new(text);
     gtk_label_set_xalign(GTK_LABEL(label), 0);
     gtk_label_set_ellipsize(GTK_LABEL(label), PANGO_ELLIPSIZE_END);
@@ -46,7 +70,6 @@ static GtkWidget *new_row(const struct view_snapshot *s, const char *tree)
     gtk_list_box_row_set_child(GTK_LIST_BOX_ROW(row), label);
     gtk_accessible_update_property(GTK_ACCESSIBLE(row), GTK_ACCESSIBLE_PROPERTY_LABEL, text, -1);
     g_free(text);
-    g_free(left);
     return row;
 }
 
@@ -78,7 +101,7 @@ static void add_children(VitrineSnapshotsView *view, int parent, const char *bef
         const char *branch = depth == 0 ? "" : i == last ? "\u2514\u2500 " : "\u251c\u2500 ";
         const char *below = depth == 0 ? "" : i == last ? "   " : "\u2502  ";
         char *tree = g_strconcat(before, branch, NULL), *next = g_strconcat(before, below, NULL);
-        gtk_list_box_append(GTK_LIST_BOX(view->list), new_row(&view->shown[i], tree));
+        gtk_list_box_append(GTK_LIST_BOX(view->list), new_row(view, &view->shown[i], tree));
         view->id_of_row[view->rows++] = view->shown[i].id;
         add_children(view, view->shown[i].id, depth < DEEPEST ? next : before, depth + 1);
         g_free(next);
@@ -123,6 +146,74 @@ static void make_rows(VitrineSnapshotsView *view)
         gtk_widget_grab_focus(GTK_WIDGET(row));
 }
 
+/* ---- comparing ---------------------------------------------------------------------------- */
+
+static const struct view_snapshot *find(VitrineSnapshotsView *view, int id)
+{
+    for (int i = 0; i < view->count; i++)
+        if (view->shown[i].id == id)
+            return &view->shown[i];
+    return NULL;
+}
+
+/* The choice keeps its place, as far as there is one. */
+static void offer_others(VitrineSnapshotsView *view)
+{
+    guint chosen = gtk_drop_down_get_selected(GTK_DROP_DOWN(view->with));
+    GtkStringList *list =
+        gtk_string_list_new((const char *[]){"its parent", "the guest now", NULL});
+    for (int i = 0; i < view->count; i++)
+        gtk_string_list_append(list, view->shown[i].name);
+    gtk_drop_down_set_model(GTK_DROP_DOWN(view->with), G_LIST_MODEL(list));
+    g_object_unref(list);
+    if (chosen < (guint)(WITH_OTHERS + view->count))
+        gtk_drop_down_set_selected(GTK_DROP_DOWN(view->with), chosen);
+}
+
+/* From which to which; FALSE, and why there is nothing to compare. */
+static gboolean what_to_compare(VitrineSnapshotsView *view, const struct view_snapshot *one, int *a,
+                                int *b, const char **why)
+{
+    guint with = gtk_drop_down_get_selected(GTK_DROP_DOWN(view->with));
+    *why = "Choose a snapshot to see how it differs.";
+    if (!one)
+        return FALSE;
+    *why = "It stands on nothing: all of it is its own.";
+    *b = with == WITH_NOW ? 0 : one->id;
+    *a = with == WITH_NOW                          ? one->id
+         : with == WITH_PARENT                     ? one->parent
+         : with - WITH_OTHERS < (guint)view->count ? view->shown[with - WITH_OTHERS].id
+                                                   : 0;
+    return *a != 0;
+}
+
+/* Each comparison is asked for once. */
+static void compare(VitrineSnapshotsView *view)
+{
+    struct view_status status;
+    const char *why;
+    int a = 0, b = 0;
+    if (!view->session || !compares(view))
+        return;
+    session_status(view->session, &status);
+    if (status.state == SESSION_RUNNING)
+        return; /* what was compared still holds, but for the guest; it is asked when it stands */
+    if (!what_to_compare(view, find(view, selected_id(view)), &a, &b, &why)) {
+        view->compared_stops = 0;
+        vitrine_differences_view_say(VITRINE_DIFFERENCES_VIEW(view->differences), why);
+        return;
+    }
+    gboolean same = view->compared_stops && view->compared[0] == a && view->compared[1] == b &&
+                    (b || view->compared_stops == status.stops + 1);
+    if (same)
+        return;
+    const struct view_snapshot *to = find(view, b), *from = find(view, a);
+    vitrine_differences_view_show(VITRINE_DIFFERENCES_VIEW(view->differences), view->session, a,
+                                  from ? from->name : "?", b, to ? to->name : "the guest now");
+    view->compared[0] = a, view->compared[1] = b;
+    view->compared_stops = status.stops + 1;
+}
+
 /* ---- keeping up --------------------------------------------------------------------------- */
 
 static void enable_buttons(VitrineSnapshotsView *view)
@@ -160,26 +251,38 @@ void vitrine_snapshots_view_refresh(VitrineSnapshotsView *view)
         memcpy(view->shown, view->fresh, (size_t)count * sizeof *view->fresh);
         view->count = count;
         make_rows(view);
+        offer_others(view);
+        view->compared_stops = 0;
     }
     gtk_stack_set_visible_child_name(GTK_STACK(view->stack), count ? "list" : "empty");
     enable_buttons(view);
+    compare(view);
+}
+
+/* The rows are narrower beside differences. */
+static void on_compare(VitrineSnapshotsView *view)
+{
+    gtk_widget_set_visible(view->differences, compares(view));
+    gtk_widget_set_visible(view->with, compares(view));
+    make_rows(view);
+    view->compared_stops = 0;
+    compare(view);
+}
+
+static void on_selected(VitrineSnapshotsView *view)
+{
+    enable_buttons(view);
+    compare(view);
 }
 
 void vitrine_snapshots_view_set_session(VitrineSnapshotsView *view, struct session *session)
 {
     view->session = session;
+    view->compared_stops = 0;
     vitrine_snapshots_view_refresh(view);
 }
 
 /* ---- what the buttons do ------------------------------------------------------------------ */
-
-static const struct view_snapshot *find(VitrineSnapshotsView *view, int id)
-{
-    for (int i = 0; i < view->count; i++)
-        if (view->shown[i].id == id)
-            return &view->shown[i];
-    return NULL;
-}
 
 void vitrine_snapshots_view_take(VitrineSnapshotsView *view)
 {
@@ -255,6 +358,26 @@ static GtkWidget *add_button(VitrineSnapshotsView *view, GtkWidget *strip, const
     return button;
 }
 
+/* The second half of the strip. */
+static void add_comparing(VitrineSnapshotsView *view, GtkWidget *strip)
+{
+    view->compare = gtk_toggle_button_new_with_label("Compare");
+    gtk_widget_set_tooltip_text(view->compare, "Show how the chosen snapshot differs from another");
+    gtk_widget_set_hexpand(view->compare, TRUE);
+    gtk_widget_set_halign(view->compare, GTK_ALIGN_END);
+    g_signal_connect_swapped(view->compare, "toggled", G_CALLBACK(on_compare), view);
+    gtk_box_append(GTK_BOX(strip), view->compare);
+    view->with = gtk_drop_down_new(NULL, NULL);
+    gtk_widget_set_visible(view->with, FALSE);
+    gtk_widget_set_size_request(view->with, 180, -1);
+    gtk_widget_set_tooltip_text(view->with, "What the chosen snapshot is compared with");
+    gtk_accessible_update_property(GTK_ACCESSIBLE(view->with), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                   "Compare with", -1);
+    offer_others(view);
+    g_signal_connect_swapped(view->with, "notify::selected", G_CALLBACK(compare), view);
+    gtk_box_append(GTK_BOX(strip), view->with);
+}
+
 static GtkWidget *build_strip(VitrineSnapshotsView *view)
 {
     GtkWidget *strip = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 6);
@@ -273,6 +396,7 @@ static GtkWidget *build_strip(VitrineSnapshotsView *view)
         add_button(view, strip, "Restore", "Put the machine back (Enter)", G_CALLBACK(restore));
     view->delete =
         add_button(view, strip, "Delete", "Delete this snapshot (Delete)", G_CALLBACK(delete));
+    add_comparing(view, strip);
     return strip;
 }
 
@@ -282,7 +406,7 @@ static GtkWidget *build_list(VitrineSnapshotsView *view)
     gtk_list_box_set_activate_on_single_click(GTK_LIST_BOX(view->list), FALSE);
     gtk_accessible_update_property(GTK_ACCESSIBLE(view->list), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                    "Snapshots", -1);
-    g_signal_connect_swapped(view->list, "row-selected", G_CALLBACK(enable_buttons), view);
+    g_signal_connect_swapped(view->list, "row-selected", G_CALLBACK(on_selected), view);
     g_signal_connect_swapped(view->list, "row-activated", G_CALLBACK(on_activated), view);
     GtkEventController *key = gtk_event_controller_key_new();
     g_signal_connect(key, "key-pressed", G_CALLBACK(on_key), view);
@@ -293,6 +417,21 @@ static GtkWidget *build_list(VitrineSnapshotsView *view)
     gtk_scrolled_window_set_child(GTK_SCROLLED_WINDOW(scroller), view->list);
     gtk_widget_set_vexpand(scroller, TRUE);
     return scroller;
+}
+
+/* The list, and beside it what was compared. */
+static GtkWidget *build_page(VitrineSnapshotsView *view)
+{
+    GtkWidget *page = gtk_paned_new(GTK_ORIENTATION_HORIZONTAL);
+    view->differences = vitrine_differences_view_new();
+    gtk_widget_set_visible(view->differences, FALSE);
+    gtk_paned_set_start_child(GTK_PANED(page), build_list(view));
+    gtk_paned_set_end_child(GTK_PANED(page), view->differences);
+    gtk_paned_set_shrink_end_child(GTK_PANED(page), FALSE);
+    gtk_paned_set_shrink_start_child(GTK_PANED(page), FALSE);
+    gtk_widget_set_size_request(gtk_paned_get_start_child(GTK_PANED(page)), LEAST_WIDTH, -1);
+    gtk_paned_set_position(GTK_PANED(page), LEAST_WIDTH);
+    return page;
 }
 
 /* A list that goes loses its choice, and says so. */
@@ -334,7 +473,7 @@ static void vitrine_snapshots_view_init(VitrineSnapshotsView *view)
     view->stack = gtk_stack_new();
     gtk_widget_add_css_class(view->stack, "view");
     gtk_stack_add_named(GTK_STACK(view->stack), view->empty, "empty");
-    gtk_stack_add_named(GTK_STACK(view->stack), build_list(view), "list");
+    gtk_stack_add_named(GTK_STACK(view->stack), build_page(view), "list");
     gtk_box_append(GTK_BOX(view), view->stack);
     g_signal_connect(view, "map", G_CALLBACK(vitrine_snapshots_view_refresh), NULL);
 }

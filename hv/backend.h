@@ -61,6 +61,7 @@ struct backend_stop {
 };
 
 struct event;
+struct disk;
 struct record;
 struct snapshot_file;
 
@@ -219,9 +220,10 @@ struct backend_ops {
     void (*view_layers)(void *self, struct view_layers *out);
     int (*write_disk)(void *self, char *why);
     int (*forget_past)(void *self, char *why); /* session_forget_past() */
+    struct disk *(*disk_image)(void *self); /* the guest's; NULL: it has none */
     /* Snapshots as files (hv/snapshot.h); the guest stands. keep_files: from now on nothing that a
      * snapshot file does not have is kept elsewhere (the disk's file stays as it is). save: of
-     * snapshot `id`, which was taken just now, what differs from snapshot `base` below it (0: all);
+     * snapshot `id`, what differs from snapshot `base` below it (0: all); the guest is as it was, and
      * the pages stay valid as long as the snapshot. load: makes the guest what a whole file says,
      * and a snapshot of that, whose id is the result; after -errno it is what it was. */
     int (*keep_files)(void *self, char *why);

@@ -45,6 +45,20 @@ static int image_descriptor(void *self, unsigned n)
     return qcow2_descriptor(self, n);
 }
 
+static const char *image_file(void *self, unsigned n)
+{
+    return qcow2_file(self, n);
+}
+
+static int image_find(void *self, uint64_t sector)
+{
+    struct qcow2_place place;
+    int error = qcow2_find(self, sector * DISK_SECTOR, &place);
+    if (error)
+        return error;
+    return (int)(place.kind == QCOW2_NOWHERE ? qcow2_depth(self) : place.depth);
+}
+
 static int image_close(void *self)
 {
     return qcow2_close(self);
@@ -80,6 +94,8 @@ static const struct disk_ops IMAGE_OPS = {
     .discard = image_discard,
     .flush = image_flush,
     .descriptor = image_descriptor,
+    .file = image_file,
+    .find = image_find,
     .close = image_close,
     .look = image_look,
     .take = image_take,

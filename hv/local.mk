@@ -42,16 +42,17 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/qcow2-hand.c \
 	%D%/qcow2-which.c \
 	%D%/qcow2-write.c \
+	%D%/storage-memory.c %D%/storage-memory.h \
 	%D%/record.c %D%/record.h %D%/recorder.c %D%/recorder.h \
 	%D%/replay.c %D%/replay.h \
 	%D%/sched.c \
-	%D%/session-snapshot.c \
+	%D%/session-files.c %D%/session-snapshot.c \
 	%D%/session.c %D%/session-ask.c %D%/session-guess.c %D%/session-io.c %D%/session.h \
 	%D%/session-record.c %D%/session-state.c %D%/session-state.h %D%/session_priv.h \
 	%D%/shadow.c %D%/shadow.h \
 	%D%/simulated-file.c \
 	%D%/snapshot.c %D%/snapshot-config.c %D%/snapshot-diff.c %D%/snapshot-disk.c \
-	%D%/snapshot-file.c %D%/snapshot.h %D%/snapshot_priv.h \
+	%D%/snapshot-file.c %D%/snapshot-merge.c %D%/snapshot-overlay.c %D%/snapshot-view.c %D%/snapshot.h %D%/snapshot_priv.h \
 	%D%/simulated.c %D%/simulated-disk.c %D%/simulated-move.c %D%/simulated-state.c %D%/simulated-time.c %D%/simulated-view.c %D%/simulated_priv.h \
 	%D%/move-disk.c %D%/move-disk.h \
 	%D%/storage.c %D%/storage.h \

@@ -80,12 +80,21 @@ static int look_at_backing(const struct qcow2_creation *c, const char *path, str
     return 0;
 }
 
-static int describe(const struct qcow2_creation *c, const char *path, struct qcow2_header *h,
-                    char *why)
+static int believe_backing(const struct qcow2_creation *c, const char *path, struct qcow2_header *h,
+                           char *why)
 {
-    *h = (struct qcow2_header){.size = c->size, .backed = c->backing};
-    if (!c->backing)
-        return choose_layout(c, path, h, why);
+    const char *format = c->backing_format ? c->backing_format : "";
+    if (!c->size)
+        return qcow2_refuse(why, path, "the size must be given, if nobody looks at what is below");
+    if (strlen(format) > QCOW2_FORMAT_MAX)
+        return qcow2_refuse(why, path, "no such format of a backing file");
+    strcpy(h->format, format);
+    return 0;
+}
+
+static int take_backing_name(const struct qcow2_creation *c, const char *path,
+                             struct qcow2_header *h, char *why)
+{
     unsigned bits = c->cluster_bits ? c->cluster_bits : 16;
     size_t length = strlen(c->backing), room = bits < 16 ? (1u << bits) - 160 : QCOW2_NAME_MAX;
     if (length == 0 || length > room || length > QCOW2_NAME_MAX)
@@ -94,7 +103,17 @@ static int describe(const struct qcow2_creation *c, const char *path, struct qco
         return qcow2_refuse(why, path, "the backing file '%.80s' has a colon in its name",
                             c->backing);
     strcpy(h->backing, c->backing);
-    int error = look_at_backing(c, path, h, why);
+    return 0;
+}
+
+static int describe(const struct qcow2_creation *c, const char *path, struct qcow2_header *h,
+                    char *why)
+{
+    *h = (struct qcow2_header){.size = c->size, .backed = c->backing, .note = c->note};
+    int error = c->backing ? take_backing_name(c, path, h, why) : 0;
+    if (!error && c->backing)
+        error = c->backing_unseen ? believe_backing(c, path, h, why)
+                                  : look_at_backing(c, path, h, why);
     return error ? error : choose_layout(c, path, h, why);
 }
 

@@ -193,9 +193,8 @@ int qcow2_header_read(struct storage *file, const char *path, struct qcow2_heade
 /* ---- writing ------------------------------------------------------------------------------ */
 
 /* Appends an extension, returns where the next one begins. */
-static size_t append(uint8_t *bytes, size_t at, uint32_t type, const char *text)
+static size_t append(uint8_t *bytes, size_t at, uint32_t type, const void *text, size_t length)
 {
-    size_t length = strlen(text);
     uint32_t word[2] = {htobe32(type), htobe32((uint32_t)length)};
     memcpy(bytes + at, word, sizeof word);
     memcpy(bytes + at + 8, text, length);
@@ -216,9 +215,13 @@ void qcow2_header_encode(const struct qcow2_header *h, uint8_t *bytes)
         .header_length = htobe32(QCOW2_V3_LENGTH),
     };
     memcpy(f.magic, MAGIC, sizeof MAGIC);
+    static const uint8_t zeros[64];
     size_t at = QCOW2_V3_LENGTH;
+    if (h->note)
+        at = append(bytes, at, QCOW2_NOTE, zeros, h->note);
     if (h->backed) {
-        at = append(bytes, at, QCOW2_EXTENSION_FORMAT, h->format);
+        if (*h->format)
+            at = append(bytes, at, QCOW2_EXTENSION_FORMAT, h->format, strlen(h->format));
         at += 8; /* type 0, length 0: the end */
         f.backing_offset = htobe64(at);
         f.backing_size = htobe32((uint32_t)strlen(h->backing));

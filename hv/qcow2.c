@@ -322,6 +322,13 @@ uint64_t qcow2_asked(const struct qcow2 *q)
     return asked;
 }
 
+const char *qcow2_file(const struct qcow2 *q, unsigned n)
+{
+    for (; n && q->backing; n--)
+        q = q->backing;
+    return n == 0 ? q->path : n == 1 && q->raw ? q->backing_path : NULL;
+}
+
 int qcow2_descriptor(const struct qcow2 *q, unsigned n)
 {
     for (; n && q->backing; n--)

@@ -82,16 +82,22 @@ struct qcow2_creation {
     const char *backing;        /* as it shall stand in the header: a relative name starts at the
                                  * image's folder. NULL: none */
     const char *backing_format; /* "raw" or "qcow2"; NULL: find out now */
+    bool backing_unseen;        /* the backing file is not looked at, and need not be there: `size`
+                                 * must be given, and the format if the image shall tell it */
     unsigned cluster_bits;      /* 9..21; 0: 16, clusters of 64 KiB */
     unsigned refcount_order;    /* 1 << order bits a count, 0..6. Taken only with cluster_bits */
+    unsigned note;              /* bytes of zeros in the header that are its maker's, a multiple of
+                                 * 8, at most 64: an extension of type QCOW2_NOTE */
 };
+
+enum { QCOW2_NOTE = 0x56495452 };
 
 /* Writes a new image aside, flushes it, and gives it its name if that is free. The backing file
  * must be there. -EINVAL and one line in `why` (QCOW2_ERROR bytes) that names file and reason. */
 int qcow2_create(const char *path, const struct qcow2_creation *creation, char *why);
 
-/* The same into an empty storage: when it returns, all of it is durable. `path` is what the image
- * will be called. */
+/* The same at the beginning of an empty storage, which stays the caller's: when it returns, all of
+ * it is durable. `path` is what the image will be called. */
 int qcow2_create_on(struct storage *storage, const char *path,
                     const struct qcow2_creation *creation, char *why);
 
@@ -187,6 +193,8 @@ struct qcow2_info {
 int qcow2_info(struct qcow2 *image, unsigned depth, struct qcow2_info *info);
 /* How many layers the chain has, a raw one at its end included. */
 unsigned qcow2_depth(const struct qcow2 *image);
+/* The n-th layer's file, as long as the image is open; NULL behind the last. */
+const char *qcow2_file(const struct qcow2 *image, unsigned n);
 /* The descriptor of the n-th layer's file; -1 behind the last, and for what is no file. */
 int qcow2_descriptor(const struct qcow2 *image, unsigned n);
 

@@ -53,6 +53,7 @@ struct qcow2_header {
     uint32_t snapshots;
     uint64_t autoclear;
     bool bitmaps; /* has persistent bitmaps */
+    unsigned note; /* of qcow2_creation: only for encoding */
     bool backed;
     char backing[QCOW2_NAME_MAX + 1];
     char format[QCOW2_FORMAT_MAX + 1]; /* of the backing file; "" not told */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/dev/disk.h"
 #include "hv/session_priv.h"
 
 /* ---- status and registers ----------------------------------------------------------------- */
@@ -201,6 +202,17 @@ void session_last_access(struct session *s, uint64_t *va, char *access)
     else if (s->ops->disassemble_pc && s->ops->disassemble_pc(s->backend, 0, &insn, 1) == 1)
         *va = insn.va;
     session_leave(s);
+}
+
+bool session_last_disk_access(struct session *s, uint64_t *byte, char *access)
+{
+    session_enter(s);
+    struct disk *disk = s->ops->disk_image ? s->ops->disk_image(s->backend) : NULL;
+    *byte = 0;
+    *access = disk ? disk_last_access(disk, byte) : 0;
+    *byte *= DISK_SECTOR;
+    session_leave(s);
+    return *access;
 }
 
 void session_view_table(struct session *s, enum view_table_kind kind, struct view_table *out)

@@ -16,8 +16,7 @@
 #include "hv/session_priv.h"
 #include "hv/snapshot.h"
 
-/* May a snapshot be touched now? `has`: the backend knows how. */
-static int check_snapshots(struct session *s, bool has, char *why)
+int session_check_snapshots(struct session *s, bool has, char *why)
 {
     int error = !has                          ? -ENOTSUP
                 : s->state == SESSION_RUNNING ? -EBUSY
@@ -33,7 +32,7 @@ static int check_snapshots(struct session *s, bool has, char *why)
 
 /* ---- peers ---------------------------------------------------------------------------------- */
 
-static struct snapshot_peer *peer_of_file(struct session *s, int file)
+struct snapshot_peer *session_peer(struct session *s, int file)
 {
     for (int i = 0; i < s->peers; i++)
         if (s->peer[i].file == file)
@@ -57,7 +56,7 @@ static bool make_peer_room(struct session *s)
     return grown;
 }
 
-static void forget_peer(struct session *s, struct snapshot_peer *peer)
+void session_forget_peer(struct session *s, struct snapshot_peer *peer)
 {
     s->ops->snapshot_delete(s->backend, peer->memory);
     *peer = s->peer[--s->peers];
@@ -119,7 +118,7 @@ static int snapshot_file(struct session *s, const char *name, char *why)
 static int restore_file(struct session *s, int id, char *why)
 {
     char line[SNAPSHOT_ERROR];
-    const struct snapshot_peer *peer = peer_of_file(s, id);
+    const struct snapshot_peer *peer = session_peer(s, id);
     if (peer)
         return s->ops->restore(s->backend, peer->memory, why);
     struct snapshot_file *file = snapshot_dir_load(s->kept, id, true, why);
@@ -145,7 +144,7 @@ static int list_files(struct session *s, struct view_snapshot *out, int max)
             .id = from->id,
             .parent = from->parent,
             .pages = from->pages,
-            .bytes = from->file_bytes,
+            .bytes = from->file_bytes + from->overlay_bytes,
             .exits = from->exits,
             .current = from->id == current,
         };
@@ -158,9 +157,9 @@ static int delete_file(struct session *s, int id)
 {
     char why[SNAPSHOT_ERROR];
     int error = snapshot_dir_delete(s->kept, id, why);
-    struct snapshot_peer *peer = error ? NULL : peer_of_file(s, id);
+    struct snapshot_peer *peer = error ? NULL : session_peer(s, id);
     if (peer)
-        forget_peer(s, peer);
+        session_forget_peer(s, peer);
     return error;
 }
 
@@ -169,7 +168,7 @@ static int delete_file(struct session *s, int id)
 int session_snapshot(struct session *s, const char *name, char *why)
 {
     session_enter(s);
-    int result = check_snapshots(s, s->ops->snapshot, why);
+    int result = session_check_snapshots(s, s->ops->snapshot, why);
     if (!result)
         result = s->kept ? snapshot_file(s, name, why) : s->ops->snapshot(s->backend, name, why);
     session_leave(s);
@@ -179,7 +178,7 @@ int session_snapshot(struct session *s, const char *name, char *why)
 int session_restore(struct session *s, int id, char *why)
 {
     session_enter(s);
-    int error = check_snapshots(s, s->ops->restore, why);
+    int error = session_check_snapshots(s, s->ops->restore, why);
     if (!error)
         error = s->kept ? restore_file(s, id, why) : s->ops->restore(s->backend, id, why);
     if (!error)
@@ -202,7 +201,7 @@ int session_snapshot_delete(struct session *s, int id)
 {
     char why[SESSION_ERROR];
     session_enter(s);
-    int error = check_snapshots(s, s->ops->snapshot_delete, why);
+    int error = session_check_snapshots(s, s->ops->snapshot_delete, why);
     if (!error)
         error = s->kept ? delete_file(s, id) : s->ops->snapshot_delete(s->backend, id);
     session_leave(s);
@@ -333,7 +332,7 @@ static struct session_config config_of(const struct snapshot_config *from,
 /* Takes the directory over if all fits. */
 static int attach(struct session *s, struct snapshot_dir *dir, char *why)
 {
-    int error = check_snapshots(s, s->ops->save, why);
+    int error = session_check_snapshots(s, s->ops->save, why);
     if (!error && (s->kept || s->ops->snapshots(s->backend, NULL, 0))) {
         snprintf(why, SESSION_ERROR, "the session has snapshots already");
         error = -EBUSY;

@@ -235,6 +235,9 @@ void session_translate(struct session *session, uint64_t va, char access,
                        struct view_translation *out);
 /* The guest address that the newest instruction used: its load or store, else its fetch. */
 void session_last_access(struct session *session, uint64_t *va, char *access);
+/* The same of its disk: the byte where the newest transfer began, and 'r' or 'w'. false: there was none
+ * yet. */
+bool session_last_disk_access(struct session *session, uint64_t *byte, char *access);
 void session_view_table(struct session *session, enum view_table_kind kind, struct view_table *out);
 void session_view_tlb(struct session *session, struct view_tlb *out);
 /* Memory by guest virtual address (physical: false) or guest-physical address. */
@@ -288,14 +291,20 @@ int session_restore(struct session *session, int id, char *why);
 /* Fills in at most `max`, oldest first; returns how many there are in all. */
 int session_snapshots(struct session *session, struct view_snapshot *out, int max);
 int session_snapshot_delete(struct session *session, int id); /* -ENOENT */
+/* The same list as a tree: each is followed by those that stand on it; `depth` and `last` are
+ * filled in. */
+int session_snapshot_tree(struct session *session, struct view_snapshot *out, int max);
+/* How snapshot `b` differs from snapshot `a`; b 0: how the guest as it is now does. -ENOENT, -EINVAL
+ * (a file is damaged), -ENOMEM. */
+int session_snapshot_diff(struct session *session, int a, int b, struct view_differences *out,
+                          char *why);
 
 /*
  * Snapshots that outlive the program: files in a session directory (hv/snapshot.h). From then on
  * session_snapshot() and the others above mean the snapshots in that directory, those of earlier
  * programs too, whose ids they take and give; a snapshot is acknowledged when it is on the disk.
  * The disk's file stays as it is: what the guest writes to its disk is in the snapshots, as with
- * config.disk_discard. What else the directory offers (comparing, committing, exporting) is done
- * with hv/snapshot.h while no session has it.
+ * config.disk_discard.
  *
  * session_keep() makes the directory if need be, and locks it. -EBUSY: another program has it, the
  * guest runs, or there are snapshots in memory already; -EINVAL: the directory is of another guest
@@ -308,6 +317,19 @@ int session_keep(struct session *session, const char *path, char *why);
  * as session_new(), and when a file is damaged or not what it was. */
 struct session *session_open(const char *path, int id, const struct session_config *wishes,
                              char *why);
+
+/* What there is to do with a directory, as its session does it; -ENOTSUP without one. Nothing of this
+ * changes the guest. */
+
+/* Snapshot `id`'s parent becomes what `id` is, which is gone then; the parent keeps its number.
+ * -ENOENT: there is no such snapshot, or it has no parent. */
+int session_snapshot_commit(struct session *session, int id, char *why);
+/* One file with all layers of it; a file of that name is replaced. */
+int session_snapshot_export(struct session *session, int id, const char *path, char *why);
+/* Such a file as a snapshot without a parent: its id. -EINVAL: it is of another guest, or damaged. */
+int session_snapshot_import(struct session *session, const char *path, char *why);
+/* Reads all files. How many snapshots are damaged; `why` names the first. */
+int session_snapshot_check(struct session *session, char *why);
 
 /* What the guest has written to a disk stays in memory while there is a history or a snapshot, so
  * that it can be put back, too; the file is as it was. This writes it to the file: 0, or -errno

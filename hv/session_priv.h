@@ -90,6 +90,15 @@ struct snapshot_peer {
     int file, memory; /* their ids */
 };
 
+/* ---- session-snapshot.c, for session-files.c -------------------------------------------------- */
+
+/* May a snapshot be touched now? `has`: the backend knows how. 0, or -errno with `why`. */
+int session_check_snapshots(struct session *session, bool has, char *why);
+/* Of this file; NULL: it is in no memory. */
+struct snapshot_peer *session_peer(struct session *session, int file);
+/* It is in memory no longer. */
+void session_forget_peer(struct session *session, struct snapshot_peer *peer);
+
 /* The machine is another one than before: what belonged to the old one goes. With the lock held. */
 void session_start_anew(struct session *session, const char *text);
 

@@ -65,11 +65,32 @@ static unsigned monitor_objects(struct simulated *s, struct state_object out[OBJ
     return n;
 }
 
-static int save_objects(const struct state_object *object, unsigned count, struct state_buffer *out)
+/* `aside`: the objects as they were at the moment that is saved, for those that it has. */
+static int save_objects(const struct state_object *object, unsigned count,
+                        const struct simulated_aside *aside, struct state_buffer *out)
 {
     int error = 0;
-    for (unsigned i = 0; i < count && !error; i++)
-        error = state_save(object[i], out);
+    for (unsigned i = 0; i < count && !error; i++) {
+        struct state_object is = object[i];
+        for (unsigned k = 0; k < aside->count; k++)
+            if (aside->from[k].object == is.object && aside->from[k].table == is.table)
+                is = aside->copy[k];
+        error = state_save(is, out);
+    }
+    return error;
+}
+
+static int save_tables(struct simulated *s, const struct moment *moment, struct snapshot_file *out)
+{
+    struct state_object object[OBJECTS];
+    struct simulated_aside aside;
+    struct between between = {.between = moment->between, .mtime = moment->mtime};
+    int error = simulated_aside(s, moment, &aside);
+    if (!error)
+        error = save_objects(object, guest_objects(s, &between, object), &aside, &out->tables);
+    if (!error)
+        error = save_objects(object, monitor_objects(s, object), &aside, &out->monitor);
+    simulated_aside_free(&aside);
     return error;
 }
 
@@ -133,25 +154,22 @@ int simulated_save(void *self, int id, int base, struct snapshot_file *out, char
 {
     struct simulated *s = self;
     const struct overlay_part *part;
-    struct state_object object[OBJECTS];
-    struct between between = {.between = s->between};
-    clock_sample(&s->guest->hart.clock);
-    between.mtime = hart_mtime(&s->guest->hart);
-    int layer = simulated_snapshot_layer(s, id),
-        below = base ? simulated_snapshot_layer(s, base) : 0;
-    int error = save_objects(object, guest_objects(s, &between, object), &out->tables);
-    error = error ? error : save_objects(object, monitor_objects(s, object), &out->monitor);
-    for (unsigned i = 0; (part = overlay_part_at(s->overlay, i)) && !error; i++)
+    const struct moment *moment = simulated_snapshot_moment(s, id);
+    const struct moment *below = base ? simulated_snapshot_moment(s, base) : NULL;
+    int error = !moment || (base && !below) ? -ENOENT : save_tables(s, moment, out);
+    for (unsigned i = 0; !error && (part = overlay_part_at(s->overlay, i)); i++)
         if (!snapshot_add_part(out, part->name, part->size, part->unit, part->backed))
             error = -ENOSPC;
     if (!error)
-        error = overlay_each(s->overlay, layer, below, see_page, out);
+        error = overlay_each(s->overlay, moment->layer, below ? below->layer : 0, see_page, out);
     snapshot_sort(out);
     if (!error && out->failed)
         error = -ENOMEM;
-    out->about.instructions = s->guest->hart.executed;
-    out->about.exits = simulated_exits(s);
-    return error ? refuse(why, error, strerror(-error)) : 0;
+    if (error)
+        return refuse(why, error, strerror(-error));
+    out->about.instructions = moment->executed;
+    out->about.exits = moment->exits;
+    return 0;
 }
 
 /* ---- pages in ------------------------------------------------------------------------------- */

@@ -20,7 +20,7 @@
 #include "hv/session-state.h"
 #include "hv/simulated_priv.h"
 
-enum { OBJECTS = 2 * MACHINE_OBJECTS + VM_OBJECTS + 4 };
+enum { OBJECTS = SIMULATED_OBJECTS };
 
 static const struct state_field console_fields[] = {
     STATE(struct console, U64, printed),
@@ -107,6 +107,28 @@ static void unpack(struct simulated *s, const struct moment *moment)
     assert(packed_size(object, count) == moment->size);
     for (unsigned i = 0; i < count; i++)
         at = state_unpack(object[i], at);
+}
+
+int simulated_aside(struct simulated *s, const struct moment *moment, struct simulated_aside *out)
+{
+    unsigned count = objects(s, out->from);
+    const uint8_t *at = moment->packed;
+    for (out->count = 0; out->count < count; out->count++) {
+        const struct state_object *from = &out->from[out->count];
+        void *copy = malloc(from->table->size);
+        if (!copy)
+            return -ENOMEM;
+        memcpy(copy, from->object, from->table->size);
+        out->copy[out->count] = (struct state_object){from->table, copy};
+        at = state_unpack(out->copy[out->count], at);
+    }
+    return 0;
+}
+
+void simulated_aside_free(struct simulated_aside *aside)
+{
+    for (unsigned i = 0; i < aside->count; i++)
+        free(aside->copy[i].object);
 }
 
 /* ---- what is large: layers ------------------------------------------------------------------ */
@@ -218,8 +240,10 @@ uint64_t simulated_kept_bytes(const struct simulated *s)
 int simulated_freeze(struct simulated *s, struct moment *out)
 {
     int error = simulated_keep(s);
+    clock_sample(&s->guest->hart.clock);
     *out = (struct moment){.executed = s->guest->hart.executed,
                            .exits = s->vm ? s->vm->exits : s->traps.count,
+                           .mtime = hart_mtime(&s->guest->hart),
                            .between = s->between};
     if (!error && !pack(s, out))
         error = -ENOMEM;
@@ -275,10 +299,10 @@ static struct snapshot *find_snapshot(struct simulated *s, int id)
     return NULL;
 }
 
-int simulated_snapshot_layer(struct simulated *s, int id)
+const struct moment *simulated_snapshot_moment(struct simulated *s, int id)
 {
     const struct snapshot *snapshot = find_snapshot(s, id);
-    return snapshot ? snapshot->moment.layer : 0;
+    return snapshot ? &snapshot->moment : NULL;
 }
 
 /* The snapshot that layer `layer` is of or stands on, by way of layers that are no snapshots; 0:

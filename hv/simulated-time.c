@@ -243,7 +243,10 @@ static void add_layer(struct look *k, int id, int above)
     for (int i = 0; i < s->snapshots && id >= 0; i++)
         if (branches_off(s, s->snapshot[i].moment.layer, id, above))
             view_layer_beside(&l, s->snapshot[i].name);
-    view_layers_add(k->out, &l, id == k->answer, k->pitch);
+    if (id)
+        view_layers_add(k->out, &l, id == k->answer, k->pitch);
+    else
+        view_layers_add_base(k->out, &l, k->out->disk ? s->guest->disk_image : NULL);
 }
 
 static void scan(struct look *k)
@@ -256,15 +259,25 @@ static void scan(struct look *k)
         overlay_scan(o, k->part, k->page, &k->answer, &steps);
 }
 
+struct disk *simulated_disk_image(void *self)
+{
+    struct simulated *s = self;
+    return s->guest->disk_image;
+}
+
 void simulated_view_layers(void *self, struct view_layers *out)
 {
     struct simulated *s = self;
     struct look k = {.s = s, .out = out};
     uint64_t layers = 0;
-    if (!s->overlay || (out->disk && simulated_disk_part(s) < 0))
+    struct disk *disk = out->disk ? s->guest->disk_image : NULL;
+    if (!s->overlay || (out->disk && simulated_disk_part(s) < 0)) {
+        view_layers_disk(out, disk);
         return;
+    }
     out->present = true;
-    snprintf(out->base, sizeof out->base, "%s", out->disk ? "the disk's file" : "zeros");
+    snprintf(out->base, sizeof out->base, "%s",
+             disk && !disk_file(disk, 0) ? "the disk's file" : "zeros");
     out->there = find_page(&k);
     scan(&k);
     for (int id = overlay_current(s->overlay); id; id = overlay_parent(s->overlay, id))

@@ -774,6 +774,7 @@ const struct backend_ops backend_simulated = {
     .load = simulated_load,
     .write_disk = simulated_write_disk,
     .forget_past = simulated_forget_past,
+    .disk_image = simulated_disk_image,
     .record = record,
     .record_end = record_end,
     .follow = follow,

@@ -33,7 +33,8 @@ struct moment {
     uint8_t *packed; /* all structs, by their tables */
     size_t size;
     uint64_t executed, exits;
-    bool between; /* see struct simulated */
+    uint64_t mtime; /* the guest's time: with the host's clock it must not jump */
+    bool between;   /* see struct simulated */
 };
 
 struct snapshot {
@@ -184,8 +185,17 @@ int simulated_restore(void *self, int id, char *why);
 int simulated_snapshots(void *self, struct view_snapshot *out, int max);
 int simulated_snapshot_delete(void *self, int id);
 void simulated_forget_snapshots(struct simulated *s);
-/* The layer of memory that belongs to snapshot `id`; 0: there is no such snapshot. */
-int simulated_snapshot_layer(struct simulated *s, int id);
+/* The moment of snapshot `id`; NULL: there is no such snapshot. */
+const struct moment *simulated_snapshot_moment(struct simulated *s, int id);
+/* The structs as they were at that moment, in copies, `count` of them: copy[i] is what from[i] was.
+ * 0 or -ENOMEM; simulated_aside_free() in any case. */
+enum { SIMULATED_OBJECTS = 2 * MACHINE_OBJECTS + VM_OBJECTS + 4 };
+struct simulated_aside {
+    struct state_object from[SIMULATED_OBJECTS], copy[SIMULATED_OBJECTS];
+    unsigned count;
+};
+int simulated_aside(struct simulated *s, const struct moment *moment, struct simulated_aside *out);
+void simulated_aside_free(struct simulated_aside *aside);
 
 /* ---- simulated-disk.c: functions of struct backend_move -------------------------------------- */
 
@@ -213,6 +223,7 @@ void profile_cut(struct simulated *s);
 
 void simulated_view_timeline(void *self, struct view_timeline *out);
 void simulated_view_layers(void *self, struct view_layers *out);
+struct disk *simulated_disk_image(void *self); /* NULL: there is none */
 
 /* ---- simulated-file.c ----------------------------------------------------------------------- */
 

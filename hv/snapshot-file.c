@@ -54,6 +54,7 @@ void snapshot_free(struct snapshot_file *s)
         state_buffer_free(&s->kvm);
         free(s->config);
         free(s->bytes);
+        free(s->overlay);
         free(s);
         s = below;
     }
@@ -188,6 +189,7 @@ static void put_about(struct state_buffer *b, const struct snapshot_about *about
     bytes_put(b, about->pages, 8);
     bytes_put(b, about->blocks, 8);
     bytes_put_text(b, about->name);
+    bytes_put(b, (uint32_t)about->overlay, 4);
     end_section(b, at, "about");
 }
 
@@ -203,7 +205,18 @@ static void section_name(const struct snapshot_part *part, char name[NAME])
     snprintf(name, NAME, "p.%s", part->name);
 }
 
-static void put_part(struct state_buffer *b, const struct snapshot_part *part)
+static bool is_disk(const struct snapshot_part *part)
+{
+    return !strcmp(part->name, "disk");
+}
+
+/* How many of its pages the file has itself. */
+static uint32_t count_here(const struct snapshot_file *s, const struct snapshot_part *part)
+{
+    return s->about.overlay && is_disk(part) ? 0 : part->count;
+}
+
+static void put_part(struct state_buffer *b, const struct snapshot_part *part, uint32_t count)
 {
     char name[NAME];
     section_name(part, name);
@@ -211,8 +224,8 @@ static void put_part(struct state_buffer *b, const struct snapshot_part *part)
     bytes_put(b, part->size, 8);
     bytes_put(b, part->unit, 4);
     bytes_put(b, part->backed, 1);
-    bytes_put(b, part->count, 4);
-    for (uint32_t i = 0; i < part->count; i++) {
+    bytes_put(b, count, 4);
+    for (uint32_t i = 0; i < count; i++) {
         const struct snapshot_page *page = &part->page[i];
         size_t size = page_size(part, page->index);
         bytes_put(b, page->index, 4);
@@ -225,10 +238,10 @@ static void put_part(struct state_buffer *b, const struct snapshot_part *part)
     end_section(b, at, name);
 }
 
-static uint64_t part_bytes(const struct snapshot_part *part)
+static uint64_t part_bytes(const struct snapshot_part *part, uint32_t count)
 {
     uint64_t bytes = SECTION_HEAD + PART_HEAD;
-    for (uint32_t i = 0; i < part->count; i++)
+    for (uint32_t i = 0; i < count; i++)
         bytes += PAGE_HEAD + (part->page[i].bytes ? SNAPSHOT_PAGE : 0);
     return bytes;
 }
@@ -243,12 +256,12 @@ static void count_all(struct snapshot_file *s, size_t config_bytes)
 {
     struct snapshot_about *a = &s->about;
     a->pages = a->blocks = 0;
-    a->file_bytes = HEAD + SECTION_HEAD + 8 + 7 * 8 + 2 + strlen(a->name) + config_bytes +
+    a->file_bytes = HEAD + SECTION_HEAD + 8 + 7 * 8 + 2 + strlen(a->name) + 4 + config_bytes +
                     SECTION_HEAD + s->tables.count + optional_bytes(&s->monitor) +
                     optional_bytes(&s->kvm) + SECTION_HEAD;
     for (unsigned i = 0; i < s->parts; i++) {
-        a->file_bytes += part_bytes(&s->part[i]);
-        *(strcmp(s->part[i].name, "disk") ? &a->pages : &a->blocks) += s->part[i].count;
+        a->file_bytes += part_bytes(&s->part[i], count_here(s, &s->part[i]));
+        *(is_disk(&s->part[i]) ? &a->blocks : &a->pages) += s->part[i].count;
     }
 }
 
@@ -279,7 +292,7 @@ int snapshot_serialise(struct snapshot_file *s, struct state_buffer *b)
     if (s->kvm.count)
         put_section(b, "kvm", s->kvm.bytes, s->kvm.count);
     for (unsigned i = 0; i < s->parts; i++)
-        put_part(b, &s->part[i]);
+        put_part(b, &s->part[i], count_here(s, &s->part[i]));
     put_section(b, "end", NULL, 0);
     return b->failed ? -ENOMEM : 0;
 }
@@ -299,12 +312,13 @@ static int refuse(char *why, const char *what, const char *section)
     return -EINVAL;
 }
 
-static int take_head(struct bytes_reader *r, char *why)
+static int take_head(struct bytes_reader *r, unsigned *is, char *why)
 {
     if (r->count < sizeof MAGIC || memcmp(r->bytes, MAGIC, sizeof MAGIC))
         return refuse(why, "this is no snapshot", "");
     r->at = sizeof MAGIC;
     uint64_t version = bytes_take(r, 4);
+    *is = (unsigned)version;
     if (!r->torn && version > SNAPSHOT_VERSION)
         return refuse(why, "written by a newer version of this program", "");
     return r->torn || version < 1 ? refuse(why, "torn: it ends in its first bytes", "") : 0;
@@ -344,7 +358,7 @@ static int take_section(struct bytes_reader *r, const char *expected, struct sec
     return 0;
 }
 
-static int take_about(struct bytes_reader *r, struct snapshot_about *a, char *why)
+static int take_about(struct bytes_reader *r, unsigned version, struct snapshot_about *a, char *why)
 {
     struct section s;
     int error = take_section(r, "about", &s, why);
@@ -361,11 +375,13 @@ static int take_about(struct bytes_reader *r, struct snapshot_about *a, char *wh
     a->pages = bytes_take(&in, 8);
     a->blocks = bytes_take(&in, 8);
     bytes_take_text(&in, a->name, sizeof a->name);
+    uint64_t overlay = version >= 2 ? bytes_take(&in, 4) : 0;
     if (strcmp(s.name, "about") || in.torn || in.at != in.count || id > INT32_MAX || parent > id ||
-        (id && parent == id))
+        (id && parent == id) || overlay > INT32_MAX)
         return refuse(why, "damaged: what it says makes no sense", "about");
     a->id = (int)id;
     a->parent = (int)parent;
+    a->overlay = (int)overlay;
     return 0;
 }
 
@@ -381,8 +397,9 @@ int snapshot_parse_about(const uint8_t *bytes, size_t count, struct snapshot_abo
 {
     struct bytes_reader r = {bytes, count, 0, false};
     struct section s;
-    int error = take_head(&r, why);
-    error = error ? error : take_about(&r, about, why);
+    unsigned version;
+    int error = take_head(&r, &version, why);
+    error = error ? error : take_about(&r, version, about, why);
     if (error || !config)
         return error;
     error = take_section(&r, "config", &s, why);
@@ -458,8 +475,9 @@ static const char *expected_section(const struct snapshot_file *s)
 static int parse(struct snapshot_file *s, struct bytes_reader *r, char *why)
 {
     struct section section;
-    int error = take_head(r, why);
-    error = error ? error : take_about(r, &s->about, why);
+    unsigned version;
+    int error = take_head(r, &version, why);
+    error = error ? error : take_about(r, version, &s->about, why);
     if (!error && s->about.file_bytes != r->count)
         return refuse(why, "torn: the file has not the size that it should have", "");
     for (;;) {

@@ -1,4 +1,4 @@
-/* A session directory: the snapshots in it, and what can be done with them. See snapshot.h. */
+/* A session directory: the files in it, written and read. See snapshot.h. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* O_CLOEXEC */
 #endif
@@ -15,42 +15,36 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "hv/qcow2.h"
 #include "hv/snapshot_priv.h"
 
 enum { HEAD_BYTES = 65536 };
 
-struct snapshot_dir {
-    char path[RECORD_TEXT];
-    int lock; /* descriptor of the locked file; -1: only reading */
-    struct snapshot_disk disk;
-    struct snapshot_config *config;
-    struct snapshot_about *about; /* ascending ids */
-    int count, room;
-    int last_id; /* the highest ever seen here */
-};
+static void overlay_path(const struct snapshot_dir *d, int number, char out[SNAPSHOT_PATH])
+{
+    snprintf(out, SNAPSHOT_PATH, "%s/disk-%d.qcow2", d->path, number);
+}
 
-enum { PATH_BYTES = RECORD_TEXT + 32 };
-
-static void file_path(const struct snapshot_dir *d, int id, char out[PATH_BYTES])
+static void file_path(const struct snapshot_dir *d, int id, char out[SNAPSHOT_PATH])
 {
     if (id)
-        snprintf(out, PATH_BYTES, "%s/snapshot-%d", d->path, id);
+        snprintf(out, SNAPSHOT_PATH, "%s/snapshot-%d", d->path, id);
     else
-        snprintf(out, PATH_BYTES, "%s/session", d->path);
+        snprintf(out, SNAPSHOT_PATH, "%s/session", d->path);
 }
 
 /* The line of an -errno that has no line of its own. */
-static int fail(const struct snapshot_dir *d, int id, int error, char *why)
+int snapshot_dir_fail(const struct snapshot_dir *d, int id, int error, char *why)
 {
-    char path[PATH_BYTES];
+    char path[SNAPSHOT_PATH];
     file_path(d, id, path);
     snprintf(why, SNAPSHOT_ERROR, "%.400s: %s", path, strerror(-error));
     return error;
 }
 
-static int refuse(const struct snapshot_dir *d, int id, const char *reason, char *why)
+int snapshot_dir_refuse(const struct snapshot_dir *d, int id, const char *reason, char *why)
 {
-    char path[PATH_BYTES];
+    char path[SNAPSHOT_PATH];
     file_path(d, id, path);
     snprintf(why, SNAPSHOT_ERROR, "%.300s: %.200s", path, reason);
     return -EINVAL;
@@ -66,7 +60,7 @@ static int place_of(const struct snapshot_dir *d, int id)
     return at;
 }
 
-static struct snapshot_about *find(const struct snapshot_dir *d, int id)
+struct snapshot_about *snapshot_dir_about(const struct snapshot_dir *d, int id)
 {
     int at = place_of(d, id);
     return at < d->count && d->about[at].id == id ? &d->about[at] : NULL;
@@ -75,7 +69,7 @@ static struct snapshot_about *find(const struct snapshot_dir *d, int id)
 /* Enters it, in the place of one with the same id. */
 static int list(struct snapshot_dir *d, const struct snapshot_about *about)
 {
-    struct snapshot_about *old = find(d, about->id);
+    struct snapshot_about *old = snapshot_dir_about(d, about->id);
     if (old) {
         *old = *about;
         return 0;
@@ -106,21 +100,43 @@ static void unlist(struct snapshot_dir *d, int id)
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
-/* "snapshot-12" is 12; 0: it is another file. */
-static int id_of(const char *name)
+/* With before "snapshot-", "snapshot-12" is 12; 0: it is another file. */
+static int number_of(const char *name, const char *before, const char *behind)
 {
-    char again[32];
-    long id = strncmp(name, "snapshot-", 9) ? 0 : strtol(name + 9, NULL, 10);
-    if (id < 1 || id > INT32_MAX - 1)
+    char again[48];
+    size_t length = strlen(before);
+    long number = strncmp(name, before, length) ? 0 : strtol(name + length, NULL, 10);
+    if (number < 1 || number > INT32_MAX - 1)
         return 0;
-    snprintf(again, sizeof again, "snapshot-%ld", id);
-    return strcmp(again, name) ? 0 : (int)id;
+    snprintf(again, sizeof again, "%s%ld%s", before, number, behind);
+    return strcmp(again, name) ? 0 : (int)number;
+}
+
+/* The first bytes of the overlay with this number; NULL and errno. */
+static uint8_t *read_overlay_head(const struct snapshot_dir *d, int number, size_t *count,
+                                  uint64_t *size)
+{
+    char path[SNAPSHOT_PATH];
+    overlay_path(d, number, path);
+    return snapshot_disk_read(path, SNAPSHOT_PAGE, count, size);
+}
+
+/* Only whether there is one: the rest is seen when it is read. */
+static void look_at_overlay(const struct snapshot_dir *d, struct snapshot_about *about, char *why)
+{
+    size_t count;
+    uint8_t *bytes =
+        about->overlay ? read_overlay_head(d, about->overlay, &count, &about->overlay_bytes) : NULL;
+    if (about->overlay && !bytes)
+        snprintf(why, SNAPSHOT_ERROR, "its disk, disk-%d.qcow2: %s", about->overlay,
+                 strerror(errno));
+    free(bytes);
 }
 
 /* What the beginning of the file says, or what is wrong with it. */
 static void look_at(const struct snapshot_dir *d, int id, struct snapshot_about *about)
 {
-    char path[PATH_BYTES], why[SNAPSHOT_ERROR] = "";
+    char path[SNAPSHOT_PATH], why[SNAPSHOT_ERROR] = "";
     size_t count = 0;
     uint64_t size = 0;
     file_path(d, id, path);
@@ -135,13 +151,15 @@ static void look_at(const struct snapshot_dir *d, int id, struct snapshot_about 
             snprintf(why, sizeof why, "torn: the file has not the size that it should have");
         else if (d->config && about->config != snapshot_config_digest(d->config))
             snprintf(why, sizeof why, "it belongs to another session");
+        else
+            look_at_overlay(d, about, why);
     }
     free(bytes);
     about->id = id;
     if (*why)
         *about = (struct snapshot_about){.id = id};
     if (*why)
-        refuse(d, id, why, about->damage);
+        snapshot_dir_refuse(d, id, why, about->damage);
 }
 
 /* A snapshot whose parent is not there cannot be put together. */
@@ -150,28 +168,68 @@ static void check_parents(struct snapshot_dir *d)
     char text[80];
     for (int i = 0; i < d->count; i++) {
         struct snapshot_about *a = &d->about[i];
-        const struct snapshot_about *parent = a->parent ? find(d, a->parent) : NULL;
+        const struct snapshot_about *parent = a->parent ? snapshot_dir_about(d, a->parent) : NULL;
         snprintf(text, sizeof text, "it stands on snapshot %d, which is %s", a->parent,
                  parent ? "damaged" : "missing");
         if (!*a->damage && a->parent && (!parent || *parent->damage))
-            refuse(d, a->id, text, a->damage);
+            snapshot_dir_refuse(d, a->id, text, a->damage);
     }
 }
 
 static int read_config(struct snapshot_dir *d, char *why)
 {
-    char path[PATH_BYTES], line[SNAPSHOT_ERROR] = "";
+    char path[SNAPSHOT_PATH], line[SNAPSHOT_ERROR] = "";
     struct snapshot_about about;
     size_t count;
     uint64_t size;
     file_path(d, 0, path);
     uint8_t *bytes = snapshot_disk_read(path, HEAD_BYTES, &count, &size);
     if (!bytes)
-        return errno == ENOENT ? 0 : fail(d, 0, -errno, why);
+        return errno == ENOENT ? 0 : snapshot_dir_fail(d, 0, -errno, why);
     d->config = malloc(sizeof *d->config);
     int error = d->config ? snapshot_parse_about(bytes, count, &about, d->config, line) : -ENOMEM;
     free(bytes);
-    return error == -ENOMEM ? fail(d, 0, error, why) : error ? refuse(d, 0, line, why) : 0;
+    return error == -ENOMEM ? snapshot_dir_fail(d, 0, error, why)
+           : error          ? snapshot_dir_refuse(d, 0, line, why)
+                            : 0;
+}
+
+static bool is_damaged(const struct snapshot_dir *d)
+{
+    for (int i = 0; i < d->count; i++)
+        if (*d->about[i].damage)
+            return true;
+    return false;
+}
+
+static bool has_overlay(const struct snapshot_dir *d, int number)
+{
+    for (int i = 0; i < d->count; i++)
+        if (d->about[i].overlay == number)
+            return true;
+    return false;
+}
+
+/* Overlays to which no snapshot leads, of operations that were interrupted. A damaged snapshot may
+ * lead anywhere; and what was not made here is somebody's. */
+static void sweep_overlays(struct snapshot_dir *d)
+{
+    DIR *folder = is_damaged(d) ? NULL : opendir(d->path);
+    struct dirent *entry;
+    while (folder && (entry = readdir(folder))) {
+        char path[SNAPSHOT_PATH];
+        size_t count;
+        uint64_t size;
+        int number = number_of(entry->d_name, "disk-", ".qcow2");
+        uint8_t *bytes =
+            number && !has_overlay(d, number) ? read_overlay_head(d, number, &count, &size) : NULL;
+        overlay_path(d, number, path);
+        if (bytes && snapshot_overlay_is_ours(bytes, count))
+            unlink(path);
+        free(bytes);
+    }
+    if (folder)
+        closedir(folder);
 }
 
 /* Lists the snapshots; whoever may write sweeps away what a crash has left half written. */
@@ -182,9 +240,11 @@ static int read_folder(struct snapshot_dir *d, char *why)
     int error = folder ? 0 : -errno;
     while (!error && (entry = readdir(folder))) {
         struct snapshot_about about;
-        char path[PATH_BYTES + 256];
+        char path[SNAPSHOT_PATH + 256];
         const char *end = strrchr(entry->d_name, '.');
-        int id = id_of(entry->d_name);
+        int id = number_of(entry->d_name, "snapshot-", "");
+        int overlay = number_of(entry->d_name, "disk-", ".qcow2");
+        d->last_id = overlay > d->last_id ? overlay : d->last_id;
         snprintf(path, sizeof path, "%s/%s", d->path, entry->d_name);
         if (d->lock >= 0 && end && !strcmp(end, ".new"))
             unlink(path);
@@ -202,7 +262,7 @@ static int read_folder(struct snapshot_dir *d, char *why)
 
 static int lock_folder(struct snapshot_dir *d, char *why)
 {
-    char path[PATH_BYTES];
+    char path[SNAPSHOT_PATH];
     snprintf(path, sizeof path, "%s/lock", d->path);
     d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     int error = d->lock < 0 || flock(d->lock, LOCK_EX | LOCK_NB) ? -errno : 0;
@@ -251,6 +311,10 @@ struct snapshot_dir *snapshot_dir_open(const char *path, enum snapshot_open how,
         return NULL;
     }
     check_parents(d);
+    if (d->lock >= 0) {
+        sweep_overlays(d);
+        snapshot_dir_heal(d);
+    }
     return d;
 }
 
@@ -261,6 +325,7 @@ void snapshot_dir_close(struct snapshot_dir *d)
     if (d->lock >= 0)
         close(d->lock);
     free(d->config);
+    free(d->guest_disk);
     free(d->about);
     free(d);
 }
@@ -294,7 +359,7 @@ const struct snapshot_about *snapshot_dir_at(const struct snapshot_dir *d, int i
 
 const struct snapshot_about *snapshot_dir_find(const struct snapshot_dir *d, int id)
 {
-    return find(d, id);
+    return snapshot_dir_about(d, id);
 }
 
 int snapshot_dir_named(const struct snapshot_dir *d, const char *text, char *why)
@@ -302,7 +367,7 @@ int snapshot_dir_named(const struct snapshot_dir *d, const char *text, char *why
     int found = 0, count = 0;
     char *end;
     long number = strtol(text, &end, 10);
-    if (*text && !*end && number > 0 && number <= INT32_MAX && find(d, (int)number))
+    if (*text && !*end && number > 0 && number <= INT32_MAX && snapshot_dir_about(d, (int)number))
         return (int)number;
     for (int i = 0; i < d->count; i++)
         if (*text && !strcmp(d->about[i].name, text)) {
@@ -318,7 +383,7 @@ int snapshot_dir_named(const struct snapshot_dir *d, const char *text, char *why
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
-static int may_write(const struct snapshot_dir *d, char *why)
+int snapshot_dir_may_write(const struct snapshot_dir *d, char *why)
 {
     if (d->lock >= 0)
         return 0;
@@ -326,7 +391,8 @@ static int may_write(const struct snapshot_dir *d, char *why)
     return -EROFS;
 }
 
-static int write_file(struct snapshot_dir *d, struct snapshot_file *s, const char *path, char *why)
+int snapshot_dir_write_file(struct snapshot_dir *d, struct snapshot_file *s, const char *path,
+                            char *why)
 {
     struct state_buffer b = {0};
     int error = snapshot_serialise(s, &b);
@@ -338,24 +404,113 @@ static int write_file(struct snapshot_dir *d, struct snapshot_file *s, const cha
     return error;
 }
 
-/* As about.id says, and into the list. */
-static int write_snapshot(struct snapshot_dir *d, struct snapshot_file *s, char *why)
+/* ---- overlays ------------------------------------------------------------------------------- */
+
+/* "raw" or "qcow2"; NULL: nobody can tell now. */
+static const char *format_of(const char *path)
 {
-    char path[PATH_BYTES];
+    size_t count;
+    uint64_t size;
+    uint8_t *bytes = snapshot_disk_read(path, QCOW2_MAGIC_SIZE, &count, &size);
+    const char *format = !bytes                                               ? NULL
+                         : count == QCOW2_MAGIC_SIZE && qcow2_is_magic(bytes) ? "qcow2"
+                                                                              : "raw";
+    free(bytes);
+    return format;
+}
+
+/* What the overlay of a snapshot with this parent stands on; "": on nothing. */
+static const char *backing_of(const struct snapshot_dir *d, int parent, char name[32])
+{
+    const struct snapshot_about *below = parent ? snapshot_dir_about(d, parent) : NULL;
+    if (!below || !below->overlay)
+        return d->guest_disk ? d->guest_disk : d->config->disk.path;
+    snprintf(name, 32, "disk-%d.qcow2", below->overlay);
+    return name;
+}
+
+/* A parent that an older version has written has its blocks in its file: it gets an overlay. */
+static int give_overlay(struct snapshot_dir *d, int id, char *why)
+{
+    struct snapshot_file *s = snapshot_dir_load_one(d, id, why);
+    int error = s ? 0 : -EINVAL;
+    if (!error)
+        s->about.overlay = id;
+    error = error ? error : snapshot_dir_write_overlay(d, s, why);
+    error = error ? error : snapshot_dir_write_snapshot(d, s, why);
+    snapshot_free(s);
+    return error;
+}
+
+/* The lowest below `parent`, itself included, that has none. 0: all have. */
+static int without_overlay(const struct snapshot_dir *d, int parent)
+{
+    const struct snapshot_about *a;
+    int found = 0;
+    for (; parent && (a = snapshot_dir_about(d, parent)); parent = a->parent)
+        found = a->overlay ? found : a->id;
+    return found;
+}
+
+int snapshot_dir_write_overlay(struct snapshot_dir *d, struct snapshot_file *s, char *why)
+{
+    char path[SNAPSHOT_PATH], name[32], line[SNAPSHOT_ERROR] = "";
+    struct state_buffer b = {0};
+    const struct snapshot_part *part = snapshot_find_part(s, "disk");
+    int error = 0, id;
+    while (part && !error && (id = without_overlay(d, s->about.parent)))
+        error = give_overlay(d, id, why);
+    if (error || !part) {
+        s->about.overlay = part ? s->about.overlay : 0;
+        return error;
+    }
+    const char *backing = backing_of(d, s->about.parent, name);
+    const char *format = backing == name ? "qcow2" : *backing ? format_of(backing) : NULL;
+    overlay_path(d, s->about.overlay, path);
+    error = snapshot_overlay_make(part, *backing ? backing : NULL, format,
+                                  snapshot_config_digest(d->config), &b, line);
+    if (!error && (error = snapshot_disk_replace(&d->disk, path, b.bytes, b.count)))
+        snprintf(line, sizeof line, "cannot write: %s", strerror(-error));
+    if (error)
+        snprintf(why, SNAPSHOT_ERROR, "%.300s: %.200s", path, line);
+    s->about.overlay_bytes = b.count;
+    state_buffer_free(&b);
+    return error;
+}
+
+int snapshot_dir_drop_overlay(struct snapshot_dir *d, int number, char *why)
+{
+    char path[SNAPSHOT_PATH];
+    if (!number || has_overlay(d, number))
+        return 0;
+    overlay_path(d, number, path);
+    int error = snapshot_disk_remove(&d->disk, path);
+    if (error)
+        snprintf(why, SNAPSHOT_ERROR, "%.400s: %s", path, strerror(-error));
+    return error;
+}
+
+/* ---- keeping -------------------------------------------------------------------------------- */
+
+int snapshot_dir_write_snapshot(struct snapshot_dir *d, struct snapshot_file *s, char *why)
+{
+    char path[SNAPSHOT_PATH];
     s->about.config = snapshot_config_digest(d->config);
     file_path(d, s->about.id, path);
-    int error = write_file(d, s, path, why);
+    int error = snapshot_dir_write_file(d, s, path, why);
     if (!error && list(d, &s->about))
-        error = fail(d, s->about.id, -ENOMEM, why);
+        error = snapshot_dir_fail(d, s->about.id, -ENOMEM, why);
     return error;
 }
 
 int snapshot_dir_configure(struct snapshot_dir *d, const struct snapshot_config *config, char *why)
 {
-    char path[PATH_BYTES];
+    char path[SNAPSHOT_PATH];
     if (d->config && snapshot_config_digest(d->config) != snapshot_config_digest(config))
-        return refuse(d, 0, snapshot_config_difference(d->config, config), why);
-    int error = d->config ? 0 : may_write(d, why);
+        return snapshot_dir_refuse(d, 0, snapshot_config_difference(d->config, config), why);
+    free(d->guest_disk);
+    d->guest_disk = strdup(config->disk.path);
+    int error = d->config ? 0 : snapshot_dir_may_write(d, why);
     if (d->config || error)
         return error;
     struct snapshot_file *s = snapshot_new();
@@ -363,12 +518,12 @@ int snapshot_dir_configure(struct snapshot_dir *d, const struct snapshot_config 
     struct snapshot_config *copy = s ? malloc(sizeof *copy) : NULL;
     if (s)
         s->config = copy;
-    error = d->config && copy ? 0 : fail(d, 0, -ENOMEM, why);
+    error = d->config && copy ? 0 : snapshot_dir_fail(d, 0, -ENOMEM, why);
     if (!error) {
         *copy = *d->config = *config;
         bytes_put(&s->tables, 0, 1); /* a snapshot of nothing */
         file_path(d, 0, path);
-        error = write_file(d, s, path, why);
+        error = snapshot_dir_write_file(d, s, path, why);
     }
     if (error) {
         free(d->config);
@@ -380,24 +535,52 @@ int snapshot_dir_configure(struct snapshot_dir *d, const struct snapshot_config 
 
 int snapshot_dir_add(struct snapshot_dir *d, struct snapshot_file *s, char *why)
 {
-    int error = may_write(d, why);
+    int error = snapshot_dir_may_write(d, why);
     if (error)
         return error;
     if (!d->config || d->count >= SNAPSHOT_FILES || d->last_id >= INT32_MAX - 1)
-        return fail(d, 0, d->config ? -ENOSPC : -EINVAL, why);
+        return snapshot_dir_fail(d, 0, d->config ? -ENOSPC : -EINVAL, why);
     s->about.id = d->last_id + 1;
+    s->about.overlay = s->about.id;
     if (!s->about.time) /* one that is imported has been taken before */
         s->about.time = (uint64_t)time(NULL);
-    error = write_snapshot(d, s, why);
+    error = snapshot_dir_write_overlay(d, s, why);
+    error = error ? error : snapshot_dir_write_snapshot(d, s, why);
     return error ? error : s->about.id;
+}
+
+int snapshot_dir_remove(struct snapshot_dir *d, int id, char *why)
+{
+    char path[SNAPSHOT_PATH];
+    int overlay = snapshot_dir_about(d, id)->overlay;
+    file_path(d, id, path);
+    int error = snapshot_disk_remove(&d->disk, path);
+    if (error)
+        return snapshot_dir_fail(d, id, error, why);
+    unlist(d, id);
+    return snapshot_dir_drop_overlay(d, overlay, why);
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-static struct snapshot_file *load_one(struct snapshot_dir *d, int id, char *why)
+/* The disk's blocks, which are in an overlay. */
+static int load_overlay(struct snapshot_dir *d, struct snapshot_file *s, char *why)
 {
-    char path[PATH_BYTES], line[SNAPSHOT_ERROR] = "";
-    const struct snapshot_about *about = find(d, id);
+    char path[SNAPSHOT_PATH], line[SNAPSHOT_ERROR] = "";
+    size_t count;
+    uint64_t size;
+    overlay_path(d, s->about.overlay, path);
+    uint8_t *bytes = snapshot_disk_read(path, SIZE_MAX - 1, &count, &size);
+    int error = bytes ? snapshot_overlay_take(s, bytes, count, s->about.config, line) : -errno;
+    if (error)
+        snprintf(why, SNAPSHOT_ERROR, "%.300s: %.200s", path, bytes ? line : strerror(-error));
+    return error;
+}
+
+struct snapshot_file *snapshot_dir_load_one(struct snapshot_dir *d, int id, char *why)
+{
+    char path[SNAPSHOT_PATH], line[SNAPSHOT_ERROR] = "";
+    const struct snapshot_about *about = snapshot_dir_about(d, id);
     size_t count;
     uint64_t size;
     if (!about || *about->damage) {
@@ -410,7 +593,7 @@ static struct snapshot_file *load_one(struct snapshot_dir *d, int id, char *why)
     file_path(d, id, path);
     uint8_t *bytes = snapshot_disk_read(path, SIZE_MAX - 1, &count, &size);
     if (!bytes) {
-        fail(d, id, -errno, why);
+        snapshot_dir_fail(d, id, -errno, why);
         return NULL;
     }
     struct snapshot_file *s = snapshot_parse(bytes, count, line);
@@ -420,7 +603,11 @@ static struct snapshot_file *load_one(struct snapshot_dir *d, int id, char *why)
         s = NULL;
     }
     if (!s)
-        refuse(d, id, line, why);
+        snapshot_dir_refuse(d, id, line, why);
+    if (s && s->about.overlay && load_overlay(d, s, why)) {
+        snapshot_free(s);
+        s = NULL;
+    }
     return s;
 }
 
@@ -437,34 +624,34 @@ static void take_missing(struct snapshot_file *s, struct snapshot_part *part,
     }
 }
 
-/* `s` gets what only `below` has, and keeps `below`, in which those pages are. */
-static int stand_alone(struct snapshot_dir *d, struct snapshot_file *s, struct snapshot_file *below,
-                       char *why)
+int snapshot_dir_stand_alone(struct snapshot_dir *d, struct snapshot_file *s,
+                             struct snapshot_file *below, char *why)
 {
     struct snapshot_file **last = &s->below;
     while (*last)
         last = &(*last)->below;
     *last = below;
     if (s->parts != below->parts)
-        return refuse(d, s->about.id, "it does not fit to the one it stands on", why);
+        return snapshot_dir_refuse(d, s->about.id, "it does not fit to the one it stands on", why);
     for (unsigned i = 0; i < s->parts; i++) {
         const struct snapshot_part *from = snapshot_find_part(below, s->part[i].name);
         if (!from || from->size != s->part[i].size || from->unit != s->part[i].unit)
-            return refuse(d, s->about.id, "it does not fit to the one it stands on", why);
+            return snapshot_dir_refuse(d, s->about.id, "it does not fit to the one it stands on",
+                                       why);
         take_missing(s, &s->part[i], from);
     }
     snapshot_sort(s);
-    return s->failed ? fail(d, s->about.id, -ENOMEM, why) : 0;
+    return s->failed ? snapshot_dir_fail(d, s->about.id, -ENOMEM, why) : 0;
 }
 
 struct snapshot_file *snapshot_dir_load(struct snapshot_dir *d, int id, bool whole, char *why)
 {
-    struct snapshot_file *s = load_one(d, id, why);
+    struct snapshot_file *s = snapshot_dir_load_one(d, id, why);
     int parent = s && whole ? s->about.parent : 0;
     while (s && parent) {
-        struct snapshot_file *below = load_one(d, parent, why);
+        struct snapshot_file *below = snapshot_dir_load_one(d, parent, why);
         parent = below ? below->about.parent : 0;
-        if (below && !stand_alone(d, s, below, why))
+        if (below && !snapshot_dir_stand_alone(d, s, below, why))
             continue;
         snapshot_free(s);
         return NULL;
@@ -472,144 +659,18 @@ struct snapshot_file *snapshot_dir_load(struct snapshot_dir *d, int id, bool who
     return s;
 }
 
-/* ---- deleting and merging ------------------------------------------------------------------- */
-
-static int remove_file(struct snapshot_dir *d, int id, char *why)
+int snapshot_dir_check(struct snapshot_dir *d, void (*damaged)(void *context, const char *why),
+                       void *context, char *why)
 {
-    char path[PATH_BYTES];
-    file_path(d, id, path);
-    int error = snapshot_disk_remove(&d->disk, path);
-    if (error)
-        return fail(d, id, error, why);
-    unlist(d, id);
-    return 0;
-}
-
-/* Snapshot `id` stands on `parent` from now on. `take`: and gets the pages of the one that it has
- * stood on. */
-static int move_child(struct snapshot_dir *d, int id, int parent, bool take, char *why)
-{
-    struct snapshot_file *s = load_one(d, id, why), *old = NULL;
-    int error = s ? 0 : -EINVAL;
-    if (!error && take) {
-        old = load_one(d, s->about.parent, why);
-        error = old ? stand_alone(d, s, old, why) : -EINVAL;
-    }
-    if (!error) {
-        s->about.parent = parent;
-        error = write_snapshot(d, s, why);
-    }
-    snapshot_free(s);
-    return error;
-}
-
-/* All that stand on `id`, but for `except`. */
-static int move_children(struct snapshot_dir *d, int id, int except, int parent, bool take,
-                         char *why)
-{
-    int error = 0;
-    for (int i = 0; i < d->count && !error; i++)
-        if (d->about[i].parent == id && d->about[i].id != except)
-            error = move_child(d, d->about[i].id, parent, take, why);
-    return error;
-}
-
-/* A damaged one that is deleted has no children: those are damaged as well. */
-int snapshot_dir_delete(struct snapshot_dir *d, int id, char *why)
-{
-    const struct snapshot_about *gone = find(d, id);
-    int error = may_write(d, why);
-    if (error)
-        return error;
-    if (!gone) {
-        snprintf(why, SNAPSHOT_ERROR, "%.400s: there is no snapshot %d", d->path, id);
-        return -ENOENT;
-    }
-    error = move_children(d, id, 0, gone->parent, true, why);
-    return error ? error : remove_file(d, id, why);
-}
-
-/*
- * In this order every step leaves every other snapshot as it was:
- *
- *   those beside it take over the parent's pages, and need the parent no more
- *   the parent becomes what this one is; this one has all its pages itself, so it stays what it is
- *   those that stand on this one stand on the parent, which is the same
- *   this one goes
- */
-int snapshot_dir_commit(struct snapshot_dir *d, int id, char *why)
-{
-    const struct snapshot_about *about = find(d, id);
-    int error = may_write(d, why);
-    if (error)
-        return error;
-    if (!about || !about->parent) {
-        snprintf(why, SNAPSHOT_ERROR, "%.400s: snapshot %d %s", d->path, id,
-                 about ? "has no parent" : "is not there");
-        return -ENOENT;
-    }
-    int parent = about->parent, grandparent;
-    struct snapshot_file *s = load_one(d, id, why), *old = s ? load_one(d, parent, why) : NULL;
-    error = old ? 0 : -EINVAL;
-    grandparent = old ? old->about.parent : 0;
-    if (!error)
-        error = move_children(d, parent, id, grandparent, true, why);
-    if (!error) {
-        error = stand_alone(d, s, old, why);
-        old = NULL;
-    }
-    if (!error) {
-        s->about.id = parent;
-        s->about.parent = grandparent;
-        error = write_snapshot(d, s, why);
-    }
-    snapshot_free(old);
-    snapshot_free(s);
-    error = error ? error : move_children(d, id, 0, parent, false, why);
-    return error ? error : remove_file(d, id, why);
-}
-
-/* ---- out and in ----------------------------------------------------------------------------- */
-
-int snapshot_dir_export(struct snapshot_dir *d, int id, const char *path, char *why)
-{
-    int error = record_may_replace(path, why);
-    struct snapshot_file *s = error ? NULL : snapshot_dir_load(d, id, true, why);
-    if (!s)
-        return error ? error : -EINVAL;
-    s->about.parent = 0;
-    s->config = s->config ? s->config : malloc(sizeof *s->config);
-    if (s->config)
-        *s->config = *d->config;
-    error = s->config ? write_file(d, s, path, why) : fail(d, id, -ENOMEM, why);
-    snapshot_free(s);
-    return error;
-}
-
-int snapshot_dir_import(struct snapshot_dir *d, const char *path, char *why)
-{
-    char line[SNAPSHOT_ERROR] = "";
-    size_t count;
-    uint64_t size;
-    int error = may_write(d, why);
-    if (error)
-        return error;
-    uint8_t *bytes = snapshot_disk_read(path, SIZE_MAX - 1, &count, &size);
-    if (!bytes)
-        snprintf(line, sizeof line, "%s", strerror(errno));
-    struct snapshot_file *s = bytes ? snapshot_parse(bytes, count, line) : NULL;
-    if (s && (!s->config || s->about.parent || !s->about.id ||
-              s->about.config != snapshot_config_digest(s->config)))
-        snprintf(line, sizeof line, "this is no exported snapshot");
-    if (*line) {
-        snprintf(why, SNAPSHOT_ERROR, "%.300s: %.200s", path, line);
+    int count = 0;
+    for (int i = 0; i < d->count; i++) {
+        char line[SNAPSHOT_ERROR];
+        struct snapshot_file *s = snapshot_dir_load_one(d, d->about[i].id, line);
+        if (!s && damaged)
+            damaged(context, line);
+        if (!s && !count++)
+            snprintf(why, SNAPSHOT_ERROR, "%s", line);
         snapshot_free(s);
-        return -EINVAL;
     }
-    error = snapshot_dir_configure(d, s->config, why);
-    free(s->config);
-    s->config = NULL;
-    int id = error ? error : snapshot_dir_add(d, s, why);
-    snapshot_free(s);
-    return id;
+    return count;
 }

@@ -5,7 +5,9 @@
  *                          memory, devices
  *      DIR/snapshot-1      the first snapshot: all pages that are not zero
  *      DIR/snapshot-2      the pages that differ from those of its parent, which it names
- *      DIR/lock            locked by the program that may write here
+ *      DIR/disk-1.qcow2    what the guest has written to its disk up to the first: a qcow2 overlay
+ * of the guest's own disk (docs/disks.md) DIR/disk-2.qcow2    an overlay of that one, with what was
+ * written up to the second DIR/lock            locked by the program that may write here
  *
  * A snapshot is a layer (hv/overlay.h) in a file: what a page is, says the nearest file on the way
  * from the snapshot by its parents that has it; if none has, it is zero (of the disk: as in the
@@ -18,15 +20,19 @@
  * program or the host dies, the directory opens and has all snapshots that were acknowledged; files
  * aside are swept away by the next one who may write.
  *
+ * A snapshot's file names its overlay by number, mostly its own. So an overlay is written first,
+ * and the snapshot is there when its file is. Overlays to which no file leads are swept away.
+ *
  * **A file** is a magic number, a version, and sections, each with a checksum of its own, so that
  * damage has a name. Numbers are little-endian; a string is a u16 count and its bytes.
  *
- *      file       8 bytes "VITRSNP" 0 | u32 version, 1 | sections | section "end", empty
+ *      file       8 bytes "VITRSNP" 0 | u32 version, 2 | sections | section "end", empty
  *      section    name, 16 bytes, padded with 0 | u64 length | u64 checksum | length bytes
  *                 the checksum is the digest of name, length and bytes
  *      about      u32 id | u32 parent, 0: none | u64 size of the file | u64 seconds since 1970 |
  *                 u64 instructions | u64 exits | u64 digest of the configuration | u64 pages |
- *                 u64 disk blocks | string name
+ *                 u64 disk blocks | string name | u32 number of the overlay that has the disk
+ *                 blocks, 0: this file has them itself (since version 2)
  *      config     the configuration, see snapshot-config.c (in DIR/session and exported files)
  *      tables     the guest's machine, as its state tables save it (cpu/state.h)
  *      monitor    the monitor's, and the computer's below it; may be missing
@@ -48,10 +54,11 @@
 
 #include "cpu/state.h"
 #include "hv/record.h"
+#include "hv/view.h"
 
 enum {
     SNAPSHOT_ERROR = 512,
-    SNAPSHOT_VERSION = 1,
+    SNAPSHOT_VERSION = 2,
     SNAPSHOT_PAGE = 4096,
     SNAPSHOT_PARTS = 8,
     SNAPSHOT_NAME = 64,     /* with the 0 at its end */
@@ -77,6 +84,8 @@ struct snapshot_about {
     uint64_t config;             /* digest of the configuration */
     uint64_t pages;              /* of memory and the monitor's arrays that the file has itself */
     uint64_t blocks;             /* of the disk, 4096 bytes each */
+    int overlay;                 /* they are in DIR/disk-N.qcow2; 0: in the file */
+    uint64_t overlay_bytes;      /* size of that; only of a directory's list */
     char damage[SNAPSHOT_ERROR]; /* "": none known. Else only `id` is to be relied on */
 };
 
@@ -100,7 +109,8 @@ struct snapshot_file {
     struct state_buffer tables, monitor, kvm;
     struct snapshot_part part[SNAPSHOT_PARTS];
     unsigned parts;
-    uint8_t *bytes; /* the file, in which the pages are; NULL: they are somebody else's */
+    uint8_t *bytes;   /* the file, in which the pages are; NULL: they are somebody else's */
+    uint8_t *overlay; /* the same of the disk's overlay */
     struct snapshot_file *below; /* further files in which they are */
     bool failed;                 /* memory ran out while pages were added */
 };
@@ -120,7 +130,8 @@ void snapshot_sort(struct snapshot_file *snapshot);
 /* The page of a part; NULL: the snapshot itself has none. */
 const struct snapshot_page *snapshot_look(const struct snapshot_part *part, uint32_t index);
 
-/* As a file's bytes. -ENOMEM. Sets about.file_bytes, pages and blocks. */
+/* As a file's bytes, without disk blocks if about.overlay is set. -ENOMEM. Sets about.file_bytes,
+ * pages and blocks. */
 int snapshot_serialise(struct snapshot_file *snapshot, struct state_buffer *out);
 /* Of a file's bytes, which must have come from malloc() and are the snapshot's afterwards (also
  * when it is refused). NULL and `why`, which does not name the file. */
@@ -169,7 +180,8 @@ const char *snapshot_dir_path(const struct snapshot_dir *dir);
 
 /* NULL: nothing was ever kept here. */
 const struct snapshot_config *snapshot_dir_config(const struct snapshot_dir *dir);
-/* Once, before the first snapshot; later the same again, or -EINVAL. */
+/* Once, before the first snapshot; later the same again, or -EINVAL. Where the guest's disk is, may
+ * have changed: that is what new overlays stand on. */
 int snapshot_dir_configure(struct snapshot_dir *dir, const struct snapshot_config *config,
                            char *why);
 
@@ -189,11 +201,17 @@ int snapshot_dir_delete(struct snapshot_dir *dir, int id, char *why);
 /* Makes its parent what it is, and forgets it. The parent keeps its number, and those that stood on
  * the parent are as they were. */
 int snapshot_dir_commit(struct snapshot_dir *dir, int id, char *why);
-/* One file that needs no other: the whole snapshot, with the configuration. Replaces the file. */
+/* One file that needs no other: the whole snapshot, its disk blocks too, with the configuration.
+ * Replaces the file. */
 int snapshot_dir_export(struct snapshot_dir *dir, int id, const char *path, char *why);
 /* Such a file as a snapshot without a parent; it must be of the same configuration, which the
  * directory takes over if it has none. The id. */
 int snapshot_dir_import(struct snapshot_dir *dir, const char *path, char *why);
+
+/* Reads every file whole. How many snapshots are damaged; `damaged` (may be NULL) is told of each,
+ * and `why` of the first. */
+int snapshot_dir_check(struct snapshot_dir *dir, void (*damaged)(void *context, const char *why),
+                       void *context, char *why);
 
 /* ---- comparing ---------------------------------------------------------------------------- */
 
@@ -213,6 +231,19 @@ struct snapshot_differ {
 };
 void snapshot_diff(const struct snapshot_file *a, const struct snapshot_file *b,
                    const struct snapshot_differ *differ);
+
+/* The same with names that a person knows, and addresses of the guest, one by one; and as many as a
+ * view has room for. */
+typedef void (*snapshot_difference_fn)(void *context, const struct view_difference *difference);
+void snapshot_differences(const struct snapshot_file *a, const struct snapshot_file *b,
+                          snapshot_difference_fn see, void *context);
+void snapshot_view_differences(const struct snapshot_file *a, const struct snapshot_file *b,
+                               struct view_differences *out);
+/* "x[10]" of the hart is "a0". */
+void snapshot_element_name(const char *table, const char *field, uint32_t index, uint32_t count,
+                           char *text, size_t size);
+/* Word `index` of KVM's piece "regs"; NULL: there are no more. */
+const char *snapshot_x86_register(unsigned index);
 
 /* The next piece of what KVM keeps; false: there are no more, or the rest makes no sense. */
 bool snapshot_next_piece(const struct state_buffer *kvm, size_t *at, char name[17],

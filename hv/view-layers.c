@@ -52,6 +52,39 @@ void view_layers_add(struct view_layers *out, const struct view_layer *layer, bo
     }
 }
 
+/* Of a path. */
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+void view_layers_add_base(struct view_layers *out, const struct view_layer *base, struct disk *disk)
+{
+    struct view_layer l = *base;
+    const char *path;
+    int answer = disk && out->there ? disk_find(disk, out->address / DISK_SECTOR) : -1;
+    for (unsigned n = 0; disk && (path = disk_file(disk, n)); n++) {
+        l.kind = LAYER_FILE;
+        snprintf(l.name, sizeof l.name, "%.63s", last_part(path));
+        view_layers_add(out, &l, (int)n == answer, 1);
+        l = (struct view_layer){.kind = LAYER_BASE};
+    }
+    l.kind = LAYER_BASE;
+    view_layers_add(out, &l, true, 1);
+}
+
+void view_layers_disk(struct view_layers *out, struct disk *disk)
+{
+    if (!disk || !disk_file(disk, 0))
+        return;
+    out->present = true;
+    out->there = out->address / DISK_SECTOR < disk_sectors(disk);
+    snprintf(out->base, sizeof out->base, "zeros");
+    snprintf(out->why, sizeof out->why, "%s", out->there ? "" : "the disk ends before");
+    view_layers_add_base(out, &(struct view_layer){.kind = LAYER_BASE}, disk);
+}
+
 void view_layer_beside(struct view_layer *l, const char *name)
 {
     size_t length = strlen(l->beside);

@@ -240,6 +240,34 @@ struct view_snapshot {
     uint64_t bytes; /* of host memory or disk that it takes */
     uint64_t exits; /* view_status.exits when it was taken */
     bool current;   /* the guest goes on from this one */
+    int depth;      /* by session_snapshot_tree(): how many it stands on */
+    bool last;      /* by the same: none below stands on the same parent */
+};
+
+/* How two snapshots differ. */
+enum view_difference_kind {
+    DIFFERENCE_VALUE,  /* an element of the state: `a` in the one, `b` in the other */
+    DIFFERENCE_PIECE,  /* something that is only known to differ */
+    DIFFERENCE_ABSENT, /* something that is not in both; what follows is not compared */
+    DIFFERENCE_MEMORY, /* guest memory from address `a` to `b`, whole pages */
+    DIFFERENCE_DISK,   /* the disk from byte `a` to `b`, whole blocks of 4 KiB */
+    DIFFERENCE_KINDS,
+};
+
+struct view_difference {
+    enum view_difference_kind kind;
+    char part[32]; /* whose state: "hart", "uart", "regs"; else "memory", "disk" */
+    char name[48]; /* of the element: "a0", "pc"; may be empty */
+    uint64_t a, b;
+};
+
+enum { VIEW_DIFFERENCES = 512 };
+
+struct view_differences {
+    uint64_t total[DIFFERENCE_KINDS]; /* how many there are of each kind */
+    uint64_t pages, blocks;           /* of 4 KiB, in all ranges */
+    unsigned count;                   /* of these: of each kind those that come first */
+    struct view_difference difference[VIEW_DIFFERENCES];
 };
 
 /* ---- exits -------------------------------------------------------------------------------- */
@@ -379,6 +407,7 @@ enum view_layer_kind {
     LAYER_SNAPSHOT,   /* what a snapshot has kept */
     LAYER_CHECKPOINT, /* what going back needs */
     LAYER_MANY,       /* several of these together */
+    LAYER_FILE,       /* of the files that the disk is in layers of (docs/disks.md) */
     LAYER_BASE,       /* what was there before anything was written */
 };
 
@@ -388,7 +417,7 @@ struct view_layer {
     uint64_t pages;       /* of memory, disk and monitor, that it has itself; base: 0 */
     bool timed;           /* the next member is known */
     uint64_t instruction; /* when it was frozen (LAYER_MANY: the newest) */
-    char name[64];        /* LAYER_SNAPSHOT */
+    char name[64];        /* LAYER_SNAPSHOT; LAYER_FILE: the file's, without its folder */
     char beside[96];      /* snapshots that stand on it, but are not in this stack; "" if none */
     bool asked, answered; /* by the scan: it came here; the page is here */
 };

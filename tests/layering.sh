@@ -24,7 +24,7 @@ report "$(includes hv '"(gui|labs)/' '/hv/cmd/.*"gui/draw/draw\.h"')" \
     "hv/ includes nothing from above it, but for the drawings in its command"
 report "$(includes gui '"(hv|cpu)/' '"hv/(guard|mover|session|view)\.h"')" \
     "gui/ sees sessions, views, and who moves and protects them, never insides"
-report "$(includes hv/kvm '"(cpu|hv)/' '"(hv/(backend|disk-format|move-disk|session|snapshot|view|view-layers)\.h|hv/kvm/|cpu/(bus|state|event|rv|image|symbols)\.h|cpu/dev/)')" \
+report "$(includes hv/kvm '"(cpu|hv)/' '"(hv/(backend|disk-format|move-disk|overlay|session|snapshot|view|view-layers)\.h|hv/kvm/|cpu/(bus|state|event|rv|image|symbols)\.h|cpu/dev/)')" \
     "hv/kvm knows devices and sessions, not the simulated processor"
 report "$(includes . '_priv\.h"' '(/tests/|/hv/[^/]*:.*"hv/[a-z0-9]*_|/hv/kvm/[^/]*:.*"hv/kvm/|/cpu/dev/[^/]*:.*"cpu/dev/|/gui/draw/[^/]*:.*"gui/draw/|/gui/[^/]*:.*"gui/)')" \
     "private headers stay in their folder, but for tests"

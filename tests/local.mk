@@ -171,6 +171,10 @@ if KVM
 %C%_unit_tests += %D%/test-kvm-session
 %C%_test_kvm_session_SOURCES = %D%/test-kvm-session.c %D%/tap.h %D%/kvm-guest.h
 %C%_test_kvm_session_LDADD = hv/libhv.a $(%C%_unit_libs)
+# Their snapshots as files, with a disk.
+%C%_unit_tests += %D%/test-kvm-snapshot
+%C%_test_kvm_snapshot_SOURCES = %D%/test-kvm-snapshot.c %D%/tap.h %D%/kvm-guest.h
+%C%_test_kvm_snapshot_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Their virtio devices, and a guest that drives them.
 %C%_unit_tests += %D%/test-kvm-virtio
 %C%_test_kvm_virtio_SOURCES = %D%/test-kvm-virtio.c %D%/tap.h %D%/kvm-guest.h %D%/device.c \
@@ -253,7 +257,7 @@ EXTRA_PROGRAMS += $(%C%_faults)
 %C%_faults_qcow2_SOURCES = %D%/faults/qcow2.c %D%/qcow2-change.c %D%/qcow2-change.h $(%C%_qcow2_parts)
 %C%_faults_qcow2_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(ZLIB_LIBS)
 %C%_faults_snapshot_SOURCES = %D%/faults/snapshot.c %D%/snapshot-plan.c %D%/snapshot-plan.h
-%C%_faults_snapshot_LDADD = hv/libhv.a cpu/libcpu.a
+%C%_faults_snapshot_LDADD = hv/libhv.a cpu/libcpu.a $(ZLIB_LIBS)
 %C%_faults_migrate_SOURCES = %D%/faults/migrate.c %D%/migrate-pair.c %D%/migrate-pair.h
 %C%_faults_migrate_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) \
 	$(NETTLE_LIBS) $(ZLIB_LIBS)

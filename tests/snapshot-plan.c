@@ -4,6 +4,7 @@
 #endif
 #include "tests/snapshot-plan.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "hv/qcow2.h"
 
 enum { EXIT_DIED = 42, EXIT_ORDER = 43, EXIT_REFUSED = 44, PENDING = 16, NAME = 300 };
 
@@ -26,16 +29,6 @@ void plan_begin(struct plan *p, unsigned seed)
     next(p);
 }
 
-void plan_configure(struct snapshot_config *c)
-{
-    *c = (struct snapshot_config){.under = 1, .memory = PLAN_PAGES * SNAPSHOT_PAGE, .cpus = 1};
-    strcpy(c->image.path, "/nowhere/guest.elf");
-    c->image.size = 1234;
-    c->image.digest = 5678;
-}
-
-/* ---- content -------------------------------------------------------------------------------- */
-
 /* A page full of each number. */
 static const uint8_t *page_of(uint8_t number)
 {
@@ -46,6 +39,31 @@ static const uint8_t *page_of(uint8_t number)
     made = true;
     return pages[number];
 }
+
+/* What the guest's disk has in its own file. */
+enum { ON_DISK = 77 };
+
+static void make_disk(const char *path)
+{
+    FILE *file = access(path, F_OK) ? fopen(path, "w") : NULL;
+    for (int i = 0; file && i < PLAN_BLOCKS; i++)
+        fwrite(page_of(ON_DISK), 1, SNAPSHOT_PAGE, file);
+    if (file)
+        fclose(file);
+}
+
+void plan_configure(struct snapshot_config *c, const char *disk)
+{
+    *c = (struct snapshot_config){.under = 1, .memory = PLAN_PAGES * SNAPSHOT_PAGE, .cpus = 1};
+    strcpy(c->image.path, "/nowhere/guest.elf");
+    c->image.size = 1234;
+    c->image.digest = 5678;
+    make_disk(disk);
+    snprintf(c->disk.path, sizeof c->disk.path, "%s", disk);
+    c->disk.size = PLAN_BLOCKS * SNAPSHOT_PAGE;
+}
+
+/* ---- content -------------------------------------------------------------------------------- */
 
 static void add_changed(struct snapshot_file *f, struct snapshot_part *part, const uint8_t *is,
                         const uint8_t *was, unsigned count)
@@ -85,6 +103,36 @@ static bool file_is(const struct snapshot_file *f, const struct plan_content *is
     return f->tables.count == PLAN_PAGES && !memcmp(f->tables.bytes, is->page, PLAN_PAGES) &&
            part_is(snapshot_find_part(f, "memory"), is->page, PLAN_PAGES) &&
            part_is(snapshot_find_part(f, "disk"), is->block, PLAN_BLOCKS);
+}
+
+/* The disk that an image shows, with all that it stands on, is this one. */
+static bool chain_is(struct qcow2 *image, const struct plan_content *is)
+{
+    uint8_t bytes[SNAPSHOT_PAGE];
+    for (unsigned i = 0; i < PLAN_BLOCKS; i++) {
+        const uint8_t *wanted = page_of(is->block[i] ? is->block[i] : ON_DISK);
+        if (qcow2_read(image, (uint64_t)i * SNAPSHOT_PAGE, bytes, sizeof bytes) ||
+            memcmp(bytes, wanted, sizeof bytes))
+            return false;
+    }
+    return true;
+}
+
+static bool overlay_is(const char *folder, int number, const struct plan_content *is,
+                       const struct plan_content *other, char *why)
+{
+    char path[NAME];
+    struct qcow2_verdict verdict;
+    snprintf(path, sizeof path, "%s/disk-%d.qcow2", folder, number);
+    struct qcow2 *image = qcow2_open(path, QCOW2_READONLY, why);
+    if (!image)
+        return false;
+    bool sound =
+        !qcow2_check(image, false, NULL, NULL, &verdict) && !verdict.corruptions && !verdict.leaks;
+    bool same = chain_is(image, is) || (other && chain_is(image, other));
+    qcow2_close(image);
+    snprintf(why, SNAPSHOT_ERROR, "%s %s", path, sound ? "shows another disk" : "is not sound");
+    return sound && same;
 }
 
 /* ---- operations ----------------------------------------------------------------------------- */
@@ -234,9 +282,14 @@ bool plan_agrees(const struct plan_model *m, struct snapshot_dir *dir, int spare
             return false;
         bool ok = !f || id > m->last || file_is(f, &m->snapshot[id]) ||
                   (id == changed && as && file_is(f, &m->snapshot[as]));
+        int overlay = f ? f->about.overlay : 0;
         snapshot_free(f);
         if (!ok)
             return say(why, "is another one than it was", id);
+        if (overlay && id <= m->last &&
+            !overlay_is(snapshot_dir_path(dir), overlay, &m->snapshot[id],
+                        id == changed && as ? &m->snapshot[as] : NULL, why))
+            return false;
     }
     return true;
 }
@@ -324,9 +377,11 @@ static int live(struct plan *p, const char *folder, struct death *d, unsigned *a
     struct snapshot_dir *dir = snapshot_dir_open(folder, SNAPSHOT_CREATE, why);
     if (!dir)
         return EXIT_REFUSED;
+    char disk[NAME + 20];
     snprintf(export, sizeof export, "%s/../export", folder);
+    snprintf(disk, sizeof disk, "%s/../disk", folder);
     snapshot_dir_watch(dir, step, d);
-    plan_configure(&config);
+    plan_configure(&config, disk);
     if (snapshot_dir_configure(dir, &config, why))
         return EXIT_REFUSED;
     for (unsigned i = 0; i < PLAN_OPERATIONS; i++) {
@@ -340,6 +395,28 @@ static int live(struct plan *p, const char *folder, struct death *d, unsigned *a
     return 0;
 }
 
+/* Whoever has opened the folder for writing has swept away what belongs to no snapshot. */
+static bool nothing_else(const char *folder, const struct snapshot_dir *dir, char *why)
+{
+    DIR *entries = opendir(folder);
+    struct dirent *entry;
+    bool ok = entries;
+    while (ok && (entry = readdir(entries))) {
+        bool used = !strchr(entry->d_name, '.') || entry->d_name[0] == '.';
+        for (int i = 0; !used && i < snapshot_dir_count(dir); i++) {
+            char name[40];
+            snprintf(name, sizeof name, "disk-%d.qcow2", snapshot_dir_at(dir, i)->overlay);
+            used = !strcmp(name, entry->d_name);
+        }
+        ok = used;
+        if (!used)
+            snprintf(why, SNAPSHOT_ERROR, "%.200s is left over", entry->d_name);
+    }
+    if (entries)
+        closedir(entries);
+    return ok;
+}
+
 /* What is there is what the acknowledged operations have made, but for the one under way. */
 static bool look(const struct plan *p, const char *folder, char *why)
 {
@@ -351,7 +428,8 @@ static bool look(const struct plan *p, const char *folder, char *why)
     }
     int spare = under_way.what == PLAN_MOVE ? p->model.last + 1 : under_way.id;
     struct snapshot_dir *dir = snapshot_dir_open(folder, SNAPSHOT_CREATE, why);
-    bool ok = dir && plan_agrees(&p->model, dir, spare, changed, as, why);
+    bool ok = dir && plan_agrees(&p->model, dir, spare, changed, as, why) &&
+              nothing_else(folder, dir, why);
     snapshot_dir_close(dir);
     return ok;
 }

@@ -44,9 +44,11 @@ void plan_begin(struct plan *plan, unsigned seed);
 /* Does the next operation, first in the directory (if it is not NULL) and then in the model; false
  * and `why`: the directory has refused. `export` is a file for its use. */
 bool plan_next(struct plan *plan, struct snapshot_dir *dir, const char *export, char *why);
-/* The configuration that the directories have. */
-void plan_configure(struct snapshot_config *config);
-/* Does the directory have exactly what the model has? `spare`: ids that may be there or not, and
+/* The configuration that the directories have; `disk` is that guest's disk: made if it is not there
+ * yet. */
+void plan_configure(struct snapshot_config *config, const char *disk);
+/* Does the directory have exactly what the model has? And is each overlay in it a sound image that
+ * shows the snapshot's disk, by way of all that it stands on? `spare`: ids that may be there or not, and
  * `changed`: one that may also be what `as` is (0: none). */
 bool plan_agrees(const struct plan_model *model, struct snapshot_dir *dir, int spare, int changed,
                  int as, char *why);

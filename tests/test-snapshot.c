@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "cpu/engine.h"
+#include "hv/qcow2.h"
 #include "hv/session.h"
 #include "hv/snapshot.h"
 #include "tests/disk-writer.h"
@@ -49,6 +51,17 @@ static void random_guest(uint64_t seed)
 {
     strcpy(image, "/tmp/test-snapshot-XXXXXX");
     ck_assert(random_elf_write(image, seed, 0));
+}
+
+/* A guest that writes to one page. */
+static void page_writer(void)
+{
+    guest_begin();
+    guest_lui(S0, GUEST_DATA);
+    guest_i(OP_addi, T0, T0, 1);
+    guest_store(OP_sw, S0, T0, 0);
+    guest_jump(1);
+    guest_write(image);
 }
 
 static struct session_config config_for(const char *engine, enum session_under under)
@@ -252,7 +265,8 @@ START_TEST(test_model)
     struct snapshot_config config;
     struct plan plan;
     plan_begin(&plan, 100 + (unsigned)_i);
-    plan_configure(&config);
+    snprintf(disk, sizeof disk, "%s/disk", folder);
+    plan_configure(&config, disk);
     snprintf(export, sizeof export, "%s/export", folder);
     struct snapshot_dir *dir = snapshot_dir_open(dir_path, SNAPSHOT_CREATE, why);
     ck_assert_msg(dir != NULL, "%s", why);
@@ -406,6 +420,174 @@ START_TEST(test_damage_is_named)
     write_all(path, bytes, count);
     ck_assert_ptr_null(session_open(dir_path, 1, &wishes, why));
     ck_assert_ptr_nonnull(strstr(why, "newer version"));
+    free(bytes);
+}
+END_TEST
+
+/* ---- overlays ------------------------------------------------------------------------------- */
+
+static void plan_dir(struct plan *plan, unsigned seed, int operations)
+{
+    char why[SNAPSHOT_ERROR] = "", export[100];
+    struct snapshot_config config;
+    snprintf(disk, sizeof disk, "%s/disk", folder);
+    snprintf(export, sizeof export, "%s/export", folder);
+    plan_begin(plan, seed);
+    plan_configure(&config, disk);
+    struct snapshot_dir *dir = snapshot_dir_open(dir_path, SNAPSHOT_CREATE, why);
+    ck_assert_msg(dir && !snapshot_dir_configure(dir, &config, why), "%s", why);
+    for (int i = 0; i < operations; i++)
+        ck_assert_msg(plan_next(plan, dir, export, why), "%s", why);
+    snapshot_dir_close(dir);
+}
+
+static void put_number(uint8_t *at, uint64_t value, int size)
+{
+    for (int i = 0; i < size; i++)
+        at[i] = (uint8_t)(value >> 8 * i);
+}
+
+/* A snapshot's file as version 1 of it was: its blocks in it, and nothing of an overlay. */
+static void write_old(struct snapshot_dir *dir, int id)
+{
+    enum { HEAD = 12, SECTION = 32 };
+    char path[120], why[SNAPSHOT_ERROR];
+    struct state_buffer b = {0};
+    struct digest digest;
+    struct snapshot_file *f = snapshot_dir_load(dir, id, false, why);
+    ck_assert_msg(f != NULL, "%s", why);
+    f->about.overlay = 0;
+    ck_assert_int_eq(snapshot_serialise(f, &b), 0);
+    size_t about = 8 + 7 * 8 + 2 + strlen(f->about.name), end = HEAD + SECTION + about;
+    memmove(b.bytes + end, b.bytes + end + 4, b.count - end - 4);
+    b.count -= 4;
+    b.bytes[8] = 1;
+    put_number(b.bytes + HEAD + 16, about, 8);
+    put_number(b.bytes + HEAD + SECTION + 8, b.count, 8);
+    digest_init(&digest);
+    digest_bytes(&digest, b.bytes + HEAD, 16);
+    digest_u64(&digest, about);
+    digest_bytes(&digest, b.bytes + HEAD + SECTION, about);
+    put_number(b.bytes + HEAD + 24, digest.value, 8);
+    file_of(id, path);
+    write_all(path, b.bytes, b.count);
+    state_buffer_free(&b);
+    snapshot_free(f);
+}
+
+static int count_overlays(void)
+{
+    int count = 0;
+    for (int id = 1; id < PLAN_SNAPSHOTS; id++) {
+        char path[120];
+        snprintf(path, sizeof path, "%s/disk-%d.qcow2", dir_path, id);
+        count += access(path, F_OK) == 0;
+    }
+    return count;
+}
+
+/* A directory of the time before there were overlays: it is read, and gets them as it is used. */
+START_TEST(test_old_directory)
+{
+    char why[SNAPSHOT_ERROR] = "", export[100];
+    struct plan plan;
+    plan_dir(&plan, 300 + (unsigned)_i, PLAN_OPERATIONS);
+    struct snapshot_dir *dir = snapshot_dir_open(dir_path, SNAPSHOT_READ, why);
+    for (int i = 0; i < snapshot_dir_count(dir); i++)
+        write_old(dir, snapshot_dir_at(dir, i)->id);
+    snapshot_dir_close(dir);
+    dir = snapshot_dir_open(dir_path, SNAPSHOT_WRITE, why);
+    ck_assert_ptr_nonnull(dir);
+    ck_assert_int_eq(count_overlays(), 0); /* nobody needed them: they were swept away */
+    ck_assert_msg(plan_agrees(&plan.model, dir, 0, 0, 0, why), "%s", why);
+    snprintf(export, sizeof export, "%s/export", folder);
+    for (int i = 0; i < PLAN_OPERATIONS; i++) {
+        ck_assert_msg(plan_next(&plan, dir, export, why), "%s", why);
+        ck_assert_msg(plan_agrees(&plan.model, dir, 0, 0, 0, why), "%s", why);
+    }
+    snapshot_dir_close(dir);
+    ck_assert_int_gt(count_overlays(), 0);
+}
+END_TEST
+
+static void overlay_of(int number, char path[120])
+{
+    snprintf(path, 120, "%s/disk-%d.qcow2", dir_path, number);
+}
+
+static void refused(int id, const char *complaint)
+{
+    char why[SNAPSHOT_ERROR] = "";
+    struct snapshot_dir *dir = snapshot_dir_open(dir_path, SNAPSHOT_READ, why);
+    ck_assert_msg(dir != NULL, "%s", why);
+    struct snapshot_file *f = snapshot_dir_load(dir, id, true, why);
+    ck_assert_ptr_null(f);
+    ck_assert_msg(strstr(why, complaint) && strstr(why, "disk-1.qcow2"), "%s", why);
+    snapshot_dir_close(dir);
+}
+
+/* Every byte of an overlay counts, but for the name of what it stands on. */
+START_TEST(test_damaged_overlay)
+{
+    char path[120], why[SNAPSHOT_ERROR] = "";
+    struct plan plan;
+    size_t count;
+    plan_dir(&plan, 5, 1);
+    overlay_of(1, path);
+    uint8_t *bytes = read_all(path, &count);
+    ck_assert_uint_ge(count, 4 * SNAPSHOT_PAGE);
+    ck_assert_ptr_null(memmem(bytes + SNAPSHOT_PAGE, count - SNAPSHOT_PAGE, "disk", 4));
+    for (size_t at = 0; at < count; at += at < 128 ? 1 : 499) {
+        bool may = (at >= 8 && at < 20) || (at >= 80 && at < 96) || at >= 100;
+        bytes[at] ^= 0x40;
+        write_all(path, bytes, count);
+        bytes[at] ^= 0x40;
+        if (!may || at >= SNAPSHOT_PAGE)
+            refused(1, "disk-1.qcow2: ");
+    }
+    write_all(path, bytes, count - 1);
+    refused(1, "damaged");
+    write_all(path, bytes, 100);
+    refused(1, "torn or damaged");
+    ck_assert_int_eq(unlink(path), 0);
+    refused(1, "No such file");
+    struct snapshot_dir *dir = snapshot_dir_open(dir_path, SNAPSHOT_WRITE, why);
+    ck_assert_ptr_nonnull(strstr(snapshot_dir_at(dir, 0)->damage, "snapshot-1: its disk"));
+    snapshot_dir_close(dir);
+    write_all(path, bytes, count);
+    dir = snapshot_dir_open(dir_path, SNAPSHOT_WRITE, why);
+    ck_assert_msg(plan_agrees(&plan.model, dir, 0, 0, 0, why), "%s", why);
+    snapshot_dir_close(dir);
+    free(bytes);
+}
+END_TEST
+
+/* What is not made here is not swept away; what was and is not needed, is. */
+START_TEST(test_sweeps)
+{
+    char path[120], other[120], why[SNAPSHOT_ERROR] = "";
+    struct plan plan;
+    size_t count;
+    plan_dir(&plan, 5, 1);
+    overlay_of(1, path);
+    uint8_t *bytes = read_all(path, &count);
+    overlay_of(8, other);
+    write_all(other, bytes, count);
+    overlay_of(9, other);
+    ck_assert_int_eq(qcow2_create(other, &(struct qcow2_creation){.backing = "disk-1.qcow2"}, why),
+                     0);
+    struct snapshot_dir *dir = snapshot_dir_open(dir_path, SNAPSHOT_READ, why);
+    snapshot_dir_close(dir);
+    ck_assert_int_eq(count_overlays(), 3);
+    dir = snapshot_dir_open(dir_path, SNAPSHOT_WRITE, why);
+    ck_assert_int_eq(count_overlays(), 2);
+    ck_assert_int_eq(access(other, F_OK), 0);
+    /* And nothing new is written in its place. */
+    char export[100];
+    snprintf(export, sizeof export, "%s/export", folder);
+    ck_assert_int_eq(snapshot_dir_export(dir, 1, export, why), 0);
+    ck_assert_int_eq(snapshot_dir_import(dir, export, why), 10);
+    snapshot_dir_close(dir);
     free(bytes);
 }
 END_TEST
@@ -630,12 +812,7 @@ static void count_pages(void *context, const char *part, uint32_t first, uint32_
 START_TEST(test_diff)
 {
     char why[SNAPSHOT_ERROR] = "";
-    guest_begin();
-    guest_lui(S0, GUEST_DATA);
-    guest_i(OP_addi, T0, T0, 1);
-    guest_store(OP_sw, S0, T0, 0);
-    guest_jump(1);
-    guest_write(image);
+    page_writer();
     struct session *s = start("interp", _i ? SESSION_HV : SESSION_BARE);
     run_on(s, 300);
     keep(s, "a");
@@ -658,6 +835,166 @@ START_TEST(test_diff)
 }
 END_TEST
 
+/* ---- the calls of a running session --------------------------------------------------------- */
+
+/* How often the value `name` of `part` changes by `by`. */
+static int changes(const struct view_differences *d, const char *part, const char *name,
+                   uint64_t by)
+{
+    int count = 0;
+    for (unsigned i = 0; i < d->count; i++)
+        count += d->difference[i].kind == DIFFERENCE_VALUE &&
+                 d->difference[i].b - d->difference[i].a == by &&
+                 !strcmp(d->difference[i].part, part) && !strcmp(d->difference[i].name, name);
+    return count;
+}
+
+/* In memory and in files alike; and the guest is what it was before. */
+START_TEST(test_session_diff)
+{
+    static struct view_differences d;
+    char why[SESSION_ERROR] = "";
+    page_writer();
+    struct session_config config = config_for("interp", SESSION_HV);
+    struct session *s = _i ? start("interp", SESSION_HV) : session_new(&config, why);
+    ck_assert_msg(s != NULL, "%s", why);
+    run_on(s, 300);
+    int a = keep(s, "a");
+    run_on(s, 100);
+    int b = keep(s, "b");
+    run_on(s, 60);
+    struct seen before = see(s);
+    ck_assert_msg(!session_snapshot_diff(s, a, b, &d, why), "%s", why);
+    ck_assert_int_eq(changes(&d, "hart", "executed", 100), 1);
+    ck_assert_int_eq(changes(&d, "hart", "t0", 33) + changes(&d, "hart", "t0", 34), 1);
+    ck_assert_uint_eq(d.pages, 1);
+    ck_assert_uint_eq(d.total[DIFFERENCE_MEMORY], 1);
+    ck_assert_uint_eq(d.difference[d.count - 1].a, GUEST_DATA);
+    ck_assert_msg(!session_snapshot_diff(s, b, 0, &d, why), "%s", why);
+    ck_assert_int_eq(changes(&d, "hart", "executed", 60), 1);
+    ck_assert_msg(!session_snapshot_diff(s, a, a, &d, why), "%s", why);
+    ck_assert_uint_eq(d.count, 0);
+    ck_assert_int_eq(session_snapshot_diff(s, a, 77, &d, why), -ENOENT);
+    ck_assert_int_eq(session_snapshots(s, NULL, 0), 2);
+    same(see(s), before);
+    ck_assert_msg(!session_restore(s, a, why), "%s", why);
+    ck_assert_msg(!session_snapshot_diff(s, a, 0, &d, why), "%s", why);
+    ck_assert_uint_eq(d.count, 0);
+    session_free(s);
+}
+END_TEST
+
+START_TEST(test_session_directory)
+{
+    char why[SESSION_ERROR] = "", export[100], path[120];
+    struct view_snapshot list[8];
+    struct seen at[4];
+    snprintf(export, sizeof export, "%s/export", folder);
+    page_writer();
+    struct session *s = start("interp", SESSION_BARE);
+    for (int i = 0; i < 3; i++) {
+        run_on(s, 100);
+        at[i] = see(s);
+        keep(s, "chain");
+    }
+    ck_assert_msg(!session_restore(s, 1, why), "%s", why);
+    run_on(s, 50);
+    at[3] = see(s);
+    keep(s, "beside");
+    ck_assert_int_eq(session_snapshot_tree(s, list, 8), 4);
+    static const int TREE[][3] = {{1, 0, 1}, {2, 1, 0}, {3, 2, 1}, {4, 1, 1}}; /* id, depth, last */
+    for (int i = 0; i < 4; i++)
+        ck_assert(list[i].id == TREE[i][0] && list[i].depth == TREE[i][1] &&
+                  list[i].last == TREE[i][2]);
+    ck_assert_int_eq(session_snapshot_tree(s, list, 2), 4);
+    ck_assert_msg(!session_snapshot_export(s, 3, export, why), "%s", why);
+    ck_assert_msg(!session_snapshot_commit(s, 2, why), "%s", why); /* 1 is what 2 was */
+    ck_assert_int_eq(session_snapshot_commit(s, 1, why), -ENOENT);
+    ck_assert_int_eq(session_snapshot_import(s, export, why), 5);
+    static const int IS[][2] = {{1, 1}, {3, 2}, {4, 3}, {5, 2}, {1, 1}};
+    for (int i = 0; i < 5; i++) {
+        ck_assert_msg(!session_restore(s, IS[i][0], why), "%s", why);
+        same(see(s), at[IS[i][1]]);
+    }
+    run_on(s, 100);
+    same(see(s), at[2]);
+    keep(s, "after all that"); /* on 1, as it is now */
+    ck_assert_int_eq(session_snapshot_check(s, why), 0);
+    session_free(s);
+    s = open_at(6, "interp");
+    same(see(s), at[2]);
+    file_of(4, path);
+    ck_assert_int_eq(truncate(path, 300), 0);
+    ck_assert_int_eq(session_snapshot_check(s, why), 1);
+    ck_assert_ptr_nonnull(strstr(why, "snapshot-4"));
+    session_free(s);
+}
+END_TEST
+
+START_TEST(test_session_without_directory)
+{
+    char why[SESSION_ERROR] = "";
+    page_writer();
+    struct session_config config = config_for("interp", SESSION_BARE);
+    struct session *s = session_new(&config, why);
+    keep(s, "one");
+    ck_assert_int_eq(session_snapshot_commit(s, 1, why), -ENOTSUP);
+    ck_assert_ptr_nonnull(strstr(why, "no directory"));
+    ck_assert_int_eq(session_snapshot_export(s, 1, "/nowhere/file", why), -ENOTSUP);
+    ck_assert_int_eq(session_snapshot_import(s, "/nowhere/file", why), -ENOTSUP);
+    ck_assert_int_eq(session_snapshot_check(s, why), -ENOTSUP);
+    ck_assert_int_eq(session_snapshot_tree(s, NULL, 0), 1);
+    session_free(s);
+}
+END_TEST
+
+/* QEMU's tools take each overlay, and see the disk that the guest had. */
+static void judge(const char *format, ...)
+{
+    char command[600];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(command, sizeof command, format, arguments);
+    va_end(arguments);
+    snprintf(command + length, sizeof command - (size_t)length, " >/dev/null 2>&1");
+    ck_assert_msg(system(command) == 0, "%s", command);
+}
+
+START_TEST(test_qemu_img)
+{
+    char why[SNAPSHOT_ERROR] = "";
+    struct plan plan;
+    if (system("command -v qemu-img >/dev/null"))
+        return;
+    plan_dir(&plan, 11 + (unsigned)_i, PLAN_OPERATIONS);
+    struct snapshot_dir *dir = snapshot_dir_open(dir_path, SNAPSHOT_READ, why);
+    for (int i = 0; i < snapshot_dir_count(dir); i++) {
+        char raw[100];
+        int number = snapshot_dir_at(dir, i)->overlay;
+        const struct plan_content *is = &plan.model.snapshot[snapshot_dir_at(dir, i)->id];
+        snprintf(raw, sizeof raw, "%s/raw", folder);
+        FILE *file = fopen(raw, "w");
+        for (int block = 0; block < PLAN_BLOCKS; block++)
+            for (int byte = 0; byte < SNAPSHOT_PAGE; byte++)
+                fputc(is->block[block] ? is->block[block] : 77, file);
+        fclose(file);
+        judge("qemu-img info --backing-chain '%s/disk-%d.qcow2'", dir_path, number);
+        judge("qemu-img check '%s/disk-%d.qcow2'", dir_path, number);
+        judge("qemu-img compare -f raw -F qcow2 '%s' '%s/disk-%d.qcow2'", raw, dir_path, number);
+    }
+    /* The disk has gone to another place: the overlays that stand on it can be told. */
+    judge("mv '%s' '%s/moved'", disk, folder);
+    for (int i = 0; i < snapshot_dir_count(dir); i++)
+        if (!snapshot_dir_at(dir, i)->parent)
+            judge("qemu-img rebase -u -F raw -b '%s/moved' '%s/disk-%d.qcow2'", folder, dir_path,
+                  snapshot_dir_at(dir, i)->overlay);
+    snapshot_dir_close(dir);
+    dir = snapshot_dir_open(dir_path, SNAPSHOT_WRITE, why);
+    ck_assert_msg(plan_agrees(&plan.model, dir, 0, 0, 0, why), "%s", why);
+    snapshot_dir_close(dir);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("snapshot");
@@ -669,6 +1006,9 @@ int main(void)
     tcase_add_loop_test(tcase, test_disk, 0, 2);
     tcase_add_loop_test(tcase, test_model, 0, 6);
     tcase_add_loop_test(tcase, test_dies, 0, 2 * PLAN_LOSSES);
+    tcase_add_loop_test(tcase, test_old_directory, 0, 3);
+    tcase_add_test(tcase, test_damaged_overlay);
+    tcase_add_test(tcase, test_sweeps);
     tcase_add_test(tcase, test_one_writer);
     tcase_add_test(tcase, test_damage);
     tcase_add_test(tcase, test_damage_is_named);
@@ -676,6 +1016,10 @@ int main(void)
     tcase_add_test(tcase, test_refused_changes_nothing);
     tcase_add_test(tcase, test_other_guest);
     tcase_add_loop_test(tcase, test_diff, 0, 2);
+    tcase_add_loop_test(tcase, test_session_diff, 0, 2);
+    tcase_add_test(tcase, test_session_directory);
+    tcase_add_test(tcase, test_session_without_directory);
+    tcase_add_loop_test(tcase, test_qemu_img, 0, 2);
     suite_add_tcase(suite, tcase);
     return tap_run(suite);
 }

@@ -21,6 +21,8 @@ struct disk {
     bool readonly;
     bool away;                  /* another program has the file */
     struct disk_memory *memory; /* NULL: writes go to what is behind the disk */
+    uint64_t last;              /* sector of the last transfer */
+    char last_access;           /* its kind; 0: there was none */
 };
 
 struct disk *disk_new(const struct disk_ops *ops, void *self, uint64_t sectors, bool readonly)
@@ -50,6 +52,28 @@ int disk_close(struct disk *disk)
 int disk_descriptor(const struct disk *disk, unsigned n)
 {
     return disk->ops->descriptor ? disk->ops->descriptor(disk->self, n) : -1;
+}
+
+const char *disk_file(const struct disk *disk, unsigned n)
+{
+    return disk->ops->file ? disk->ops->file(disk->self, n) : NULL;
+}
+
+int disk_find(const struct disk *disk, uint64_t sector)
+{
+    return disk->ops->find ? disk->ops->find(disk->self, sector) : 0;
+}
+
+char disk_last_access(const struct disk *disk, uint64_t *sector)
+{
+    *sector = disk->last;
+    return disk->last_access;
+}
+
+static void note_access(struct disk *disk, uint64_t sector, char access)
+{
+    disk->last = sector;
+    disk->last_access = access;
 }
 
 uint64_t disk_sectors(const struct disk *disk)
@@ -85,6 +109,7 @@ int disk_read(struct disk *disk, uint64_t sector, void *bytes, size_t count)
 {
     if (!disk_holds(disk, sector, count))
         return -EINVAL;
+    note_access(disk, sector, 'r');
     return disk->memory ? disk_memory_read(disk->memory, sector * DISK_SECTOR, bytes, count,
                                            read_behind, disk)
                         : disk->ops->read(disk->self, sector, bytes, count);
@@ -105,6 +130,7 @@ int disk_write(struct disk *disk, uint64_t sector, const void *bytes, size_t cou
     int error = check_change(disk, sector, count);
     if (error)
         return error;
+    note_access(disk, sector, 'w');
     return disk->memory ? disk_memory_write(disk->memory, sector * DISK_SECTOR, bytes, count,
                                             read_behind, disk)
                         : disk->ops->write(disk->self, sector, bytes, count);

@@ -29,6 +29,11 @@ struct disk_ops {
     int (*flush)(void *self);
     /* The n-th descriptor that reading and writing use; -1: there are no more. NULL: none. */
     int (*descriptor)(void *self, unsigned n);
+    /* For a disk that is in layers of files: the n-th from the top, NULL: there are no more; and which
+     * of them answers for a sector: its number, one more than the last: none, it is zero; -errno.
+     * NULL: it is in one file, or in none. */
+    const char *(*file)(void *self, unsigned n);
+    int (*find)(void *self, uint64_t sector);
     int (*close)(void *self); /* hands everything to the host; gone in any case */
     /* For disks that change hands, see disk_take(). All NULL: nobody else can have it. look() and
      * take() leave a line in `why` (DISK_ERROR bytes) when they fail. */
@@ -56,6 +61,11 @@ int disk_close(struct disk *disk);
 /* The n-th descriptor that the disk uses, and keeps; -1 behind the last. For threads that are
  * confined to a few. */
 int disk_descriptor(const struct disk *disk, unsigned n);
+/* The files and the search in them, as in disk_ops; without layers NULL, and 0. */
+const char *disk_file(const struct disk *disk, unsigned n);
+int disk_find(const struct disk *disk, uint64_t sector);
+/* Where the last transfer began, and its kind, 'r' or 'w'; 0: there was none. */
+char disk_last_access(const struct disk *disk, uint64_t *sector);
 uint64_t disk_sectors(const struct disk *disk);
 bool disk_is_readonly(const struct disk *disk);
 

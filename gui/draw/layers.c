@@ -27,7 +27,7 @@ static const double COLUMNS = 50, ROWS = 16, BESIDE = 12;
 static const double MARGIN = 1, HEAD = 4.1, FOOT = .7, SCAN = 3, ROW = 1.7, PITCH = 2.1,
                     LARGE = 2.6;
 
-enum { MOST_ROWS = 128 };
+enum { MOST_ROWS = 128, FEW_FILES = 3 };
 
 struct row {
     unsigned from, count; /* of view_layers.layer */
@@ -45,16 +45,28 @@ struct stack {
 
 /* ---- what becomes a row ------------------------------------------------------------------- */
 
-/* Top, base, and who answers, always have a row of their own; snapshots while there is room. */
+static unsigned count_files(const struct view_layers *v)
+{
+    unsigned files = 0;
+    for (unsigned i = 0; i < v->count; i++)
+        files += v->layer[i].kind == LAYER_FILE;
+    return files;
+}
+
+/* Top, base, who answers, and the files of a disk, if they are few, always have a row of their own;
+ * snapshots while there is room. */
 static bool is_own(const struct view_layers *v, unsigned i, int snapshots)
 {
     const struct view_layer *l = &v->layer[i];
+    if (l->kind == LAYER_FILE && count_files(v) <= FEW_FILES)
+        return true;
     if (l->kind == LAYER_TOP || l->kind == LAYER_BASE || l->answered)
         return true;
     return l->kind == LAYER_SNAPSHOT && snapshots > 0;
 }
 
-/* A row is of layers that were all asked, or all not. Returns how many rows that makes. */
+/* A row is of layers that were all asked, or all not; and of files, or of none. Returns how many
+ * rows that makes. */
 static int make_rows(struct stack *k, int snapshots)
 {
     const struct view_layers *v = k->v;
@@ -64,7 +76,9 @@ static int make_rows(struct stack *k, int snapshots)
         const struct view_layer *l = &v->layer[i];
         bool own = is_own(v, i, snapshots);
         snapshots -= l->kind == LAYER_SNAPSHOT && own;
-        if (open && !own && v->layer[open->from].asked == l->asked) {
+        bool file = l->kind == LAYER_FILE;
+        if (open && !own && v->layer[open->from].asked == l->asked &&
+            file == (v->layer[open->from].kind == LAYER_FILE)) {
             open->count++;
             open->layers += l->layers;
             continue;
@@ -101,15 +115,24 @@ static void name_of(const struct stack *k, const struct row *row, char *text, si
     const struct view_layer *l = &k->v->layer[row->from];
     if (row->layers > 1)
         snprintf(text, size, "%" PRIu64 " %s", row->layers,
-                 has_snapshot(k, row) ? "layers" : "checkpoints");
+                 l->kind == LAYER_FILE  ? "files"
+                 : has_snapshot(k, row) ? "layers"
+                                        : "checkpoints");
     else if (l->kind == LAYER_TOP)
         snprintf(text, size, "top");
     else if (l->kind == LAYER_BASE)
         snprintf(text, size, "base");
-    else if (l->kind == LAYER_SNAPSHOT)
+    else if (l->kind == LAYER_SNAPSHOT || l->kind == LAYER_FILE)
         snprintf(text, size, "%s", l->name);
     else
         snprintf(text, size, "checkpoint");
+}
+
+/* The top one of the disk's files is the one that is written to; the others are backing files. */
+static const char *file_text(const struct stack *k, const struct row *row)
+{
+    bool top = row->from == 0 || k->v->layer[row->from - 1].kind != LAYER_FILE;
+    return top ? "the disk\u2019s file" : "its backing file";
 }
 
 static void when_of(const struct stack *k, const struct row *row, char *text, size_t size)
@@ -122,6 +145,8 @@ static void when_of(const struct stack *k, const struct row *row, char *text, si
         snprintf(text, size, "written since");
     else if (l->kind == LAYER_BASE)
         snprintf(text, size, "%s", k->v->base);
+    else if (l->kind == LAYER_FILE && row->layers == 1)
+        snprintf(text, size, "%s", file_text(k, row));
     else if (row->count > 1 && l->timed)
         snprintf(text, size, "%s to %s", older, number);
     else if (row->layers == 1 && l->timed)
@@ -175,7 +200,7 @@ static void add_texts(struct stack *k, int box, int i, double y)
         scene_label(k->s, box, dim, FONT_TEXT, .9 * em, ALIGN_LEFT, x, y, column[1] - gap, h,
                     scene_name(k->s, id, "when"), "%s", when);
     x += column[1];
-    if (l->kind != LAYER_BASE)
+    if (l->kind != LAYER_BASE && l->kind != LAYER_FILE)
         scene_label(k->s, box, dim, FONT_TEXT, .9 * em, ALIGN_RIGHT, x, y, column[2] - gap, h,
                     scene_name(k->s, id, "pages"), "%s page%s", pages,
                     strcmp(pages, "1") ? "s" : "");

@@ -15,10 +15,7 @@
 #include "hv/cmd/debug.h"
 #include "hv/cmd/show.h"
 
-/* words[0] is the command's name; those that were not given are NULL. */
-typedef int (*command_fn)(struct debug *debug, char **words);
-
-static int fail(const char *what, const char *why)
+int debug_fail(const char *what, const char *why)
 {
     fflush(stdout);
     cmd_fail("debug: %s: %s", what, why);
@@ -32,14 +29,14 @@ static int take_count(const char *text, uint64_t otherwise, uint64_t max, uint64
 {
     *out = otherwise;
     if (text && (parse_size(text, out) || *out > max))
-        return fail(text, "not a number, or too large");
+        return debug_fail(text, "not a number, or too large");
     return 0;
 }
 
 static int take_address(struct debug *debug, const char *text, uint64_t *out)
 {
     if (session_lookup(debug->session, text, out))
-        return fail(text, "no such symbol, line or address");
+        return debug_fail(text, "no such symbol, line or address");
     return 0;
 }
 
@@ -66,7 +63,7 @@ static const char *refusal(int failed)
 static int follow(struct debug *debug, const char *what, int failed)
 {
     if (failed)
-        return fail(what, refusal(failed));
+        return debug_fail(what, refusal(failed));
     debug_wait(debug);
     show_stop(stdout, debug->session);
     return 0;
@@ -155,7 +152,7 @@ static int command_who_wrote(struct debug *debug, char **words)
     bool physical = words[1] && !strcmp(words[1], "phys");
     char **at = words + 1 + physical;
     if (!*at)
-        return fail(words[0], "which address?");
+        return debug_fail(words[0], "which address?");
     if (take_address(debug, *at, &address) || take_count(at[1], 4, 1u << 30, &length))
         return -1;
     return follow(debug, words[0],
@@ -169,7 +166,7 @@ static int command_run_back(struct debug *debug, char **words)
         return command_who_wrote(debug, words + 1);
     bool exit = words[1] && !strcmp(words[1], "exit");
     if (words[1] && !exit)
-        return fail(words[1], "not exit or write");
+        return debug_fail(words[1], "not exit or write");
     return follow(debug, words[0],
                   session_run_back(debug->session, exit ? BACK_EXIT : BACK_POINT, false, 0, 0));
 }
@@ -181,7 +178,7 @@ static int command_history(struct debug *debug, char **words)
     session_view_history(debug->session, &history);
     session_status(debug->session, &status);
     if (!history.present)
-        return fail(words[0], refusal(-ENOTSUP));
+        return debug_fail(words[0], refusal(-ENOTSUP));
     printf("instruction %" PRIu64 " of %" PRIu64 " to %" PRIu64 "%s\n"
            "%u checkpoints, %" PRIu64 " KiB of %" PRIu64 "\n",
            status.instructions, history.first, history.end,
@@ -217,7 +214,7 @@ static int add_break(struct debug *debug, const char *what, const struct session
 {
     int id = session_break_add(debug->session, wanted);
     if (id < 0)
-        return fail(what, id == -ENOSPC ? "too many breakpoints" : strerror(-id));
+        return debug_fail(what, id == -ENOSPC ? "too many breakpoints" : strerror(-id));
     printf("%d: %s at %s0x%08" PRIx64 "\n", id, kind_name(wanted->kind),
            wanted->physical ? "physical " : "", wanted->address);
     return 0;
@@ -253,7 +250,7 @@ static int command_watch(struct debug *debug, char **words)
         at++;
     }
     if (!*at)
-        return fail(words[0], "which address?");
+        return debug_fail(words[0], "which address?");
     if (take_address(debug, *at, &wanted.address) || take_count(at[1], 4, 1u << 30, &length))
         return -1;
     wanted.length = (uint32_t)length;
@@ -266,7 +263,7 @@ static int command_delete(struct debug *debug, char **words)
     if (take_count(words[1], 0, INT32_MAX, &id))
         return -1;
     int failed = session_break_remove(debug->session, (int)id);
-    return failed ? fail(words[1], "no such breakpoint (break lists them)") : 0;
+    return failed ? debug_fail(words[1], "no such breakpoint (break lists them)") : 0;
 }
 
 /* ---- looking ------------------------------------------------------------------------------ */
@@ -289,7 +286,7 @@ static int any_registers(struct debug *debug, const char *group)
     session_view_registers(debug->session, &registers);
     return show_any_registers(stdout, &registers, group)
                ? 0
-               : fail(group, "not general, segment, control, debug, msr, fpu, sse or all");
+               : debug_fail(group, "not general, segment, control, debug, msr, fpu, sse or all");
 }
 
 static int command_regs(struct debug *debug, char **words)
@@ -301,9 +298,9 @@ static int command_regs(struct debug *debug, char **words)
     session_view_hart(debug->session, VIEW_REAL, &real);
     session_view_hart(debug->session, VIEW_VIRTUAL, &virtual);
     if (*which && strcmp(which, "real") && strcmp(which, "virtual") && strcmp(which, "both"))
-        return fail(which, "not real, virtual or both");
+        return debug_fail(which, "not real, virtual or both");
     if (!virtual.present && *which && strcmp(which, "real"))
-        return fail(which, "there is no virtual hart on the bare computer");
+        return debug_fail(which, "there is no virtual hart on the bare computer");
     if (!strcmp(which, "both"))
         show_registers_both(stdout, &real, &virtual);
     else
@@ -336,7 +333,7 @@ static int command_walk(struct debug *debug, char **words)
     if (words[1] && words[2])
         access = words[2][0];
     if (!strchr("rwx", access) || (words[1] && words[2] && words[2][1]))
-        return fail(words[2], "not r, w or x");
+        return debug_fail(words[2], "not r, w or x");
     session_translate(debug->session, va, access, &translation);
     show_translation(stdout, &translation, isa_of(debug));
     return 0;
@@ -354,14 +351,14 @@ static int command_tables(struct debug *debug, char **words)
         show_table(stdout, &table);
         found = true;
     }
-    return found ? 0 : fail(words[1], "not guest, map or shadow");
+    return found ? 0 : debug_fail(words[1], "not guest, map or shadow");
 }
 
 static int command_tlb(struct debug *debug, char **words)
 {
     struct view_tlb tlb;
     if (!is_rv32(debug))
-        return fail(words[0], "nobody can look into the TLB of the host's processor");
+        return debug_fail(words[0], "nobody can look into the TLB of the host's processor");
     session_view_tlb(debug->session, &tlb);
     show_tlb(stdout, &tlb);
     return 0;
@@ -390,7 +387,7 @@ static int command_mem(struct debug *debug, char **words)
     bool physical = !strcmp(words[1], "phys");
     char **at = words + 1 + physical;
     if (!*at)
-        return fail(words[0], "which address?");
+        return debug_fail(words[0], "which address?");
     if (take_address(debug, *at, &address) || take_count(at[1], 64, sizeof memory.data, &length))
         return -1;
     session_view_memory(debug->session, physical, address, (uint32_t)length, &memory);
@@ -427,7 +424,7 @@ static int command_input(struct debug *debug, char **words)
     size_t count = strlen(text);
     if (session_input(debug->session, (const uint8_t *)text, count) < count ||
         session_input(debug->session, (const uint8_t *)"\n", 1) < 1)
-        return fail(words[0], "the guest has not read what was typed before");
+        return debug_fail(words[0], "the guest has not read what was typed before");
     return 0;
 }
 
@@ -447,7 +444,7 @@ static int command_engine(struct debug *debug, char **words)
     struct view_status status;
     int failed = words[1] ? session_set_engine(debug->session, words[1]) : 0;
     if (failed)
-        return fail("engine", failed == -ENOTSUP
+        return debug_fail("engine", failed == -ENOTSUP
                                   ? "the host's processor runs this guest"
                                   : "there is no such engine (vitrine run --help lists them)");
     session_status(debug->session, &status);
@@ -462,7 +459,7 @@ static int command_vcpu(struct debug *debug, char **words)
     if (take_count(words[1], 0, 1000, &index))
         return -1;
     if (words[1] && session_set_vcpu(debug->session, (unsigned)index))
-        return fail(words[1], "there is no such vCPU");
+        return debug_fail(words[1], "there is no such vCPU");
     session_status(debug->session, &status);
     printf("vcpu %u of %u\n", status.vcpu, status.vcpus);
     return 0;
@@ -492,65 +489,23 @@ static int command_balloon(struct debug *debug, char **words)
         return -1;
     int failed = words[1] ? session_set_balloon(debug->session, pages) : 0;
     if (failed == -EINVAL)
-        return fail(words[1], "the guest has not so many pages");
+        return debug_fail(words[1], "the guest has not so many pages");
     session_view_devices(debug->session, &devices);
     if (failed || !device_value(&devices, "virtio-balloon", "num_pages", &wanted) ||
         !device_value(&devices, "virtio-balloon", "actual", &actual))
-        return fail(words[0], "this guest has no balloon (--balloon gives it one)");
+        return debug_fail(words[0], "this guest has no balloon (--balloon gives it one)");
     printf("%u pages wanted, %u given back\n", wanted, actual);
     return 0;
 }
 
-/* ---- snapshots, dirty pages ---------------------------------------------------------------- */
-
-static int command_snapshot(struct debug *debug, char **words)
-{
-    char why[SESSION_ERROR] = "this guest has no snapshots";
-    int id = session_snapshot(debug->session, words[1] ? words[1] : "", why);
-    if (id < 0)
-        return fail(words[0], why);
-    printf("snapshot %d\n", id);
-    return 0;
-}
-
-static int command_snapshots(struct debug *debug, char **words)
-{
-    static struct view_snapshot list[256];
-    int count = session_snapshots(debug->session, list, 256);
-    if (count < 0)
-        return fail(words[0], "this guest has no snapshots");
-    for (int i = 0; i < count && i < 256; i++)
-        show_snapshot(stdout, &list[i]);
-    return 0;
-}
-
-static int command_restore(struct debug *debug, char **words)
-{
-    char why[SESSION_ERROR] = "this guest has no snapshots";
-    uint64_t id;
-    if (take_count(words[1], 0, INT32_MAX, &id))
-        return -1;
-    if (session_restore(debug->session, (int)id, why))
-        return fail(words[1], why);
-    show_stop(stdout, debug->session);
-    return 0;
-}
-
-static int command_forget(struct debug *debug, char **words)
-{
-    uint64_t id;
-    if (take_count(words[1], 0, INT32_MAX, &id))
-        return -1;
-    return session_snapshot_delete(debug->session, (int)id) ? fail(words[1], "no such snapshot")
-                                                            : 0;
-}
+/* ---- dirty pages ---------------------------------------------------------------------------- */
 
 static int command_dirty(struct debug *debug, char **words)
 {
     static struct view_dirty dirty;
     session_view_dirty(debug->session, &dirty);
     if (!dirty.present)
-        return fail(words[0], "writes of this guest are not logged");
+        return debug_fail(words[0], "writes of this guest are not logged");
     printf("%" PRIu64 " pages written since the last look, %" PRIu64 " in all\n", dirty.dirty_now,
            dirty.dirty_total);
     show_heat(stdout, &dirty, 255);
@@ -562,7 +517,7 @@ static int command_heat(struct debug *debug, char **words)
     static struct view_dirty dirty;
     session_view_dirty(debug->session, &dirty);
     if (!dirty.present)
-        return fail(words[0], "writes of this guest are not logged");
+        return debug_fail(words[0], "writes of this guest are not logged");
     show_heat(stdout, &dirty, 1);
     return 0;
 }
@@ -581,7 +536,7 @@ static const struct row {
     const char *name, *alias; /* alias may be NULL */
     const char *arguments;
     int min, max; /* how many */
-    command_fn run;
+    debug_command_fn run;
     const char *help;
 } COMMANDS[] = {
     {"step", "s", "[N]", 0, 1, command_step, "one guest instruction, or N"},
@@ -618,12 +573,18 @@ static const struct row {
     {"vcpu", NULL, "[N]", 0, 1, command_vcpu, "KVM: the vCPU that the others mean; N: from now on"},
     {"balloon", NULL, "[PAGES]", 0, 1, command_balloon,
      "the memory balloon; PAGES: ask for so many of 4 KiB"},
-    {"snapshot", NULL, "[NAME]", 0, 1, command_snapshot,
-     "keep the state of the whole machine"},
-    {"snapshots", NULL, "", 0, 0, command_snapshots,
-     "list them; * the one that one comes from"},
-    {"restore", NULL, "NUMBER", 1, 1, command_restore, "go back to a snapshot"},
-    {"forget", NULL, "NUMBER", 1, 1, command_forget, "delete a snapshot"},
+    {"snapshot", NULL, "[NAME]", 0, 1, debug_snapshot, "keep the state of the whole machine"},
+    {"snapshots", NULL, "", 0, 0, debug_snapshots, "list them; * the one that one comes from"},
+    {"tree", NULL, "", 0, 0, debug_tree, "the same as a tree: which stands on which"},
+    {"restore", NULL, "ID", 1, 1, debug_restore, "go back to a snapshot"},
+    {"forget", NULL, "ID", 1, 1, debug_forget, "delete a snapshot"},
+    {"diff", NULL, "ID [ID]", 1, 2, debug_diff,
+     "how the second differs from the first; alone: how the guest now does"},
+    {"commit", NULL, "ID", 1, 1, debug_commit,
+     "--session: its parent becomes what this one is, and this one goes"},
+    {"export", NULL, "ID FILE", 2, 2, debug_export, "--session: as one file that needs no other"},
+    {"import", NULL, "FILE", 1, 1, debug_import, "--session: such a file as a new snapshot"},
+    {"check", NULL, "", 0, 0, debug_check, "--session: read all files, and name the damaged one"},
     {"dirty", NULL, "", 0, 0, command_dirty, "KVM: which pages were written since the last look"},
     {"heat", NULL, "", 0, 0, command_heat, "KVM: the same, and where was written before"},
     {"digest", NULL, "", 0, 0, command_digest, "of the guest's whole state"},
@@ -657,8 +618,8 @@ int debug_command(struct debug *debug, int count, char *words[DEBUG_WORDS])
         if (strcmp(words[0], row->name) && (!row->alias || strcmp(words[0], row->alias)))
             continue;
         if (count - 1 < row->min || count - 1 > row->max)
-            return fail(row->name, *row->arguments ? row->arguments : "takes no argument");
+            return debug_fail(row->name, *row->arguments ? row->arguments : "takes no argument");
         return row->run(debug, arguments);
     }
-    return fail(words[0], "unknown command (help lists them)");
+    return debug_fail(words[0], "unknown command (help lists them)");
 }

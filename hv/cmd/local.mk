@@ -13,7 +13,7 @@ vitrine_SOURCES = \
 	%D%/control.c %D%/control.h %D%/control-ask.c \
 	%D%/console.c %D%/console.h \
 	%D%/debug.c %D%/debug.h \
-	%D%/debug-commands.c \
+	%D%/debug-commands.c %D%/debug-snapshot.c \
 	%D%/devices.c \
 	%D%/disasm.c %D%/disasm.h %D%/disasm-x86.c \
 	%D%/disk.c \

@@ -344,6 +344,56 @@ void show_snapshot(FILE *out, const struct view_snapshot *snapshot)
             snapshot->bytes >> 10, snapshot->exits, snapshot->name);
 }
 
+/* Children below their parent; deeper than this they are no longer moved to the right. */
+enum { DEEPEST = 64 };
+
+void show_snapshots_tree(FILE *out, const struct view_snapshot *list, int count)
+{
+    bool more[DEEPEST] = {false};
+    for (int i = 0; i < count; i++) {
+        const struct view_snapshot *s = &list[i];
+        int depth = s->depth < DEEPEST ? s->depth : DEEPEST - 1;
+        for (int k = 0; k < depth; k++)
+            fputs(more[k] ? "|   " : "    ", out);
+        more[depth] = !s->last;
+        fprintf(out, "%s%d%s%s  (%" PRIu64 " pages, %" PRIu64 " exits)%s\n",
+                s->last ? "`-- " : "|-- ", s->id, *s->name ? " " : "", s->name, s->pages, s->exits,
+                s->current ? "  <- here" : "");
+    }
+}
+
+void show_difference(FILE *out, const struct view_difference *d)
+{
+    unsigned pages = (unsigned)((d->b - d->a) / 4096 + 1);
+    fprintf(out, "%-16s ", d->part);
+    switch (d->kind) {
+    case DIFFERENCE_VALUE:
+        fprintf(out, "%-16s 0x%" PRIx64 " -> 0x%" PRIx64 "\n", d->name, d->a, d->b);
+        break;
+    case DIFFERENCE_MEMORY:
+    case DIFFERENCE_DISK:
+        fprintf(out, "0x%08" PRIx64 "..0x%08" PRIx64 "  %u %s\n", d->a, d->b, pages,
+                d->kind == DIFFERENCE_DISK ? "blocks" : "pages");
+        break;
+    default:
+        fprintf(out, "%s\n", d->kind == DIFFERENCE_PIECE ? "differs" : "is not in both of them");
+    }
+}
+
+void show_differences(FILE *out, const struct view_differences *d)
+{
+    uint64_t left = 0;
+    for (unsigned i = 0; i < d->count; i++)
+        show_difference(out, &d->difference[i]);
+    for (int kind = 0; kind < DIFFERENCE_KINDS; kind++)
+        left += d->total[kind];
+    left -= d->count;
+    if (left)
+        fprintf(out, "and %" PRIu64 " more\n", left);
+    if (!d->count)
+        fprintf(out, "they are equal\n");
+}
+
 /* A run of pages that are equally hot is a line; a # for each eighth of the heat. */
 void show_heat(FILE *out, const struct view_dirty *dirty, uint8_t least)
 {

@@ -26,6 +26,11 @@ void show_insns(FILE *out, enum view_isa isa, const struct view_insn *insn, int 
 void show_translation(FILE *out, const struct view_translation *translation, enum view_isa isa);
 void show_table(FILE *out, const struct view_table *table);
 void show_snapshot(FILE *out, const struct view_snapshot *snapshot);
+/* Of session_snapshot_tree(). */
+void show_snapshots_tree(FILE *out, const struct view_snapshot *list, int count);
+/* A line. */
+void show_difference(FILE *out, const struct view_difference *difference);
+void show_differences(FILE *out, const struct view_differences *differences);
 /* Those parts of memory that are at least so hot: 1 to 255. */
 void show_heat(FILE *out, const struct view_dirty *dirty, uint8_t least);
 void show_tlb(FILE *out, const struct view_tlb *tlb);

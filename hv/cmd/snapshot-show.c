@@ -1,13 +1,12 @@
 /* What `vitrine snapshot` prints. See snapshot-show.h. */
 #include "config.h"
 
+#include "hv/cmd/show.h"
 #include "hv/cmd/snapshot-show.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
-
-#include "cpu/isa.h"
 
 enum { DEPTH = 64 };
 
@@ -21,6 +20,12 @@ static const char *when(uint64_t seconds, char text[32])
 }
 
 /* ---- all of them ---------------------------------------------------------------------------- */
+
+/* Of both files. */
+static uint64_t kib_of(const struct snapshot_about *a)
+{
+    return (a->file_bytes + a->overlay_bytes + 1023) / 1024;
+}
 
 void show_snapshot_list(FILE *out, const struct snapshot_dir *dir)
 {
@@ -36,7 +41,7 @@ void show_snapshot_list(FILE *out, const struct snapshot_dir *dir)
                     "%5d %6d  %-19s %14" PRIu64 " %9" PRIu64 " %8" PRIu64 " %7" PRIu64 " %9" PRIu64
                     "  %s\n",
                     a->id, a->parent, when(a->time, text), a->instructions, a->exits, a->pages,
-                    a->blocks, (a->file_bytes + 1023) / 1024, a->name);
+                    a->blocks, kib_of(a), a->name);
 }
 
 /* The next one after `index` that stands on `parent`; NULL: there is none. */
@@ -88,29 +93,11 @@ void show_snapshot_tree(FILE *out, const struct snapshot_dir *dir)
 
 /* ---- one of them ---------------------------------------------------------------------------- */
 
-/* In the order of struct kvm_regs. */
-static const char *const X86_NAMES[] = {"rax", "rbx", "rcx", "rdx", "rsi", "rdi",
-                                        "rsp", "rbp", "r8",  "r9",  "r10", "r11",
-                                        "r12", "r13", "r14", "r15", "rip", "rflags"};
-enum { X86_REGISTERS = sizeof X86_NAMES / sizeof *X86_NAMES };
-
 static uint64_t word_at(const uint8_t *bytes, unsigned index)
 {
     uint64_t value;
     memcpy(&value, bytes + index * sizeof value, sizeof value);
     return value;
-}
-
-/* "x[10]" of the hart is a0. */
-static const char *element_name(const char *table, const char *field, uint32_t index,
-                                uint32_t count, char text[100])
-{
-    if (!strcmp(table, "hart") && !strcmp(field, "x") && index < 32)
-        return isa_register_name(index);
-    if (count == 1)
-        return field;
-    snprintf(text, 100, "%s[%u]", field, index);
-    return text;
 }
 
 /* Of an array only what is not zero. */
@@ -121,11 +108,12 @@ static void show_field(FILE *out, const struct snapshot_field *f, int *column)
         uint64_t value = snapshot_field_value(f, i);
         if (!value && f->count > 1)
             continue;
+        snapshot_element_name(f->table, f->name, i, f->count, text, sizeof text);
         fprintf(out, "%s%-16s 0x%08" PRIx64,
                 *column % 3 ? "   "
                 : *column   ? "\n  "
                             : "  ",
-                element_name(f->table, f->name, i, f->count, text), value);
+                text, value);
         ++*column;
     }
 }
@@ -150,11 +138,11 @@ static void show_x86(FILE *out, const struct snapshot_file *s)
     size_t at = 0, count;
     int vcpu = 0;
     while (snapshot_next_piece(&s->kvm, &at, name, &bytes, &count)) {
-        if (strcmp(name, "regs") || count < X86_REGISTERS * 8)
+        if (strcmp(name, "regs"))
             continue;
         fprintf(out, "registers of vCPU %d:", vcpu++);
-        for (unsigned i = 0; i < X86_REGISTERS; i++)
-            fprintf(out, "%s%-7s 0x%016" PRIx64, i % 3 ? "   " : "\n  ", X86_NAMES[i],
+        for (unsigned i = 0; snapshot_x86_register(i) && (i + 1) * 8 <= count; i++)
+            fprintf(out, "%s%-7s 0x%016" PRIx64, i % 3 ? "   " : "\n  ", snapshot_x86_register(i),
                     word_at(bytes, i));
         fputc('\n', out);
     }
@@ -163,9 +151,13 @@ static void show_x86(FILE *out, const struct snapshot_file *s)
 static void show_layers(FILE *out, const struct snapshot_dir *dir, int id)
 {
     fprintf(out, "layers, from the top:\n");
-    for (const struct snapshot_about *a; (a = snapshot_dir_find(dir, id)); id = a->parent)
-        fprintf(out, "  %5d  %8" PRIu64 " pages %8" PRIu64 " blocks %9" PRIu64 " KiB  %s\n", a->id,
-                a->pages, a->blocks, (a->file_bytes + 1023) / 1024, a->name);
+    for (const struct snapshot_about *a; (a = snapshot_dir_find(dir, id)); id = a->parent) {
+        char overlay[40] = "";
+        if (a->overlay)
+            snprintf(overlay, sizeof overlay, "disk-%d.qcow2", a->overlay);
+        fprintf(out, "  %5d  %8" PRIu64 " pages %8" PRIu64 " blocks %9" PRIu64 " KiB  %-14s %s\n",
+                a->id, a->pages, a->blocks, kib_of(a), overlay, a->name);
+    }
 }
 
 static void show_parts(FILE *out, const struct snapshot_file *own,
@@ -211,47 +203,18 @@ void show_one_snapshot(FILE *out, const struct snapshot_dir *dir, const struct s
 struct differences {
     FILE *out;
     int lines;
-    uint64_t base; /* address of the guest's first page */
 };
 
-static void differ_field(void *context, const char *table, const char *field, uint32_t index,
-                         uint32_t count, uint64_t a, uint64_t b)
+static void differ(void *context, const struct view_difference *difference)
 {
     struct differences *d = context;
-    char text[100];
-    fprintf(d->out, "%-16s %-16s 0x%" PRIx64 " -> 0x%" PRIx64 "\n", table,
-            element_name(table, field, index, count, text), a, b);
-    d->lines++;
-}
-
-static void differ_pages(void *context, const char *part, uint32_t first, uint32_t last)
-{
-    struct differences *d = context;
-    uint64_t base = strcmp(part, "memory") ? 0 : d->base;
-    fprintf(d->out, "%-16s 0x%08" PRIx64 "..0x%08" PRIx64 "  %u %s\n", part,
-            base + (uint64_t)first * SNAPSHOT_PAGE, base + ((uint64_t)last + 1) * SNAPSHOT_PAGE - 1,
-            last - first + 1, strcmp(part, "disk") ? "pages" : "blocks");
-    d->lines++;
-}
-
-static void differ_piece(void *context, const char *name, const uint8_t *a, const uint8_t *b,
-                         size_t count)
-{
-    struct differences *d = context;
-    bool registers = !strcmp(name, "regs") && count >= X86_REGISTERS * 8;
-    for (unsigned i = 0; registers && i < X86_REGISTERS; i++)
-        if (word_at(a, i) != word_at(b, i))
-            fprintf(d->out, "%-16s %-16s 0x%" PRIx64 " -> 0x%" PRIx64 "\n", name, X86_NAMES[i],
-                    word_at(a, i), word_at(b, i));
-    if (!registers)
-        fprintf(d->out, "%-16s %s\n", name, count ? "differs" : "is not in both of them");
+    show_difference(d->out, difference);
     d->lines++;
 }
 
 int show_snapshot_diff(FILE *out, const struct snapshot_file *a, const struct snapshot_file *b)
 {
-    struct differences d = {.out = out, .base = a->kvm.count ? 0 : 0x80000000u};
-    struct snapshot_differ differ = {differ_field, differ_pages, differ_piece, &d};
-    snapshot_diff(a, b, &differ);
+    struct differences d = {.out = out};
+    snapshot_differences(a, b, differ, &d);
     return d.lines;
 }

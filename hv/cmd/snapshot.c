@@ -156,20 +156,22 @@ static int action_diff(const struct options *options, int argc, char **argv)
     return status;
 }
 
+static void tell_damage(void *context, const char *why)
+{
+    cmd_fail("%s", why);
+}
+
 /* Reads every file whole. */
 static int action_check(const struct options *options, int argc, char **argv)
 {
+    char why[SNAPSHOT_ERROR];
     struct snapshot_dir *dir = open_dir(argv[0], SNAPSHOT_READ);
-    int damaged = 0, count = dir ? snapshot_dir_count(dir) : 0;
-    for (int i = 0; i < count; i++) {
-        struct snapshot_file *file = load(dir, snapshot_dir_at(dir, i)->id, false);
-        damaged += !file;
-        snapshot_free(file);
-    }
+    int damaged = dir ? snapshot_dir_check(dir, tell_damage, NULL, why) : 0;
     if (dir)
-        printf("%d snapshots, %d damaged\n", count, damaged);
+        printf("%d snapshots, %d damaged\n", snapshot_dir_count(dir), damaged);
+    int status = dir && !damaged ? 0 : EXIT_USAGE;
     snapshot_dir_close(dir);
-    return dir && !damaged ? 0 : EXIT_USAGE;
+    return status;
 }
 
 /* ---- changing ------------------------------------------------------------------------------- */

@@ -101,7 +101,8 @@ int kvm_backend_exits(void *self, uint64_t after, struct view_exit *out, int max
     uint64_t oldest = exits->total > KVM_EXIT_LOG ? exits->total - KVM_EXIT_LOG : 0;
     int count = 0;
     for (uint64_t n = after > oldest ? after : oldest; n < exits->total && count < max; n++)
-        fill_exit(&exits->ring[n % KVM_EXIT_LOG], &out[count++]);
+        if (exits->ring[n % KVM_EXIT_LOG].seq == n + 1) /* else it was before a snapshot's time */
+            fill_exit(&exits->ring[n % KVM_EXIT_LOG], &out[count++]);
     return count;
 }
 

@@ -1,8 +1,8 @@
 /*
  * The KVM backend: a snapshot as what a file can hold, and back. See struct backend_ops.
  *
- * The file has memory page by page, what KVM keeps (state.h) and the devices' state tables. What a
- * guest writes to its disk is not part of it, so the disk must be read-only.
+ * The file has memory page by page, the disk's written blocks, what KVM keeps (state.h) with the
+ * counts of exits behind it, and the devices' state tables.
  */
 #include "config.h"
 
@@ -16,40 +16,47 @@
 
 int kvm_backend_keep_files(void *self, char *why)
 {
-    struct kvm_backend *b = self;
-    if (!b->config->disk || b->config->disk_readonly)
-        return 0;
-    snprintf(why, SESSION_ERROR,
-             "%.300s: what an x86 guest writes to its disk is in no snapshot (--disk-readonly)",
-             b->config->disk);
-    return -ENOTSUP;
+    int error = kvm_backend_keep_disk(self);
+    if (error)
+        snprintf(why, SESSION_ERROR, "the host has no memory left for snapshots");
+    return error;
 }
 
-struct saving {
-    const struct kvm_memory *memory;
-    struct snapshot_file *out;
-    struct snapshot_part *part;
-};
-
-static void see_page(void *context, uint64_t page)
+static void see_page(void *context, uint64_t page, const uint8_t *bytes)
 {
-    struct saving *s = context;
-    snapshot_add_page(s->out, s->part, (uint32_t)page, s->memory->host + page * KVM_PAGE);
+    struct snapshot_file *out = context;
+    snapshot_add_page(out, snapshot_find_part(out, "memory"), (uint32_t)page, bytes);
 }
 
-/* The guest stands, so its memory is what it was when the snapshot was taken. */
+/* A piece as those of state.c, which an older program has not written. */
+static const char EXITS[16] = "exits";
+
+static void put_exits(const struct kvm_exit_counts *counts, struct state_buffer *out)
+{
+    uint32_t size = sizeof *counts;
+    state_buffer_add(out, EXITS, sizeof EXITS);
+    state_buffer_add(out, &size, sizeof size);
+    state_buffer_add(out, counts, sizeof *counts);
+}
+
 int kvm_backend_save_file(void *self, int id, int base, struct snapshot_file *out, char *why)
 {
     struct kvm_backend *b = self;
-    struct saving s = {.memory = &b->vm.memory, .out = out};
-    s.part = snapshot_add_part(out, "memory", b->vm.memory.size, 1, false);
-    int error = s.part ? kvm_layers_each(b->layers, id, base, see_page, &s) : -ENOSPC;
-    error = error ? error : kvm_state_save(&b->vm, &out->kvm);
-    error = error ? error : kvm_board_save(b->board, &out->tables);
+    const struct kvm_snapshot *s = kvm_backend_find_snapshot(b, id);
+    const struct kvm_snapshot *below = base ? kvm_backend_find_snapshot(b, base) : NULL;
+    bool room = snapshot_add_part(out, "memory", b->vm.memory.size, 1, false);
+    int error = !s || (base && !below) ? -ENOENT : room ? 0 : -ENOSPC;
+    error = error ? error : kvm_layers_each(b->layers, id, base, see_page, out);
+    error = error ? error : kvm_backend_save_disk(b, s, below, out);
+    if (!error) {
+        state_buffer_add(&out->kvm, s->state.bytes, s->devices);
+        put_exits(&s->exits, &out->kvm);
+        state_buffer_add(&out->tables, s->state.bytes + s->devices, s->state.count - s->devices);
+        out->about.exits = s->exits.total;
+    }
     snapshot_sort(out);
-    if (!error && (out->failed || out->tables.failed))
+    if (!error && (out->failed || out->tables.failed || out->kvm.failed))
         error = -ENOMEM;
-    out->about.exits = b->vm.exits->total;
     if (error)
         snprintf(why, SESSION_ERROR, "no snapshot: %s", strerror(-error));
     return error;
@@ -65,26 +72,49 @@ static void put_pages(struct kvm_memory *m, const struct snapshot_part *part)
     }
 }
 
+/* The piece behind what KVM keeps. An older file has only their sum. */
+static int take_exits(const struct snapshot_file *from, size_t at, struct kvm_exit_counts *counts)
+{
+    char name[17];
+    const uint8_t *bytes;
+    size_t count;
+    *counts = (struct kvm_exit_counts){.total = from->about.exits};
+    if (at == from->kvm.count)
+        return 0;
+    if (!snapshot_next_piece(&from->kvm, &at, name, &bytes, &count) || strcmp(name, EXITS) ||
+        count != sizeof *counts || at != from->kvm.count)
+        return -EINVAL;
+    memcpy(counts, bytes, sizeof *counts);
+    return 0;
+}
+
 static int load_state(struct kvm_backend *b, const struct snapshot_file *from)
 {
+    struct kvm_exit_counts counts;
     size_t at = 0;
     int error = kvm_state_load(&b->vm, from->kvm.bytes, from->kvm.count, &at);
-    if (error || at != from->kvm.count)
-        return error ? error : -EINVAL;
+    error = error ? error : take_exits(from, at, &counts);
+    if (error)
+        return error;
     at = 0;
     error = kvm_board_load(b->board, from->tables.bytes, from->tables.count, &at);
     error = error ? error : kvm_board_reconnect(b->board);
-    return error || at == from->tables.count ? error : -EINVAL;
+    if (error || at != from->tables.count)
+        return error ? error : -EINVAL;
+    kvm_backend_set_exits(b, &counts);
+    return 0;
 }
 
 static int load_all(struct kvm_backend *b, const struct snapshot_file *from)
 {
     const struct snapshot_part *part = snapshot_find_part(from, "memory");
-    if (!part || from->parts != 1 || part->size != b->vm.memory.size || !from->kvm.count)
+    int error = kvm_backend_load_disk(b, from, true);
+    if (error || !part || part->size != b->vm.memory.size || !from->kvm.count)
         return -EINVAL;
     kvm_memory_clear(&b->vm.memory);
     put_pages(&b->vm.memory, part);
-    return load_state(b, from);
+    error = load_state(b, from);
+    return error ? error : kvm_backend_load_disk(b, from, false);
 }
 
 /* Keeps the present state, to have something to go back to if the file's is refused. */

@@ -138,11 +138,14 @@ static struct disk *disk_of(void *self)
     return kvm_board_disk(b->board);
 }
 
-/* No request is under way: a vCPU's store to a queue's register returns when it is done. */
+/* No request is under way: a vCPU's store to a queue's register returns when it is done. Snapshots
+ * are given up for it, if they keep what was written in memory. */
 static int flush(void *self)
 {
+    char why[SESSION_ERROR];
     struct disk *disk = disk_of(self);
-    return disk ? disk_flush_file(disk) : 0;
+    int error = kvm_backend_write_disk(self, why);
+    return error || !disk ? error : disk_flush_file(disk);
 }
 
 static int hand(void *self, enum move_hand how, char *why)
@@ -151,11 +154,14 @@ static int hand(void *self, enum move_hand how, char *why)
     return move_disk_hand(disk_of(b), how, &b->disk_held, why);
 }
 
+/* The list of blocks written, which tells what is new in an epoch, is what snapshots use otherwise. */
 static int hold_or_release(void *self, enum move_disk how)
 {
     struct kvm_backend *b = self;
     if (how == MOVE_DISK_RELEASE && !b->disk_held)
         return 0;
+    if (how == MOVE_DISK_HOLD && b->disk)
+        return -EBUSY;
     int error =
         how == MOVE_DISK_HOLD ? move_disk_hold(disk_of(b)) : move_disk_release(disk_of(b), false);
     if (!error)

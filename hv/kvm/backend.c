@@ -203,6 +203,7 @@ static void destroy(void *self)
     struct kvm_backend *b = self;
     if (!b)
         return;
+    kvm_backend_end_disk(b); /* session_write_disk() tells of failures */
     /* Devices first: their threads raise interrupts in the VM. The vCPUs are parked. */
     kvm_board_free(b->board);
     kvm_backend_forget_snapshots(b);
@@ -252,6 +253,12 @@ static int set_balloon(void *self, uint32_t pages)
     return 0;
 }
 
+static struct disk *disk_image(void *self)
+{
+    struct kvm_backend *b = self;
+    return kvm_board_disk(b->board);
+}
+
 const struct backend_ops backend_kvm = {
     .create = create,
     .destroy = destroy,
@@ -285,6 +292,9 @@ const struct backend_ops backend_kvm = {
     .snapshots = kvm_backend_snapshots,
     .snapshot_delete = kvm_backend_snapshot_delete,
     .view_layers = kvm_backend_view_layers,
+    .write_disk = kvm_backend_write_disk,
+    .forget_past = kvm_backend_forget_past,
+    .disk_image = disk_image,
     .keep_files = kvm_backend_keep_files,
     .save = kvm_backend_save_file,
     .load = kvm_backend_load_file,

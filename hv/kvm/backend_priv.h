@@ -1,5 +1,6 @@
 /* Inside of the KVM backend: backend.c (life), backend-run.c (running, breakpoints), backend-view.c
- * (questions), backend-exits.c (more of them), backend-snapshot.c. */
+ * (questions), backend-exits.c (more of them), backend-snapshot.c, backend-disk.c and
+ * backend-file.c (snapshots), backend-move.c. */
 #ifndef VITRINE_KVM_BACKEND_PRIV_H
 #define VITRINE_KVM_BACKEND_PRIV_H
 
@@ -11,15 +12,25 @@
 #include "hv/kvm/layers.h"
 #include "hv/kvm/registers.h"
 #include "hv/kvm/vm.h"
+#include "hv/overlay.h"
 
 enum { SNAPSHOTS_MAX = 1024, DEBUG_BYTES = 1024 };
 
-/* A state that was kept: a layer of memory, and the rest as bytes. */
+/* The sums of struct kvm_exits. */
+struct kvm_exit_counts {
+    uint64_t total, count[KVM_REASONS], ns[KVM_REASONS];
+};
+
+/* A state that was kept: a layer of memory, one of the disk's written blocks, and the rest as
+ * bytes.
+ */
 struct kvm_snapshot {
     int layer; /* also its id */
+    int disk;  /* layer of kvm_backend.disk; 0: no disk is kept */
     char name[64];
     struct state_buffer state;
-    uint64_t exits;
+    size_t devices; /* where their state begins in that */
+    struct kvm_exit_counts exits;
 };
 
 /* What the present command waits for. */
@@ -40,6 +51,7 @@ struct kvm_backend {
     bool has_vm;
     struct kvm_board *board;
     struct kvm_layers *layers;
+    struct overlay *disk; /* layers of what was written to the disk; NULL: it is not kept */
     struct kvm_disasm *disasm;
     unsigned width;              /* bits of a guest-physical address */
     struct symbols *symbols;     /* NULL: none known */
@@ -86,7 +98,23 @@ int kvm_backend_keep_files(void *self, char *why);
 int kvm_backend_save_file(void *self, int id, int base, struct snapshot_file *out, char *why);
 int kvm_backend_load_file(void *self, const struct snapshot_file *from, char *why);
 
+/* backend-disk.c: what is written to a disk that can be written to stays in memory from now on, in
+ * layers as memory has. 0 or -errno; -EBUSY: the guest is protected. */
+int kvm_backend_keep_disk(struct kvm_backend *backend);
+/* Writes it to the disk's file, unless it is to be dropped, and keeps no more. */
+int kvm_backend_end_disk(struct kvm_backend *backend);
+/* The same without snapshots, which are gone then; not if it is to be dropped. */
+int kvm_backend_write_disk(void *self, char *why);
+int kvm_backend_forget_past(void *self, char *why);
+/* A snapshot's disk as a part of a file, what differs from `base` (NULL: all). 0 or -errno. */
+int kvm_backend_save_disk(struct kvm_backend *backend, const struct kvm_snapshot *snapshot,
+                          const struct kvm_snapshot *base, struct snapshot_file *out);
+/* Makes the disk what the file says; -EINVAL: it is another disk. With `look` it only looks. */
+int kvm_backend_load_disk(struct kvm_backend *backend, const struct snapshot_file *from, bool look);
+
 /* backend-snapshot.c */
+struct kvm_snapshot *kvm_backend_find_snapshot(struct kvm_backend *backend, int id); /* or NULL */
+void kvm_backend_set_exits(struct kvm_backend *backend, const struct kvm_exit_counts *counts);
 int kvm_backend_snapshot(void *self, const char *name, char *why);
 int kvm_backend_restore(void *self, int id, char *why);
 int kvm_backend_snapshots(void *self, struct view_snapshot *out, int max);

@@ -22,6 +22,7 @@ struct kvm_layers {
     uint64_t *dirty; /* bits: pages written since the top was opened */
     uint64_t *moved; /* the same since who moves the guest has looked; NULL: nobody does */
     uint8_t *heat;   /* a byte a page */
+    uint8_t *base;   /* the memfd, to be read; NULL: nobody wanted to */
     struct layer **layer;
     int count, next_id;
     int current; /* id below the top, 0: none */
@@ -359,33 +360,52 @@ uint64_t kvm_layers_pages(const struct kvm_layers *l, int id)
     return a ? a->count : 0;
 }
 
-/* What the memfd holds is the base; its holes are zeros. */
-static void add_base(const struct kvm_layers *l, uint64_t *set)
+/* The base is what the memfd holds. It is mapped once more, since the guest's view of it is
+ * private.
+ */
+static int map_base(struct kvm_layers *l)
+{
+    const struct kvm_memory *m = &l->vm->memory;
+    if (l->base)
+        return 0;
+    void *at = mmap(NULL, m->size, PROT_READ, MAP_SHARED | MAP_NORESERVE, m->fd, 0);
+    if (at == MAP_FAILED)
+        return -errno;
+    l->base = at;
+    return 0;
+}
+
+typedef void (*see_fn)(void *context, uint64_t page, const uint8_t *bytes);
+
+/* Holes of the memfd are zeros, and nobody wants to see those. */
+static void see_base(const struct kvm_layers *l, const uint64_t *seen, see_fn see, void *context)
 {
     int fd = l->vm->memory.fd;
     for (off_t from = 0, to; (from = lseek(fd, from, SEEK_DATA)) >= 0; from = to) {
         to = lseek(fd, from, SEEK_HOLE);
         for (off_t at = from; at < to && (uint64_t)at / KVM_PAGE < l->pages; at += KVM_PAGE)
-            set_add(set, (uint64_t)at / KVM_PAGE);
+            if (!set_has(seen, (uint64_t)at / KVM_PAGE))
+                see(context, (uint64_t)at / KVM_PAGE, l->base + at);
     }
 }
 
-int kvm_layers_each(struct kvm_layers *l, int id, int base,
-                    void (*see)(void *context, uint64_t page), void *context)
+/* From the top down: the first layer that has a page says what it is. */
+int kvm_layers_each(struct kvm_layers *l, int id, int base, see_fn see, void *context)
 {
     if (!find(l, id) || (base && !is_below(l, base, id)))
         return -ENOENT;
-    uint64_t *set = calloc(set_words(l), sizeof *set);
-    if (!set)
-        return -ENOMEM;
-    for (const struct layer *a = find(l, id); a && a->id != base; a = find(l, a->parent))
-        add_pages(set, a);
-    if (!base)
-        add_base(l, set);
-    for (uint64_t page = set_next(l, set, 0); page < l->pages; page = set_next(l, set, page + 1))
-        see(context, page);
-    free(set);
-    return 0;
+    uint64_t *seen = calloc(set_words(l), sizeof *seen);
+    int error = seen ? map_base(l) : -ENOMEM;
+    for (const struct layer *a = find(l, id); a && a->id != base && !error; a = find(l, a->parent))
+        for (uint64_t i = 0; i < a->count; i++) {
+            if (!set_has(seen, a->page[i]))
+                see(context, a->page[i], a->bytes + i * KVM_PAGE);
+            set_add(seen, a->page[i]);
+        }
+    if (!base && !error)
+        see_base(l, seen, see, context);
+    free(seen);
+    return error;
 }
 
 static bool has_page(const struct layer *a, uint64_t page)
@@ -471,6 +491,8 @@ void kvm_layers_free(struct kvm_layers *l)
         return;
     for (int i = 0; i < l->count; i++)
         free_layer(l->layer[i]);
+    if (l->base)
+        munmap(l->base, l->vm->memory.size);
     free(l->layer);
     free(l->dirty);
     free(l->moved);

@@ -40,9 +40,10 @@ int kvm_layers_parent(const struct kvm_layers *layers, int id);
 /* Pages that layer `id` holds itself. */
 uint64_t kvm_layers_pages(const struct kvm_layers *layers, int id);
 /* Each page that may differ between layer `id` and layer `base` below it; 0: each that may differ
- * from zeros. In ascending order, by its number. -ENOENT, -ENOMEM. */
+ * from zeros. In no order, by its number, with its content in `id`, which stays where it is as long
+ * as the layers do. -ENOENT, or -errno. */
 int kvm_layers_each(struct kvm_layers *layers, int id, int base,
-                    void (*see)(void *context, uint64_t page), void *context);
+                    void (*see)(void *context, uint64_t page, const uint8_t *bytes), void *context);
 /* Which layer would answer for the page at this offset of memory: an id, 0 the base, -1 the top. */
 int kvm_layers_find(struct kvm_layers *layers, uint64_t offset);
 /* Pages that the top has: those that the next layer will hold. */

@@ -3,7 +3,7 @@ if KVM
 hv_libhv_a_SOURCES += \
 	%D%/acpi.c %D%/acpi.h \
 	%D%/backend.c \
-	%D%/backend-file.c \
+	%D%/backend-disk.c %D%/backend-file.c \
 	%D%/backend-exits.c \
 	%D%/backend-move.c \
 	%D%/backend-run.c \

@@ -3,6 +3,8 @@
  *
  *      snapshot, restore   a guest of 256 MiB that has touched all of it and has written 100 pages
  *                          since; in turns, medians
+ *      directory           the same guest in a session directory: its first snapshot, which has all
+ * of it; one with 100 pages, and back to it, medians; and opening the newest in a new program
  *      layers              looking a page up under 1,000 layers beside one layer
  *      step back           after a run of so many seconds with the fastest engine: one instruction,
  *                          and to random places of the run; the slowest
@@ -127,6 +129,48 @@ static const char *write_writer(uint32_t end)
         check(-EIO, path);
     close(fd);
     return path;
+}
+
+/* The same with a session directory: each snapshot is on the disk, flushed. */
+static void measure_directory(void)
+{
+    char folder[] = "/tmp/vitrine-bench-dir-XXXXXX", dir[40], command[60], why[SESSION_ERROR];
+    const char *image = write_writer(0x8f000000);
+    struct session *s = start(image, SESSION_HV, 256u << 20, 0);
+    double create[ROUNDS], restore[ROUNDS];
+    check(mkdtemp(folder) ? 0 : -errno, folder);
+    snprintf(dir, sizeof dir, "%s/dir", folder);
+    check(session_keep(s, dir, why), "keep");
+    follow(s, session_step(s, 1000000));
+    double began = now();
+    check(session_snapshot(s, "base", why), "snapshot");
+    printf("directory first %.1f ms\n", (now() - began) * 1e3);
+    for (int n = 0; n < ROUNDS; n++) {
+        follow(s, session_step(s, 1000));
+        began = now();
+        int id = session_snapshot(s, "", why);
+        create[n] = now() - began;
+        check(id, "snapshot");
+        follow(s, session_step(s, 1000));
+        began = now();
+        check(session_restore(s, id, why), "restore");
+        restore[n] = now() - began;
+    }
+    session_free(s);
+    struct session_config wishes;
+    session_config_init(&wishes);
+    wishes.engine = "auto";
+    began = now();
+    s = session_open(dir, 0, &wishes, why);
+    double opened = now() - began;
+    check(s ? 0 : -EINVAL, why);
+    session_free(s);
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    check(system(command) ? -EIO : 0, command);
+    unlink(image);
+    printf("directory create %.2f ms\n", median(create, ROUNDS) * 1e3);
+    printf("directory restore %.2f ms\n", median(restore, ROUNDS) * 1e3);
+    printf("directory open %.1f ms\n", opened * 1e3);
 }
 
 static void measure_snapshots(enum session_under under, const char *word)
@@ -295,6 +339,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     measure_snapshots(SESSION_BARE, "bare");
     measure_snapshots(SESSION_HV, "hv");
+    measure_directory();
     measure_layers();
     for (int i = 2; i < argc; i++) {
         measure_history(argv[i], SESSION_BARE, "bare");

@@ -1,15 +1,18 @@
 /*
  * Fuzzes the reading of snapshots: the input is a file; once more with checksums and size that fit,
  * so that what stands in the sections is looked at; and what could be read is compared with itself,
- * written and read again.
+ * written and read again. The same for the disk's overlay: the input is one, once more with the
+ * checksum that fits; what could be read is made again, and must be the same blocks.
  *
- * Sources: hv/bytes.c hv/snapshot-file.c hv/snapshot-config.c hv/snapshot-diff.c hv/record.c
+ * Parts: cpu/state.c hv/bytes.c hv/record.c hv/snapshot-file.c hv/snapshot-config.c
+ * Parts: hv/snapshot-diff.c hv/snapshot-overlay.c hv/qcow2*.c hv/storage*.c
+ * Packages: zlib
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "cpu/state.h"
-#include "hv/snapshot.h"
+#include "hv/snapshot_priv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
@@ -116,6 +119,79 @@ static size_t begin(uint8_t *out, size_t size)
     return count;
 }
 
+/* ---- the disk's overlay --------------------------------------------------------------------- */
+
+enum { BLOCKS = 40, CONFIG = 77 };
+
+static struct snapshot_file *with_disk(void)
+{
+    struct snapshot_file *f = snapshot_new();
+    if (!f || !snapshot_add_part(f, "disk", BLOCKS * SNAPSHOT_PAGE - 512, 1, true))
+        exit(0);
+    return f;
+}
+
+static void make(const struct snapshot_part *part, struct state_buffer *out)
+{
+    char why[SNAPSHOT_ERROR];
+    if (snapshot_overlay_make(part, "disk.img", "raw", CONFIG, out, why))
+        abort();
+}
+
+/* Takes the bytes. */
+static struct snapshot_file *take_overlay(uint8_t *bytes, size_t count)
+{
+    char why[SNAPSHOT_ERROR] = "";
+    struct snapshot_file *f = with_disk();
+    int error = snapshot_overlay_take(f, bytes, count, CONFIG, why);
+    if (error && !*why)
+        abort();
+    if (!error)
+        return f;
+    snapshot_free(f);
+    return NULL;
+}
+
+static void try_overlay(const uint8_t *bytes, size_t count)
+{
+    static const struct snapshot_differ differ = {see_field, see_pages, see_piece, NULL};
+    struct state_buffer again = {0};
+    uint8_t *copy = malloc(count + 1);
+    if (!copy)
+        exit(0);
+    if (count)
+        memcpy(copy, bytes, count);
+    struct snapshot_file *f = take_overlay(copy, count);
+    if (!f)
+        return;
+    make(&f->part[0], &again);
+    struct snapshot_file *g = take_overlay(again.bytes, again.count);
+    if (!g)
+        abort();
+    snapshot_diff(f, g, &differ);
+    snapshot_free(g);
+    snapshot_free(f);
+}
+
+/* The input is xor-ed into an overlay that is well, anywhere but in the backing file's name, and
+ * the checksum made to fit. */
+static void try_changed_overlay(const uint8_t *bytes, size_t count)
+{
+    static const uint8_t page[SNAPSHOT_PAGE] = {1, 2, 3};
+    struct state_buffer b = {0};
+    struct snapshot_file *f = with_disk();
+    for (uint32_t i = 0; i < 4; i++)
+        snapshot_add_page(f, &f->part[0], 3 * i, i ? page : NULL);
+    make(&f->part[0], &b);
+    size_t at = count ? bytes[0] * SNAPSHOT_PAGE / 8 % b.count : 0;
+    for (size_t i = 1; i < count; i++)
+        b.bytes[(at + i) % b.count] ^= bytes[i];
+    snapshot_overlay_seal(b.bytes, b.count, CONFIG);
+    try_overlay(b.bytes, b.count);
+    state_buffer_free(&b);
+    snapshot_free(f);
+}
+
 /* The input's bytes are xor-ed into a snapshot; what is longer follows it. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
@@ -126,6 +202,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
         return 0;
     }
     try(bytes, count);
+    try_overlay(bytes, count);
+    try_changed_overlay(bytes, count);
     for (size_t i = 0; i < count; i++)
         whole[HEAD + i] ^= bytes[i];
     size = HEAD + count > size ? HEAD + count : size;

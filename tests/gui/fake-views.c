@@ -355,7 +355,7 @@ static void add_layer(struct view_layers *v, enum view_layer_kind kind, const ch
 {
     struct view_layer *l = &v->layer[v->count];
     *l = (struct view_layer){.kind = kind, .layers = 1, .pages = 17u * v->count + 1};
-    l->timed = kind != LAYER_TOP && kind != LAYER_BASE;
+    l->timed = kind != LAYER_TOP && kind != LAYER_BASE && kind != LAYER_FILE;
     l->instruction = 900000000u - 1000u * v->count;
     l->asked = answer >= (int)v->count;
     l->answered = answer == (int)v->count;
@@ -429,4 +429,20 @@ void fake_migration(struct view_migration *v, enum view_migration_phase phase, u
     v->round--;
     if (phase == MIGRATION_MOVED)
         v->downtime = .0031;
+}
+
+void fake_disk_layers(struct view_layers *v, unsigned snapshots, unsigned files, int answer)
+{
+    fake_layers(v, snapshots, 0, answer);
+    v->disk = true;
+    v->address = v->page = 0x6000;
+    v->count--; /* the base comes last */
+    v->asked -= answer >= (int)v->count;
+    for (unsigned f = 0; f < files; f++) {
+        char name[24];
+        snprintf(name, sizeof name, "layer-%u.qcow2", files - f);
+        add_layer(v, LAYER_FILE, name, answer);
+    }
+    add_layer(v, LAYER_BASE, "", answer);
+    v->layers = v->count;
 }

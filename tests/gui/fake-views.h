@@ -50,6 +50,8 @@ void fake_timeline(struct view_timeline *view, uint64_t end, uint64_t here, unsi
 /* `checkpoints` below each of `snapshots` snapshots; layer number `answer` has the page (0: the
  * top; -1: the guest has no such page). The last snapshot has a branch beside it. */
 void fake_layers(struct view_layers *view, unsigned snapshots, unsigned checkpoints, int answer);
+/* Of a disk: `snapshots` in memory, and below them `files`. */
+void fake_disk_layers(struct view_layers *view, unsigned snapshots, unsigned files, int answer);
 
 /* A protection in this phase, whose last epochs are in the log; each third one has printed
  * something. The guest stands for `pause` seconds in each, and an epoch is on its way for `delay`. */

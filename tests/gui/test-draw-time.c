@@ -246,6 +246,42 @@ START_TEST(many_layers_become_few_rows)
 }
 END_TEST
 
+/* The scan goes on in the files that the disk is in layers of. */
+START_TEST(files_are_layers)
+{
+    static struct view_layers v;
+    struct scene s;
+    fake_disk_layers(&v, 2, 2, 4);
+    scene_layers(&s, &v, NULL, 1280, 720);
+    must_say(&s, "title", "Disk block 0x00006000: the 5th of 6 layers answers");
+    must_say(&s, "layer.2.name", "after exit 8900");
+    must_say(&s, "layer.3.name", "layer-2.qcow2");
+    must_say(&s, "layer.3.when", "the disk\u2019s file");
+    must_say(&s, "layer.3.verdict", "does not have it");
+    must_say(&s, "layer.4.name", "layer-1.qcow2");
+    must_say(&s, "layer.4.when", "its backing file");
+    must_say(&s, "layer.4.verdict", "answers");
+    must_say(&s, "layer.5.verdict", "not asked");
+    ck_assert_ptr_null(scene_find(&s, "layer.4.pages"));
+    scene_free(&s);
+    /* Where there is no room, snapshots make room for few files, */
+    fake_disk_layers(&v, 20, 3, 22);
+    scene_layers(&s, &v, NULL, 770, 196);
+    must_say(&s, "layer.1.name", "layers");
+    must_say(&s, "layer.2.name", "layer-3.qcow2");
+    must_say(&s, "layer.3.verdict", "answers");
+    scene_free(&s);
+    /* and many files are told of together, but not with snapshots. */
+    fake_disk_layers(&v, 20, 30, 40);
+    scene_layers(&s, &v, NULL, 770, 196);
+    must_say(&s, "layer.1.name", "20 layers");
+    must_say(&s, "layer.2.name", "19 files");
+    must_say(&s, "layer.3.verdict", "answers");
+    must_say(&s, "layer.4.name", "10 files");
+    scene_free(&s);
+}
+END_TEST
+
 START_TEST(says_why_nobody_is_asked)
 {
     static struct view_layers v;
@@ -331,6 +367,7 @@ static Suite *draw_suite(void)
     tcase_add_test(content, bars_are_as_high_as_exits_are_dense);
     tcase_add_test(content, the_scan_ends_at_who_answers);
     tcase_add_test(content, many_layers_become_few_rows);
+    tcase_add_test(content, files_are_layers);
     tcase_add_test(content, says_why_nobody_is_asked);
     tcase_add_loop_test(content, text_can_be_read, 0, 2);
     tcase_add_test(content, describes_in_words);

@@ -386,6 +386,23 @@ def keeps_a_simulated_guest(w):
     assert count(w, "guest instruction") == number
 
 
+def compares_two_snapshots(w):
+    """The one that was taken just now differs from its parent by what the exit has changed."""
+    number = count(w, "guest instruction")
+    w.press("Step to exit")
+    poll("another instruction", lambda: count(w, "guest instruction") > number)
+    w.key("ctrl+shift+s")
+    w.says("^\u2514\u2500 after exit .* here$", of=("Snapshots", "list"))
+    compare = poll("the button", lambda: w.find("Compare"))
+    w.atspi.Action.do_action(compare, 0)
+    w.says(r"^after exit \d+ . after exit \d+$", of=("Differences", "list"))
+    w.says(r"^\d+ values?, \d+ pages? of memory, 0 blocks of the disk$", of=("Differences", "list"))
+    w.says("^hart$", of=("Differences", "list"))
+    w.atspi.Action.do_action(compare, 0)
+    poll("the list alone", lambda: not w.shown("Compare with"))
+    w.press("Restore")
+
+
 def shows_the_layers(w):
     """Under the restored snapshot nothing was written: the top does not have the page."""
     w.select_tab("Layers")
@@ -661,7 +678,7 @@ X86 = [opens_an_x86_guest, steps_an_x86_guest, steps_to_a_port, takes_and_restor
 DEMO = [steps_to_an_exit, steps_one_instruction, follows_the_translation, steps_by_key,
         steps_back, runs_to_the_shell, types_into_the_console, pauses, steps_back_by_key,
         runs_back_to_an_exit, goes_to_an_instruction, moves_on_the_ruler, asks_who_wrote,
-        keeps_a_simulated_guest, shows_the_layers, resets, closes]
+        keeps_a_simulated_guest, compares_two_snapshots, shows_the_layers, resets, closes]
 OTHERS = [ends, cannot_go_back_without_history, refuses_a_bad_guest, runs_bare,
           protects_and_moves_a_guest, shows_why_a_guest_is_stuck, types_to_an_x86_guest,
           says_what_kvm_lacks]
