@@ -128,18 +128,28 @@ int disk_discard(struct disk *disk, uint64_t sector, size_t count)
     return error == -EOPNOTSUPP ? 0 : error;
 }
 
-int disk_flush(struct disk *disk)
+static int flush_file(const struct disk *disk)
 {
     return disk->readonly ? 0 : disk->ops->flush(disk->self);
 }
 
+/* What is kept in memory is not in the file, so flushing that would keep nothing safer. */
+int disk_flush(struct disk *disk)
+{
+    return disk->memory ? 0 : flush_file(disk);
+}
+
 /* ---- written blocks in memory ------------------------------------------------------------- */
 
+/* What was written before does not wait for a flush that never comes. */
 int disk_keep(struct disk *disk)
 {
-    if (!disk->memory)
+    if (disk->memory)
+        return 0;
+    int error = flush_file(disk);
+    if (!error)
         disk->memory = disk_memory_new(disk->sectors * DISK_SECTOR);
-    return disk->memory ? 0 : -ENOMEM;
+    return error ? error : disk->memory ? 0 : -ENOMEM;
 }
 
 struct disk_memory *disk_memory_of(const struct disk *disk)
@@ -150,7 +160,7 @@ struct disk_memory *disk_memory_of(const struct disk *disk)
 int disk_write_through(struct disk *disk)
 {
     int error = disk->memory ? disk_memory_write_through(disk->memory, write_behind, disk) : 0;
-    return error ? error : disk_flush(disk);
+    return error ? error : flush_file(disk);
 }
 
 int disk_keep_end(struct disk *disk)
