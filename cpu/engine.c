@@ -200,19 +200,37 @@ static bool stands_at(struct machine *m, const struct machine_break *b)
     return at - b->address < b->length;
 }
 
-bool machine_inspect(struct machine *m)
+static const struct machine_break *point_here(struct machine *m)
 {
-    if (m->hart.executed == m->debug.skip)
-        return true;
+    for (unsigned i = 0; i < m->debug.count; i++)
+        if (m->debug.point[i].execute && stands_at(m, &m->debug.point[i]))
+            return &m->debug.point[i];
+    return NULL;
+}
+
+bool machine_at_point(struct machine *m)
+{
+    return point_here(m);
+}
+
+bool machine_has_point(const struct machine *m, uint32_t va, uint32_t pa)
+{
     for (unsigned i = 0; i < m->debug.count; i++) {
         const struct machine_break *b = &m->debug.point[i];
-        if (b->execute && stands_at(m, b)) {
-            m->watch = *b;
-            machine_stop(m, STOP_BREAKPOINT);
-            return false;
-        }
+        if (b->execute && (b->physical ? pa : va) - b->address < b->length)
+            return true;
     }
-    return true;
+    return false;
+}
+
+bool machine_inspect(struct machine *m)
+{
+    const struct machine_break *b = m->hart.executed == m->debug.skip ? NULL : point_here(m);
+    if (!b)
+        return true;
+    m->watch = *b;
+    machine_stop(m, STOP_BREAKPOINT);
+    return false;
 }
 
 void machine_watch(struct machine *m, uint32_t va, uint32_t pa, unsigned size, enum access access)
@@ -224,6 +242,7 @@ void machine_watch(struct machine *m, uint32_t va, uint32_t pa, unsigned size, e
         if (!wanted || (at - b->address >= b->length && b->address - at >= size))
             continue;
         m->watch = *b;
+        m->watch_device = NULL;
         m->watch.address = va;
         m->watch.length = size;
         m->watch.read = access == ACCESS_READ;
@@ -233,11 +252,54 @@ void machine_watch(struct machine *m, uint32_t va, uint32_t pa, unsigned size, e
     }
 }
 
-void machine_debug_changed(struct machine *m)
+void machine_watch_device(struct machine *m, uint32_t pa, uint32_t size, const char *name)
+{
+    for (unsigned i = 0; i < m->debug.count; i++) {
+        const struct machine_break *b = &m->debug.point[i];
+        if (!b->device || (pa - b->address >= b->length && b->address - pa >= size))
+            continue;
+        m->watch = *b;
+        m->watch_device = name;
+        machine_stop(m, STOP_WATCHPOINT);
+        return;
+    }
+}
+
+/* Somebody must look before each instruction, or each that the engine does not know better of. */
+static void note_inspected(struct machine *m)
 {
     m->inspected = m->events.mask & EVENT_BIT(EVENT_INSN);
     for (unsigned i = 0; i < m->debug.count; i++)
         m->inspected |= m->debug.point[i].execute;
+}
+
+void machine_debug_changed(struct machine *m)
+{
+    note_inspected(m);
     mmu_flush(m);
     machine_invalidate(m);
+}
+
+bool machine_watches_data(const struct machine_debug *d)
+{
+    for (unsigned i = 0; i < d->count; i++)
+        if (d->point[i].read || d->point[i].write)
+            return true;
+    return false;
+}
+
+/* Watched pages are in no TLB, so a watchpoint that comes or goes empties it. */
+void machine_set_debug(struct machine *m, const struct machine_debug *new)
+{
+    struct machine_debug old = m->debug;
+    m->debug = *new;
+    if (old.count == new->count && !memcmp(old.point, new->point, old.count * sizeof *old.point))
+        return;
+    note_inspected(m);
+    if (machine_watches_data(&old) || machine_watches_data(new))
+        machine_flush(m);
+    if (m->engine->points)
+        m->engine->points(m, &old);
+    else
+        machine_invalidate(m);
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 struct machine;
+struct machine_debug;
 
 struct engine {
     const char *name;
@@ -29,6 +30,12 @@ struct engine {
     /* These pages of the computer's memory (indices, from the start of its mapping) are no longer
      * to be written by fast paths: ram_takes_writes(). May be NULL. */
     void (*cleaned)(struct machine *machine, const uint32_t *page, uint32_t count);
+    /* Breakpoints (machine->debug) are others than `old`; watchpoints, too, are looked after. NULL:
+     * invalidate() is called. */
+    void (*points)(struct machine *machine, const struct machine_debug *old);
+    /* Registers and memory are those of another moment, or other addresses are watched: does what
+     * mmu_flush() does, and may keep what is true all the same. NULL: mmu_flush(). */
+    void (*flush)(struct machine *machine);
     /* Frees what the engine keeps for this machine (engine_data). May be NULL. */
     void (*release)(struct machine *machine);
 };

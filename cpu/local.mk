@@ -12,7 +12,7 @@ noinst_LIBRARIES += %D%/libcpu.a
 	%D%/htif.c \
 	%D%/interp.c \
 	%D%/isa.c %D%/isa.h \
-	%D%/machine.c %D%/machine.h \
+	%D%/machine.c %D%/machine.h %D%/port.c \
 	%D%/mmu.c %D%/mmu.h \
 	%D%/pmp.c %D%/pmp.h \
 	%D%/ram.c %D%/ram.h \

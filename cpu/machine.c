@@ -38,6 +38,7 @@ static const struct state_field machine_fields[] = {
     STATE_NOT(struct machine, exit_code, "of the last run"),
     STATE_NOT(struct machine, stuck, "of the last run"),
     STATE_NOT(struct machine, watch, "of the last run"),
+    STATE_NOT(struct machine, watch_device, "of the last run"),
     STATE_NOT(struct machine, monitored, "wiring"),
     STATE_NOT(struct machine, trap, "of the last run"),
     STATE_NOT(struct machine, cause, "within one instruction"),
@@ -67,6 +68,7 @@ static const struct state_field machine_fields[] = {
     STATE_NOT(struct machine, rng, "has a table of its own"),
     STATE_NOT(struct machine, balloon, "has a table of its own"),
     STATE_NOT(struct machine, slot, "empty slots have no state"),
+    STATE_NOT(struct machine, port, "wiring"),
     STATE_NOT(struct machine, entry, "of the image"),
     STATE_NOT(struct machine, dtb, "of the image"),
     STATE_NOT(struct machine, tohost, "of the image"),
@@ -136,15 +138,18 @@ static struct irq_line slot_line(const struct machine *m, int slot)
 static int make_virtio(struct machine *m)
 {
     const struct machine_config *c = &m->config;
-    struct dma dma = ram_dma(&m->ram);
     if (m->disk_image)
-        m->disk = virtio_blk_new(dma, slot_line(m, SLOT_BLOCK), m->disk_image);
+        m->disk = virtio_blk_new(machine_dma(m, SLOT_BLOCK, "virtio-blk"),
+                                 slot_line(m, SLOT_BLOCK), m->disk_image);
     if (c->virtio_console)
-        m->console = virtio_console_new(dma, slot_line(m, SLOT_CONSOLE), console_out, m);
+        m->console = virtio_console_new(machine_dma(m, SLOT_CONSOLE, "virtio-console"),
+                                        slot_line(m, SLOT_CONSOLE), console_out, m);
     if (c->rng)
-        m->rng = virtio_rng_new(dma, slot_line(m, SLOT_RNG), NULL, NULL, c->rng_seed);
+        m->rng = virtio_rng_new(machine_dma(m, SLOT_RNG, "virtio-rng"), slot_line(m, SLOT_RNG),
+                                NULL, NULL, c->rng_seed);
     if (c->balloon)
-        m->balloon = virtio_balloon_new(dma, slot_line(m, SLOT_BALLOON), c->balloon_pages);
+        m->balloon = virtio_balloon_new(machine_dma(m, SLOT_BALLOON, "virtio-balloon"),
+                                        slot_line(m, SLOT_BALLOON), c->balloon_pages);
     bool made = !m->disk_image == !m->disk && c->virtio_console == !!m->console &&
                 c->rng == !!m->rng && c->balloon == !!m->balloon;
     return made ? 0 : -ENOMEM;
@@ -475,7 +480,7 @@ void machine_loaded(struct machine *m)
     m->hart.attention = true;
     m->hart.clock.deadline = m->hart.executed;
     m->stop = STOP_NONE;
-    mmu_flush(m);
+    machine_flush(m);
     mmu_context_changed(m);
 }
 

@@ -51,7 +51,15 @@ enum stop_reason {
 struct machine_break {
     uint32_t address, length;
     bool execute, read, write;
+    bool device; /* writes of devices, at physical addresses */
     bool physical;
+    uint8_t zero[3]; /* fills it up, so that comparing two is comparing bytes */
+};
+
+/* A device's way to memory, so that it is known who writes. */
+struct machine_port {
+    struct machine *machine;
+    const char *name;
 };
 
 struct machine_debug {
@@ -109,6 +117,7 @@ struct machine {
     int exit_code;              /* STOP_POWEROFF: 0..255 */
     const char *stuck;          /* STOP_STUCK: static text */
     struct machine_break watch; /* STOP_WATCHPOINT: what was touched */
+    const char *watch_device;   /* the device that has written there; NULL: an instruction */
     bool monitored;             /* every trap stops the machine instead of entering M mode */
     struct {
         uint32_t cause, tval, pc, insn; /* insn: 0 if it was not fetched */
@@ -145,6 +154,7 @@ struct machine {
     struct virtio_rng *rng;
     struct virtio_balloon *balloon;
     struct device slot[VIRT_VIRTIO_SLOTS]; /* the empty virtio-mmio slots */
+    struct machine_port port[VIRT_VIRTIO_SLOTS]; /* the others' ways to memory */
 
     /* --- what was loaded, for reset --- */
     uint32_t entry, dtb;
@@ -187,8 +197,11 @@ size_t machine_input(struct machine *machine, const uint8_t *bytes, size_t count
 /* Asks the guest to give back so many pages. -ENOTSUP: it has no balloon. */
 int machine_set_balloon(struct machine *machine, uint32_t pages);
 
-/* After `debug` or the observers were changed. */
+/* After the observers (or `debug`) were changed. */
 void machine_debug_changed(struct machine *machine);
+/* Other breakpoints and watchpoints; to change only `skip` costs nothing. What the engine has
+ * derived from memory stays where it can. */
+void machine_set_debug(struct machine *machine, const struct machine_debug *debug);
 
 /* All objects with state (hart, clock, each device ...), in a fixed order, without the RAM. */
 unsigned machine_objects(struct machine *machine, struct state_object out[MACHINE_OBJECTS]);
@@ -215,6 +228,12 @@ void machine_exception(struct machine *machine);
 bool machine_poll(struct machine *machine);
 /* Before an instruction, if `inspected`: breakpoints. Returns false if it must stop here. */
 bool machine_inspect(struct machine *machine);
+/* Are there watchpoints? */
+bool machine_watches_data(const struct machine_debug *debug);
+/* Is there a breakpoint at this instruction? */
+bool machine_has_point(const struct machine *machine, uint32_t va, uint32_t pa);
+/* Is there one where the machine stands, whether it is to be skipped or not? */
+bool machine_at_point(struct machine *machine);
 /* sfence.vma: `va` NULL: all addresses; `asid` NULL: all address spaces. */
 void machine_fence(struct machine *machine, const uint32_t *va, const uint32_t *asid);
 /* After the mode, satp or what else translation depends on has changed: also looks for interrupts. */
@@ -224,6 +243,12 @@ void machine_csr_effects(struct machine *machine, unsigned effects);
 /* Is va (and pa) .. + size watched for this access? Then stops behind the instruction. */
 void machine_watch(struct machine *machine, uint32_t va, uint32_t pa, unsigned size,
                    enum access access);
+/* A device has written to memory. If that is watched the machine stops behind the instruction that
+ * has made the device do so; between two runs `watch_device` tells it alone. */
+void machine_watch_device(struct machine *machine, uint32_t pa, uint32_t size, const char *name);
+/* What the device in this virtio-mmio slot accesses memory by. */
+struct dma;
+struct dma machine_dma(struct machine *machine, unsigned slot, const char *name);
 /* The engine has derived code from `size` bytes at `host` (within one page): from now on it hears of
  * changes by ram.code->changed. */
 void machine_derive(struct machine *machine, const uint8_t *host, unsigned size);
@@ -248,6 +273,15 @@ static inline void machine_invalidate(struct machine *m)
 {
     if (m->engine->invalidate)
         m->engine->invalidate(m);
+}
+
+/* All translations are void but for those that the engine finds to be true still. */
+static inline void machine_flush(struct machine *m)
+{
+    if (m->engine->flush)
+        m->engine->flush(m);
+    else
+        mmu_flush(m);
 }
 
 /* What the interpreter keeps for a machine. false: the host has no memory left. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <glib-unix.h>
+
 #include "gui/app.h"
 
 enum { EXIT_USAGE = 2 };
@@ -154,11 +156,23 @@ static int parse(int *argc, char ***argv, struct command_line *c)
     return status;
 }
 
+/* Whoever ends the program so means the guest's disk to be written all the same. Once: the next
+ * signal does what it does. */
+static gboolean on_end(gpointer app)
+{
+    GList *windows = g_list_copy(gtk_application_get_windows(app));
+    g_list_free_full(windows, (GDestroyNotify)gtk_window_destroy);
+    return G_SOURCE_REMOVE;
+}
+
 static int run(const struct window_options *options)
 {
     if (!gtk_init_check())
         return fail("%s", "no display: set DISPLAY or WAYLAND_DISPLAY, or use \"vitrine debug\"");
     VitrineApp *app = vitrine_app_new(options);
+    g_unix_signal_add(SIGTERM, on_end, app);
+    g_unix_signal_add(SIGINT, on_end, app);
+    g_unix_signal_add(SIGHUP, on_end, app);
     int status = g_application_run(G_APPLICATION(app), 0, NULL);
     if (vitrine_app_failed(app))
         status = EXIT_FAILURE;

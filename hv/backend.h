@@ -256,16 +256,21 @@ bool session_input_peek(struct session *session, uint8_t *byte);
  * (struct clock; 0 where that is not counted). */
 void session_input_taken(struct session *session, uint64_t instruction, uint64_t idle);
 
-/* What was delivered, and when. */
+/* What came from outside, and when. */
+enum input_kind {
+    INPUT_TYPED,   /* `value`: the byte */
+    INPUT_BALLOON, /* `value`: the pages that the guest is asked for */
+};
 struct input_record {
     uint64_t instruction, idle;
-    uint8_t byte;
+    enum input_kind kind;
+    uint32_t value;
 };
 size_t session_log_count(const struct session *session);
 /* Record number `index`, 0..; NULL: there are not so many. Valid until the next one is delivered.
  */
 const struct input_record *session_log_at(const struct session *session, size_t index);
-/* Something that will be delivered. false: no memory. */
+/* Something that will be delivered, or was just now. false: no memory. */
 bool session_log_add(struct session *session, struct input_record record);
 /* Forgets all records from number `count` on. */
 void session_log_cut(struct session *session, size_t count);

@@ -73,9 +73,9 @@ static uint8_t *page(struct hw *hw, uint32_t pa)
 
 static void set_debug(struct hw *hw, const struct machine_debug *debug, bool skip_first)
 {
-    hw->machine->debug = *debug;
-    hw->machine->debug.skip = skip_first ? hw->machine->hart.executed : UINT64_MAX;
-    machine_debug_changed(hw->machine);
+    struct machine_debug new = *debug;
+    new.skip = skip_first ? hw->machine->hart.executed : UINT64_MAX;
+    machine_set_debug(hw->machine, &new);
 }
 
 static const struct hw_ops machine_ops = {run, set_root, flush, page, set_debug};

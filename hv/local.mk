@@ -53,7 +53,7 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/simulated-file.c \
 	%D%/snapshot.c %D%/snapshot-config.c %D%/snapshot-diff.c %D%/snapshot-disk.c \
 	%D%/snapshot-file.c %D%/snapshot-merge.c %D%/snapshot-overlay.c %D%/snapshot-view.c %D%/snapshot.h %D%/snapshot_priv.h \
-	%D%/simulated.c %D%/simulated-disk.c %D%/simulated-move.c %D%/simulated-state.c %D%/simulated-time.c %D%/simulated-view.c %D%/simulated_priv.h \
+	%D%/simulated.c %D%/simulated-disk.c %D%/simulated-input.c %D%/simulated-move.c %D%/simulated-state.c %D%/simulated-time.c %D%/simulated-view.c %D%/simulated_priv.h \
 	%D%/move-disk.c %D%/move-disk.h \
 	%D%/storage.c %D%/storage.h \
 	%D%/trap-log.c %D%/trap-log.h \

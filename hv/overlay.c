@@ -52,7 +52,6 @@ struct part {
     struct version **index;  /* by page */
     const uint8_t **content; /* the same: its bytes, so that a look-up is one step */
     uint8_t *mark;           /* by page: see the functions that use it; zero between them */
-    uint8_t *warm;           /* by page: it had changed when the newest layer was frozen */
 };
 
 struct overlay {
@@ -88,8 +87,7 @@ static bool part_init(struct part *p, const struct overlay_part *is)
     p->index = map_zeroed(p->pages * sizeof *p->index);
     p->content = map_zeroed(p->pages * sizeof *p->content);
     p->mark = map_zeroed(p->pages);
-    p->warm = map_zeroed(p->pages);
-    return p->index && p->content && p->mark && p->warm;
+    return p->index && p->content && p->mark;
 }
 
 static void part_free(struct part *p)
@@ -97,7 +95,6 @@ static void part_free(struct part *p)
     unmap(p->index, p->pages * sizeof *p->index);
     unmap(p->content, p->pages * sizeof *p->content);
     unmap(p->mark, p->pages);
-    unmap(p->warm, p->pages);
 }
 
 struct overlay *overlay_new(const struct overlay_part *part, unsigned parts)
@@ -279,8 +276,8 @@ static bool collect(struct overlay *o, struct layer *l, unsigned part)
 
 /*
  * The pages are clean from now on, and their next write will be heard of; but those that have
- * changed this time and the time before are likely to change again, so nobody need be told: they
- * stay dirty, and are compared next time. `mark` says which have changed this time.
+ * changed this time are likely to change again, so nobody need be told: they stay dirty, and are
+ * compared next time, which costs less than to hear of a write. `mark` says which they are.
  */
 static void make_clean(struct part *p)
 {
@@ -288,13 +285,11 @@ static void make_clean(struct part *p)
     uint32_t kept = 0, cleaned = 0, *gone = malloc((t->count + 1) * sizeof *gone);
     for (uint32_t i = 0; i < t->count; i++) {
         uint32_t page = t->dirty[i];
-        bool stays = p->mark[page] && p->warm[page] && gone;
-        p->warm[page] = p->mark[page];
-        if (stays) {
+        if (p->mark[page] && gone) {
             t->dirty[kept++] = page;
             continue;
         }
-        ram_track_clean(t, page, p->mark[page] ? RAM_WARM : RAM_CLEAN);
+        ram_track_clean(t, page, RAM_WARM);
         if (gone)
             gone[cleaned++] = page;
     }
@@ -409,7 +404,6 @@ static void put_written(struct part *p)
         if (p->mark[page])
             put(p, page);
         p->mark[page] = 0;
-        p->warm[page] = 0;
     }
 }
 

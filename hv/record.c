@@ -21,6 +21,16 @@ static const char MAGIC[8] = "VITRREC";
 
 enum { ENTRY_BYTES = 25, FILE_MOST = 256 << 20 };
 
+/* Each kind of entry: since which version, and up to what its `a` goes. */
+static const struct {
+    uint32_t version;
+    uint64_t most;
+} KINDS[RECORD_KINDS] = {
+    [RECORD_INPUT] = {1, UINT8_MAX},   [RECORD_DIGEST] = {1, UINT64_MAX},
+    [RECORD_RESET] = {1, UINT64_MAX},  [RECORD_END] = {1, UINT64_MAX},
+    [RECORD_BALLOON] = {2, UINT32_MAX},
+};
+
 /* ---- life ----------------------------------------------------------------------------------- */
 
 struct record *record_new(void)
@@ -98,10 +108,19 @@ static uint64_t checksum(const uint8_t *bytes, size_t count)
     return digest.value;
 }
 
+static uint32_t version_of(const struct record *r)
+{
+    uint32_t version = 1;
+    for (size_t i = 0; i < r->count; i++)
+        if (KINDS[r->entry[i].kind].version > version)
+            version = KINDS[r->entry[i].kind].version;
+    return version;
+}
+
 static void serialise(const struct record *r, struct state_buffer *b)
 {
     state_buffer_add(b, MAGIC, sizeof MAGIC);
-    bytes_put(b, RECORD_VERSION, 4);
+    bytes_put(b, version_of(r), 4);
     bytes_put(b, r->under, 1);
     bytes_put(b, r->misaligned_trap, 1);
     bytes_put(b, r->ad_trap, 1);
@@ -225,7 +244,7 @@ static void take_configuration(struct bytes_reader *r, struct record *out)
 }
 
 /* Entries come in the order of the run, and the last is the end. */
-static const char *take_entries(struct bytes_reader *r, struct record *out)
+static const char *take_entries(struct bytes_reader *r, struct record *out, uint64_t version)
 {
     uint64_t count = bytes_take(r, 4), position = 0;
     if (r->torn || count * ENTRY_BYTES != r->count - r->at)
@@ -236,8 +255,9 @@ static const char *take_entries(struct bytes_reader *r, struct record *out)
         e.a = bytes_take(r, 8);
         e.b = bytes_take(r, 8);
         bool last = i + 1 == count;
-        if (e.kind >= RECORD_KINDS || e.instruction < position || last != (e.kind == RECORD_END) ||
-            (e.kind == RECORD_INPUT && e.a > UINT8_MAX) ||
+        bool known = e.kind < RECORD_KINDS && KINDS[e.kind].version <= version;
+        if (!known || e.instruction < position || last != (e.kind == RECORD_END) ||
+            e.a > KINDS[e.kind].most ||
             (last && (e.a & UINT8_MAX) >= RECORD_ENDS))
             return "damaged: its entries make no sense";
         position = e.kind == RECORD_RESET ? 0 : e.instruction;
@@ -264,7 +284,7 @@ static const char *parse(struct bytes_reader *r, struct record *out)
     take_configuration(r, out);
     if (r->torn || out->under > SESSION_HV || !*out->image.path)
         return "damaged: its configuration makes no sense";
-    return take_entries(r, out);
+    return take_entries(r, out, version);
 }
 
 struct record *record_parse(const uint8_t *bytes, size_t count, char *why)

@@ -7,13 +7,16 @@
  * size (u64) and a digest of its bytes (u64). Neither image nor disk are in the record: they must
  * be there as they were, which the digests tell.
  *
- *      magic          8 bytes "VITRREC" and 0, then u32 version, 1
+ *      magic          8 bytes "VITRREC" and 0, then u32 version, 1 or 2
  *      configuration  u8 under | u8 misaligned_trap | u8 ad_trap | u8 disk_readonly | u8 no_reboot |
  *                     u8 virtio_console | u8 rng | u8 balloon | u64 rng_seed | u32 balloon_pages |
  *                     u64 memory | u64 max_instructions |
  *                     string kernel arguments | file image | file disk
  *      entries        u32 count, then each: u8 kind | u64 instruction | u64 a | u64 b
  *      checksum       u64 digest of all before it
+ *
+ * A record has the lowest version that can tell all that is in it. Version 2 came with what the
+ * balloon is asked for.
  *
  * Whoever reads one must expect anything: record_parse() refuses with one line, and takes no more
  * memory than the bytes suggest.
@@ -25,7 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RECORD_ERROR = 512, RECORD_VERSION = 1, RECORD_TEXT = 4096 };
+enum { RECORD_ERROR = 512, RECORD_VERSION = 2, RECORD_TEXT = 4096 };
 
 /* A digest is taken whenever so many instructions were executed. */
 #define RECORD_DIGESTS 10000000u
@@ -35,6 +38,7 @@ enum record_kind {
     RECORD_DIGEST, /* the guest's digest is `a` */
     RECORD_RESET,  /* the guest has reset its machine: instructions count from 0 again */
     RECORD_END, /* the record ends. a: enum record_end; b: the guest's digest, 0: none was taken */
+    RECORD_BALLOON, /* the balloon was asked for `a` pages when the guest had slept for `b` */
     RECORD_KINDS,
 };
 

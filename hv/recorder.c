@@ -96,6 +96,16 @@ void recorder_cut(struct simulated *s)
         rec->record->count--;
 }
 
+static enum record_kind record_kind_of(enum input_kind kind)
+{
+    return kind == INPUT_BALLOON ? RECORD_BALLOON : RECORD_INPUT;
+}
+
+static bool is_input(const struct record_entry *e)
+{
+    return e->kind == RECORD_INPUT || e->kind == RECORD_BALLOON;
+}
+
 /* Puts what was typed since the newest reset among the digests. */
 static void merge_input(struct simulated *s)
 {
@@ -103,7 +113,8 @@ static void merge_input(struct simulated *s)
     const struct input_record *input;
     size_t digests = r->count - s->recorder.from, typed = 0;
     for (; typed < s->history.delivered && (input = session_log_at(s->session, typed)); typed++)
-        add(s, (struct record_entry){RECORD_INPUT, input->instruction, input->byte, input->idle});
+        add(s, (struct record_entry){record_kind_of(input->kind), input->instruction, input->value,
+                                     input->idle});
     if (s->recorder.spoilt || !typed || !digests)
         return;
     struct record_entry *merged = malloc((digests + typed) * sizeof *merged);
@@ -167,9 +178,10 @@ static bool load_input(struct simulated *s)
         const struct record_entry *e = &r->entry[i];
         if (e->kind == RECORD_RESET || e->kind == RECORD_END)
             return true;
-        if (e->kind == RECORD_INPUT &&
-            !session_log_add(s->session,
-                             (struct input_record){e->instruction, e->b, (uint8_t)e->a}))
+        enum input_kind kind = e->kind == RECORD_BALLOON ? INPUT_BALLOON : INPUT_TYPED;
+        if (is_input(e) &&
+            !session_log_add(s->session, (struct input_record){e->instruction, e->b, kind,
+                                                               (uint32_t)e->a}))
             return false;
     }
     return true;
@@ -182,7 +194,7 @@ static const struct record_entry *next_entry(const struct simulated *s)
 
 static void skip_input(struct simulated *s)
 {
-    while (next_entry(s)->kind == RECORD_INPUT)
+    while (is_input(next_entry(s)))
         s->recorder.at++;
 }
 

@@ -19,20 +19,31 @@
 
 enum {
     POINTS_MOST = 2048,          /* checkpoints */
-    INTERVAL_NS = 30000000,      /* what the engine shall take from one to the next, ... */
-    INTERVAL_MOST_NS = 70000000, /* ... or up to this, if checkpoints are dear: */
-    PRICE = 25,                  /* a checkpoint may take this part of the time between two */
-    INTERVAL_FIRST = 5000000,    /* instructions */
+    INTERVAL_NS = 30000000,  /* what the engine shall take from one to the next, ... */
+    ANSWER_NS = 80000000,    /* ... or more, if they are dear, up to this with the way back to one: */
+    PRICE = 25,              /* a checkpoint may take this part of the time between two */
+    PAGE_NS = 1500,          /* of that, for each page that was written */
+    INTERVAL_FIRST = 5000000, /* instructions */
     INTERVAL_LEAST = 100000,
     INTERVAL_MOST = 200000000,
     FRESH = 8,              /* intervals before a position in the past that get checkpoints */
+    NEAR = 16,              /* this part of an interval before such a position is one, too; ... */
+    NEAREST = 256,          /* ... and so is this */
+    SOON = 1000,            /* instructions until a checkpoint that is due may be taken */
     SEARCH_STOPS = 200,     /* in one slice */
+    MANY = 1000,            /* stops, before it pays to look near the end of a stretch first */
+    WIDER = 16,             /* ... and if there is none, so much farther from the end */
     SEARCH_SLICE = 1000000, /* instructions */
 };
 
 static uint64_t now(const struct simulated *s)
 {
     return s->guest->hart.executed;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 /* ---- checkpoints ---------------------------------------------------------------------------- */
@@ -90,7 +101,7 @@ static int least_missed(const struct simulated *s)
         uint64_t at = h->point[i].moment.executed;
         uint64_t gap = h->point[i + 1].moment.executed - h->point[i - 1].moment.executed;
         uint64_t away = at > now(s) ? at - now(s) : now(s) - at;
-        double missed = (double)gap / (double)(away + h->interval);
+        double missed = (double)gap / (double)(away + h->interval / NEAREST + 1);
         if (!h->point[i].pinned && (best < 0 || missed < least)) {
             best = i;
             least = missed;
@@ -151,9 +162,26 @@ static void take_checkpoint(struct simulated *s, bool pinned)
     memmove(&h->point[at + 1], &h->point[at], (size_t)(h->count - at) * sizeof *h->point);
     h->point[at] = new;
     h->count++;
+    h->spent = 0;
     if (pinned)
         h->barrier = new.moment.layer;
     thin(s);
+}
+
+/* What a checkpoint here will take: the last ones tell, and how much there is to look at. */
+static uint64_t expected_price(const struct simulated *s)
+{
+    uint64_t pages = s->overlay ? simulated_written_pages(s) : 0;
+    return pages * PAGE_NS > s->history.price ? pages * PAGE_NS : s->history.price;
+}
+
+/* What the engine may take from one checkpoint to the next: dear ones are fewer, but the way back to
+ * one and forward again has its limit. */
+static uint64_t time_between(const struct simulated *s)
+{
+    uint64_t price = expected_price(s), twice = 2 * (price + s->history.price_back);
+    uint64_t most = ANSWER_NS > twice + INTERVAL_NS ? ANSWER_NS - twice : INTERVAL_NS;
+    return least(most, INTERVAL_NS + PRICE * price);
 }
 
 /* Is there a gap here that is worth a checkpoint? */
@@ -161,9 +189,11 @@ static bool is_due(const struct simulated *s)
 {
     const struct history *h = &s->history;
     int before = newest_before(h, now(s));
-    if (before < 0 || now(s) - h->point[before].moment.executed < h->interval)
+    if (before < 0 || h->point[before].moment.executed == now(s))
         return false;
-    return before + 1 == h->count ||
+    if (before + 1 == h->count)
+        return h->spent >= time_between(s);
+    return now(s) - h->point[before].moment.executed >= h->interval &&
            h->point[before + 1].moment.executed - now(s) > h->interval / 2;
 }
 
@@ -174,10 +204,36 @@ static bool is_far(const struct simulated *s)
            s->goal.target - now(s) > FRESH * s->history.interval;
 }
 
+/* On the way to a position: how far before it the next checkpoint for steps back from there belongs;
+ * 0: there is none. Two, unless they are dear. */
+static uint64_t next_step(const struct simulated *s)
+{
+    const struct history *h = &s->history;
+    uint64_t left = s->goal.target - now(s);
+    if (!h->on || !s->goal.travel || h->search.active || s->goal.target == UINT64_MAX ||
+        s->goal.target <= now(s))
+        return 0;
+    int before = newest_before(h, now(s));
+    for (unsigned part = NEAR; part <= NEAREST; part *= NEAREST / NEAR) {
+        uint64_t step = h->interval / part;
+        bool dear = part == NEAREST && 10 * h->price > INTERVAL_NS;
+        bool there = before < 0 || s->goal.target - h->point[before].moment.executed <= 2 * step;
+        if (left >= step && step && !there && !dear)
+            return step;
+    }
+    return 0;
+}
+
+static bool is_step(const struct simulated *s)
+{
+    uint64_t step = next_step(s);
+    return step && s->goal.target - now(s) == step;
+}
+
 void replay_mark(struct simulated *s)
 {
     struct history *h = &s->history;
-    if (!h->on || !s->between || is_far(s) || !is_due(s))
+    if (!h->on || !s->between || is_far(s) || !(is_due(s) || is_step(s)))
         return;
     uint64_t began = simulated_cpu_ns();
     take_checkpoint(s, false);
@@ -240,7 +296,7 @@ static bool is_here(const struct simulated *s, const struct input_record *r)
 void replay_deliver(struct simulated *s)
 {
     const struct input_record *r;
-    while ((r = next_record(s)) && is_here(s, r) && machine_input(s->guest, &r->byte, 1)) {
+    while ((r = next_record(s)) && is_here(s, r) && simulated_give(s, r)) {
         s->history.delivered++;
         s->between = false;
     }
@@ -265,18 +321,16 @@ static uint64_t until(const struct simulated *s, uint64_t position)
     return position > now(s) ? position - now(s) : 1;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 uint64_t replay_bound(const struct simulated *s)
 {
     const struct history *h = &s->history;
     uint64_t bound = UINT64_MAX;
     const struct input_record *r = next_record(s);
+    uint64_t step = next_step(s);
     if (h->on && !h->search.active && h->count)
-        bound = h->interval;
+        bound = h->spent < time_between(s) ? h->interval / 8 : SOON;
+    if (step && s->goal.target - now(s) > step)
+        bound = least(bound, s->goal.target - now(s) - step);
     if (r)
         bound = least(bound, until(s, r->instruction));
     if (replay_in_past(s)) {
@@ -292,9 +346,12 @@ uint64_t replay_bound(const struct simulated *s)
 static int return_to(struct simulated *s, int at)
 {
     struct history *h = &s->history;
+    uint64_t began = simulated_cpu_ns();
     int error = simulated_return(s, &h->point[at].moment);
     if (error)
         return error;
+    h->price_back = (3 * h->price_back + simulated_cpu_ns() - began) / 4;
+    h->spent = 0;
     h->delivered = h->point[at].delivered;
     h->barrier = 0;
     for (int i = 0; i <= at; i++)
@@ -319,16 +376,16 @@ void replay_ran(struct simulated *s, uint64_t from, uint64_t ns)
     if (!h->on)
         return;
     cross_barrier(s);
+    h->spent += ns;
     if (now(s) > h->end) {
         h->end = now(s);
         profile_note(s);
     }
     if (!replay_in_past(s))
         h->typed = session_typed(s->session);
-    if (now(s) < from + ENOUGH || !ns)
+    if (now(s) < from + ENOUGH || !ns || s->goal.travel)
         return;
-    double between = least(INTERVAL_MOST_NS, INTERVAL_NS + PRICE * h->price);
-    double wanted = (double)(now(s) - from) / (double)ns * between;
+    double wanted = (double)(now(s) - from) / (double)ns * (double)time_between(s);
     double smooth = 0.7 * (double)h->interval + 0.3 * wanted;
     h->interval = smooth < INTERVAL_LEAST  ? INTERVAL_LEAST
                   : smooth > INTERVAL_MOST ? INTERVAL_MOST
@@ -398,6 +455,18 @@ static int go_to(struct simulated *s, uint64_t position)
     return error;
 }
 
+/* What was before is another history. */
+static void say_beginning(struct simulated *s, const char *text)
+{
+    struct backend_stop *told = &s->history.told;
+    size_t length;
+    simulated_say(told, SESSION_STOPPED, STOPPED_BEGINNING, text);
+    length = strlen(told->text);
+    if (s->history.run > 1)
+        snprintf(told->text + length, sizeof told->text - length,
+                 ": there the guest was reset, or a snapshot restored");
+}
+
 static int go_to_instruction(struct simulated *s, uint64_t position)
 {
     struct history *h = &s->history;
@@ -406,13 +475,16 @@ static int go_to_instruction(struct simulated *s, uint64_t position)
     char text[VIEW_TEXT];
     snprintf(text, sizeof text, "at instruction %" PRIu64 "%s", beyond ? first : position,
              beyond ? ", the beginning of what is recorded" : "");
-    simulated_say(&h->told, SESSION_STOPPED, beyond ? STOPPED_BEGINNING : STOPPED_STEP, text);
+    if (beyond)
+        say_beginning(s, text);
+    else
+        simulated_say(&h->told, SESSION_STOPPED, STOPPED_STEP, text);
     return go_to(s, beyond ? first : position);
 }
 
 static int go_to_beginning(struct simulated *s, const char *text)
 {
-    simulated_say(&s->history.told, SESSION_STOPPED, STOPPED_BEGINNING, text);
+    say_beginning(s, text);
     return go_to(s, 0);
 }
 
@@ -453,18 +525,86 @@ static int go_to_exit(struct simulated *s)
 
 /* ---- searching ------------------------------------------------------------------------------ */
 
+/* Nothing is looked for before the last `tail` instructions of the stretch. */
+static void look_at_tail(struct simulated *s, uint64_t tail)
+{
+    struct search *search = &s->history.search;
+    search->tail = tail;
+    search->blind = search->upper > now(s) && tail < search->upper - now(s);
+    search->dark = search->blind ? search->upper - tail : 0;
+    simulated_load_points(s);
+}
+
+/* Runs the stretch from checkpoint search.at to search.upper, or its tail, from the beginning. */
+static int begin_part(struct simulated *s, uint64_t tail)
+{
+    struct search *search = &s->history.search;
+    int error = return_to(s, search->at);
+    search->found = false;
+    search->stops = 0;
+    look_at_tail(s, tail);
+    s->guest->debug.skip = UINT64_MAX;
+    return error;
+}
+
 /* Begins the stretch behind checkpoint search.at. */
 static int begin_stretch(struct simulated *s)
 {
     struct history *h = &s->history;
     struct search *search = &h->search;
-    int error = return_to(s, search->at);
     uint64_t next =
         search->at + 1 < h->count ? h->point[search->at + 1].moment.executed : UINT64_MAX;
     search->upper = least(next, search->from);
-    search->found = false;
+    return begin_part(s, UINT64_MAX);
+}
+
+/* So many stops that the last one is likely to be near the end: there first. */
+static void skip_most(struct simulated *s)
+{
+    struct search *search = &s->history.search;
+    uint64_t tail = now(s) - s->history.point[search->at].moment.executed; /* as many again */
+    if (search->stops >= MANY && !search->dark && search->upper - now(s) > tail)
+        look_at_tail(s, tail);
+}
+
+/* From here on there may be what is wanted. */
+static void open_eyes(struct simulated *s)
+{
+    struct search *search = &s->history.search;
+    if (!search->blind || now(s) < search->dark)
+        return;
+    search->blind = false;
+    simulated_load_points(s);
     s->guest->debug.skip = UINT64_MAX;
-    return error;
+}
+
+/* A stretch of the memory that is asked for, as devices know it: by physical addresses. Those
+ * pages count that the address leads to now. */
+static void add_piece(struct search *search, uint32_t va, uint32_t pa, uint32_t length)
+{
+    struct search_piece *last = search->pieces ? &search->piece[search->pieces - 1] : NULL;
+    if (last && last->pa + last->length == pa)
+        last->length += length;
+    else if (search->pieces < SEARCH_PIECES)
+        search->piece[search->pieces++] = (struct search_piece){va, pa, length};
+}
+
+static void find_pieces(struct simulated *s)
+{
+    struct search *search = &s->history.search;
+    uint32_t va = (uint32_t)search->point.address, left = search->point.length;
+    while (left) {
+        uint32_t rest = RAM_PAGE - va % RAM_PAGE, part = left < rest ? left : rest;
+        struct walk w = {.context = mmu_context(s->guest, ACCESS_READ),
+                         .access = ACCESS_READ,
+                         .look_only = true};
+        if (search->point.physical)
+            add_piece(search, va, va, part);
+        else if (mmu_walk(s->guest, va, &w))
+            add_piece(search, va, w.pa, part);
+        va += part;
+        left -= part;
+    }
 }
 
 static int begin_search(struct simulated *s, const struct backend_command *command)
@@ -477,6 +617,7 @@ static int begin_search(struct simulated *s, const struct backend_command *comma
                                                .physical = command->physical,
                                                .address = command->va,
                                                .length = (uint32_t)command->count};
+    find_pieces(s);
     search->at = now(s) ? newest_before(h, now(s) - 1) : -1;
     if (search->at < 0) {
         search->active = false;
@@ -485,6 +626,35 @@ static int begin_search(struct simulated *s, const struct backend_command *comma
     s->goal = (struct goal){.target = UINT64_MAX, .travel = true};
     simulated_load_points(s);
     return begin_stretch(s);
+}
+
+/* A device has written at `position`, where the guest shall stand before it does; and before the
+ * input that has come there, if that is why. */
+static void note_device(struct simulated *s, uint64_t position, bool input)
+{
+    struct search *search = &s->history.search;
+    struct backend_stop *stop = &search->stop;
+    const struct machine_break *watch = &s->guest->watch;
+    simulated_say(stop, SESSION_STOPPED, STOPPED_WATCHPOINT, "");
+    snprintf(stop->text, sizeof stop->text, "written by device %s at instruction %" PRIu64,
+             s->guest->watch_device, position);
+    for (unsigned i = 0; i < search->pieces; i++)
+        if (search->piece[i].pa == watch->address)
+            stop->watch_address = search->piece[i].va;
+    stop->watch_access = 'w';
+    search->position = position;
+    search->input = input;
+    search->found = true;
+}
+
+/* Recorded input may be written to memory by a device, before anything is executed here. */
+static void deliver_watched(struct simulated *s)
+{
+    s->guest->watch_device = NULL;
+    replay_deliver(s);
+    if (s->guest->watch_device)
+        note_device(s, now(s), true);
+    s->guest->watch_device = NULL;
 }
 
 /* A stop in this stretch: the newest so far. */
@@ -497,8 +667,11 @@ static void note_stop(struct simulated *s, enum stop_reason reason)
             return;
         simulated_say(&search->stop, SESSION_STOPPED, STOPPED_BREAKPOINT, "breakpoint");
         search->position = now(s);
+    } else if (s->guest->watch_device) {
+        note_device(s, now(s) - 1, false); /* in front of the instruction that has made it do so */
     } else {
         simulated_say_watch(s, &search->stop);
+        search->input = false;
         search->position = now(s) - 1; /* in front of the instruction that did it */
     }
     search->found = true;
@@ -509,6 +682,10 @@ static int end_stretch(struct simulated *s)
 {
     struct history *h = &s->history;
     struct search *search = &h->search;
+    if (search->dark && !(search->found && search->position >= search->dark)) {
+        search->upper = search->dark; /* not in the tail: in what is before it? */
+        return begin_part(s, search->tail * WIDER);
+    }
     if (!search->found && search->at > 0) {
         search->at--;
         return begin_stretch(s);
@@ -518,17 +695,18 @@ static int end_stretch(struct simulated *s)
         return not_found(s);
     h->told = search->stop;
     h->to_point = search->stop.stop == STOPPED_BREAKPOINT;
-    h->in_front = !h->to_point;
+    h->in_front = !h->to_point && !search->input;
     return go_to(s, search->position);
 }
 
 bool replay_search(struct simulated *s, struct backend_stop *stop)
 {
     struct search *search = &s->history.search;
-    uint64_t until_then = least(search->upper, now(s) + SEARCH_SLICE);
+    open_eyes(s);
+    uint64_t until_then = least(search->blind ? search->dark : search->upper, now(s) + SEARCH_SLICE);
     bool over = now(s) >= search->upper;
     for (int stops = 0; stops < SEARCH_STOPS && now(s) < until_then && !over;) {
-        replay_deliver(s);
+        deliver_watched(s);
         uint64_t bound = least(until_then - now(s), replay_bound(s));
         enum stop_reason reason = machine_run(s->guest, bound);
         bool hit = reason == STOP_BREAKPOINT || reason == STOP_WATCHPOINT;
@@ -536,10 +714,13 @@ bool replay_search(struct simulated *s, struct backend_stop *stop)
         if (hit)
             note_stop(s, reason);
         stops += hit;
+        search->stops += hit;
         over = reason == STOP_POWEROFF || reason == STOP_STUCK || reason == STOP_RESET ||
                (reason == STOP_IDLE && !(r && is_here(s, r)));
     }
     over |= now(s) >= search->upper;
+    if (!over)
+        skip_most(s);
     if (over && end_stretch(s)) {
         search->active = false;
         simulated_say(stop, SESSION_ENDED, STOPPED_STUCK, "the host has no memory left");

@@ -162,7 +162,7 @@ bool session_input_peek(struct session *s, uint8_t *byte)
 void session_input_taken(struct session *s, uint64_t instruction, uint64_t idle)
 {
     s->input_log[s->input_logged++] =
-        (struct input_record){instruction, idle, s->input[s->input_head]};
+        (struct input_record){instruction, idle, INPUT_TYPED, s->input[s->input_head]};
     s->input_head = (s->input_head + 1) % INPUT_QUEUE;
     s->input_count--;
 }

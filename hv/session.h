@@ -171,9 +171,11 @@ enum session_back {
     /* The newest VM exit (bare: trap) before this moment: it has just been handled. STOPPED_EXIT.
      */
     BACK_EXIT,
-    /* The newest store by an instruction to address .. + length: "who wrote this?". The guest then
-     * stands in front of it. Not found are writes of devices and of debuggers. STOPPED_WATCHPOINT.
-     */
+    /* The newest write to address .. + length: "who wrote this?". The guest then stands in front of the
+     * store; or, if it was a device, of the instruction that has made it write, or of the input that
+     * has: then the text names the device and the instruction. Devices are known by the pages that the
+     * address leads to now (the first 16 pieces of them). Not found are writes of debuggers.
+     * STOPPED_WATCHPOINT. */
     BACK_WRITE,
 };
 /* `address` and `length` (at least 1) are for BACK_WRITE only; -EINVAL. */
@@ -181,8 +183,9 @@ int session_run_back(struct session *session, enum session_back kind, bool physi
                      uint64_t address, uint32_t length);
 
 /* Asks the guest to give back so many pages of 4 KiB in all, by its virtio balloon; it does so when
- * and as far as it wants (the device's register `actual` tells). Also while the guest runs.
- * -EINVAL: more than it has; -ENOTSUP: the guest has no balloon. */
+ * and as far as it wants (the device's register `actual` tells). Also while the guest runs. It is input
+ * like what is typed: in the past it begins another run, and records have it. -EINVAL: more than it
+ * has; -ENOTSUP: the guest has no balloon; -EBUSY: the session follows a record. */
 int session_set_balloon(struct session *session, uint64_t pages);
 
 /* Waits until the session is not running. `timeout_ms` < 0: for ever. 0, or -ETIMEDOUT. */

@@ -38,6 +38,8 @@ static const struct state_field simulated_fields[] = {
     STATE_NOT(struct simulated, goal, "the present command"),
     STATE_NOT(struct simulated, sleepy, "the host's time"),
     STATE_NOT(struct simulated, between, "kept with each moment"),
+    STATE_NOT(struct simulated, balloon_asked, "input that waits"),
+    STATE_NOT(struct simulated, balloon_wanted, "input that waits"),
     STATE_NOT(struct simulated, before_real, "what the viewer saw last"),
     STATE_NOT(struct simulated, before_virtual, "what the viewer saw last"),
     STATE_NOT(struct simulated, events_mask, "observers"),
@@ -233,6 +235,11 @@ uint64_t simulated_kept_bytes(const struct simulated *s)
     const struct disk *disk = s->guest->disk_image;
     uint64_t bytes = s->overlay ? overlay_bytes(s->overlay) : 0;
     return bytes + (disk && disk_memory_of(disk) ? disk_memory_bytes(disk_memory_of(disk)) : 0);
+}
+
+uint32_t simulated_written_pages(const struct simulated *s)
+{
+    return (s->computer ? s->computer : s->guest)->ram.code->track.count;
 }
 
 /* ---- moments -------------------------------------------------------------------------------- */

@@ -71,8 +71,14 @@ static void choose_points(const struct simulated *s, struct machine_debug *d)
 {
     static const struct session_break any = {.kind = BREAK_EXECUTE, .length = UINT32_MAX};
     const struct search *search = &s->history.search;
+    if (search->active && search->blind)
+        return;
     if (search->active && search->point.length) {
         add_point(d, &search->point);
+        for (unsigned i = 0; i < search->pieces; i++)
+            d->point[d->count++] = (struct machine_break){.address = search->piece[i].pa,
+                                                          .length = search->piece[i].length,
+                                                          .device = true};
         return;
     }
     if (s->goal.points == POINTS_ANY)
@@ -81,19 +87,15 @@ static void choose_points(const struct simulated *s, struct machine_debug *d)
         add_point(d, &s->points[i]);
 }
 
-/* To tell the machine costs its engine all that it has translated: only if it must be. */
 void simulated_load_points(struct simulated *s)
 {
-    struct machine_debug *d = &s->guest->debug, new = {.skip = d->skip};
+    struct machine_debug new = {.skip = s->guest->debug.skip};
     choose_points(s, &new);
     if (s->goal.point)
         new.point[new.count++] =
             (struct machine_break){.address = s->goal.at, .length = 1, .execute = true};
     assert(new.count <= MACHINE_BREAKS);
-    if (new.count == d->count && !memcmp(new.point, d->point, new.count * sizeof *new.point))
-        return;
-    *d = new;
-    machine_debug_changed(s->guest);
+    machine_set_debug(s->guest, &new);
 }
 
 /* Is the breakpoint that was hit the temporary one, and does it count here? */
@@ -145,27 +147,6 @@ int simulated_points(void *self, const struct session_break *points, int count)
 
 /* ---- one slice ---------------------------------------------------------------------------- */
 
-static void deliver_input(struct simulated *s)
-{
-    const struct hart *h = &s->guest->hart;
-    uint8_t byte;
-    if (recorder_follows(s)) {
-        replay_deliver(s);
-        return;
-    }
-    if (!s->goal.travel && replay_in_past(s) && session_typed(s->session) != s->history.typed)
-        replay_cut(s);
-    if (replay_in_past(s)) {
-        replay_deliver(s);
-        return;
-    }
-    while (session_input_peek(s->session, &byte) && machine_input(s->guest, &byte, 1)) {
-        session_input_taken(s->session, h->executed, h->clock.idle);
-        s->history.delivered++;
-        s->between = false;
-    }
-}
-
 static uint64_t slice_budget(const struct simulated *s)
 {
     uint64_t executed = s->guest->hart.executed;
@@ -180,6 +161,8 @@ static uint64_t slice_budget(const struct simulated *s)
         slice = SLICE_IDLE;
     uint64_t bound = replay_bound(s), digest = recorder_bound(s);
     bound = digest < bound ? digest : bound;
+    if (simulated_input_waits(s))
+        bound = 1;
     budget = bound < budget ? bound : budget;
     return budget < slice ? budget : slice;
 }
@@ -191,7 +174,7 @@ static bool at_idle(struct simulated *s, struct backend_stop *stop)
     uint64_t wait = clock_host_wait_ns(&h->clock);
     bool stepping = s->goal.target != UINT64_MAX,
          over = session_input_over(s->session) || recorder_follows(s);
-    deliver_input(s);
+    simulated_deliver(s);
     if (h->mip & h->mie)
         return false;
     if (wait == UINT64_MAX && (over || stepping)) {
@@ -212,6 +195,7 @@ int simulated_reload(struct simulated *s, char *why)
     s->goal = (struct goal){.target = UINT64_MAX};
     s->console = (struct console){0};
     s->between = true;
+    s->balloon_asked = false;
     s->before_virtual = s->guest->hart;
     if (s->computer)
         s->before_real = s->computer->hart;
@@ -331,7 +315,7 @@ static bool one_slice(struct simulated *s, struct backend_stop *stop)
     /* What is there already must not get the input that arrives there. */
     if (s->guest->hart.executed >= s->goal.target && at_limit(s, stop))
         return true;
-    deliver_input(s);
+    simulated_deliver(s);
     uint64_t idle = s->guest->hart.clock.idle;
     enum stop_reason reason = run_machine(s);
     bool over = after_slice(s, reason, stop);
@@ -428,15 +412,6 @@ int simulated_set_engine(void *self, const char *name)
         return -ENOENT;
     machine_set_engine(s->computer ? s->computer : s->guest, engine);
     return 0;
-}
-
-int simulated_set_balloon(void *self, uint32_t pages)
-{
-    struct simulated *s = self;
-    int error = machine_set_balloon(s->guest, pages);
-    if (!error)
-        replay_written(s);
-    return error;
 }
 
 /* ---- creating ----------------------------------------------------------------------------- */

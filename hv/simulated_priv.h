@@ -56,14 +56,26 @@ struct checkpoint {
     bool pinned;      /* a debugger wrote there: replay cannot come from before */
 };
 
+/* Memory that somebody has asked about. */
+struct search_piece {
+    uint32_t va, pa, length;
+};
+enum { SEARCH_PIECES = 16 };
+
 /* A search for the newest stop of its kind before `from`, one stretch between two checkpoints after
  * the other. */
 struct search {
     bool active;
     struct session_break point; /* BACK_WRITE: where; else length 0 */
+    struct search_piece piece[SEARCH_PIECES]; /* what of it a device may have written */
+    unsigned pieces;
     uint64_t from, upper;
     int at; /* the checkpoint that the present stretch begins with */
+    unsigned stops;           /* in this stretch, so far */
+    uint64_t tail, dark;      /* only its last `tail` instructions are looked at, from position `dark`; */
+    bool blind;               /* up to there without breakpoints. dark 0: all of it is */
     bool found;
+    bool input;               /* it is input that has made a device write */
     uint64_t position;        /* of the newest stop in this stretch */
     struct backend_stop stop; /* and what it is */
 };
@@ -86,7 +98,9 @@ struct history {
     size_t delivered;  /* records of the input log, so far */
     uint64_t end;      /* the run is known up to here */
     uint64_t interval; /* instructions between two checkpoints near the present */
-    uint64_t price;    /* of a checkpoint, in ns */
+    uint64_t price;    /* of a checkpoint, in ns of the processor's time */
+    uint64_t price_back; /* of going back to one */
+    uint64_t spent;    /* by the engine since the checkpoint behind us */
     uint64_t typed;    /* session_typed() when the guest last stood at the end */
     int barrier;       /* layer of the newest pinned checkpoint behind us; 0: none */
     struct search search;
@@ -110,6 +124,8 @@ struct simulated {
     bool between; /* the last run ended with its budget: the machine has not looked for interrupts
                    * since, nor was input delivered. Then its state is a function of the count of
                    * instructions */
+    bool balloon_asked; /* for so many pages, and the guest could not be told yet */
+    uint32_t balloon_wanted;
     struct hart before_real, before_virtual; /* when the last command began, for "changed" */
     uint32_t events_mask;
 
@@ -144,7 +160,6 @@ int simulated_points(void *self, const struct session_break *points, int count);
 uint64_t simulated_instructions(void *self);
 void simulated_events_mask(void *self, uint32_t mask);
 int simulated_set_engine(void *self, const char *name);
-int simulated_set_balloon(void *self, uint32_t pages);
 
 /* ---- simulated.c: for replay.c -------------------------------------------------------------- */
 
@@ -166,6 +181,16 @@ int simulated_reload(struct simulated *s, char *why);
 /* The machine has been replaced by another: its history begins here. */
 void simulated_restarted(struct simulated *s);
 
+/* ---- simulated-input.c ---------------------------------------------------------------------- */
+
+/* Delivers what has come, or comes again here. */
+void simulated_deliver(struct simulated *s);
+/* Is there something that must wait for one instruction? */
+bool simulated_input_waits(const struct simulated *s);
+/* Gives a record of the log to the guest. false: it does not take it now. */
+bool simulated_give(struct simulated *s, const struct input_record *record);
+int simulated_set_balloon(void *self, uint32_t pages);
+
 /* ---- simulated-state.c ---------------------------------------------------------------------- */
 
 /* Keeps account of what changes from now on, so that moments can be kept. 0 or -ENOMEM. */
@@ -175,6 +200,8 @@ void simulated_keep_end(struct simulated *s);
 /* Host memory that kept moments and the disk's written blocks take, but for `packed`. */
 uint64_t simulated_kept_bytes(const struct simulated *s);
 
+/* Pages of memory that the next moment will have to look at. */
+uint32_t simulated_written_pages(const struct simulated *s);
 /* 0 or -ENOMEM. */
 int simulated_freeze(struct simulated *s, struct moment *out);
 int simulated_return(struct simulated *s, const struct moment *moment);

@@ -76,6 +76,7 @@ static bool debug_is_old(const struct vm *vm)
 static void debug_stop(struct vm *vm, enum stop_reason reason)
 {
     vm->machine->watch = vm->vmm->hw.machine->watch;
+    vm->machine->watch_device = NULL;
     machine_stop(vm->machine, reason);
 }
 
@@ -157,11 +158,17 @@ static void debug_changed(struct machine *m)
     vm->debug_changed = true;
 }
 
+static void points_changed(struct machine *m, const struct machine_debug *old)
+{
+    debug_changed(m);
+}
+
 static const struct engine engine_monitor = {
     .name = "monitor",
     .about = "trap and emulate: the hardware below runs the guest's instructions",
     .run = vm_run,
     .invalidate = debug_changed,
+    .points = points_changed,
 };
 
 /* The guest, or its firmware on its behalf, has executed sfence.vma. */

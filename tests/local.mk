@@ -85,11 +85,17 @@ if HAVE_CHECK
 %C%_test_overlay_SOURCES = %D%/test-overlay.c %D%/tap.h $(%C%_random_programs)
 %C%_test_overlay_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Any moment of the past is the moment that there was.
-%C%_unit_tests += %D%/test-replay
-%C%_test_replay_SOURCES = %D%/test-replay.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
-	%D%/disk-writer.c %D%/disk-writer.h %D%/random-elf.c %D%/random-elf.h \
-	$(%C%_random_programs)
+%C%_moments = %D%/moments.c %D%/moments.h %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
+	%D%/random-elf.c %D%/random-elf.h $(%C%_random_programs)
+%C%_unit_tests += %D%/test-replay %D%/test-replay-stops %D%/test-replay-input
+%C%_test_replay_SOURCES = %D%/test-replay.c $(%C%_moments)
 %C%_test_replay_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_test_replay_stops_SOURCES = %D%/test-replay-stops.c %D%/disk-writer.c %D%/disk-writer.h \
+	$(%C%_moments)
+%C%_test_replay_stops_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_test_replay_input_SOURCES = %D%/test-replay-input.c %D%/disk-writer.c %D%/disk-writer.h \
+	$(%C%_moments)
+%C%_test_replay_input_LDADD = hv/libhv.a $(%C%_unit_libs)
 # What a session tells of time and layers.
 %C%_unit_tests += %D%/test-view-time
 %C%_test_view_time_SOURCES = %D%/test-view-time.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h
@@ -351,7 +357,8 @@ EXTRA_PROGRAMS += %D%/torture
 %C%_torture_SOURCES = %D%/torture.c %D%/lockstep.c %D%/lockstep.h \
 	$(%C%_random_programs)
 %C%_torture_LDADD = hv/libhv.a $(%C%_unit_libs)
-torture: %D%/torture
+torture: %D%/torture %D%/test-replay
+	VITRINE_TORTURE=1 top_builddir=. %D%/test-replay
 	%D%/torture $(TORTURE_SECONDS)
 endif
 .PHONY: bench bench-kvm torture

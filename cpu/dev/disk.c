@@ -170,6 +170,7 @@ int disk_flush_file(struct disk *disk)
     return disk->readonly ? 0 : disk->away ? -EBUSY : disk->ops->flush(disk->self);
 }
 
+/* What is kept in memory is not in the file, so flushing that would keep nothing safer. */
 int disk_flush(struct disk *disk)
 {
     return disk->memory ? 0 : disk_flush_file(disk);
@@ -177,11 +178,16 @@ int disk_flush(struct disk *disk)
 
 /* ---- written blocks in memory ------------------------------------------------------------- */
 
+/* What was written before does not wait for a flush that never comes; to a disk that is away nothing
+ * was. */
 int disk_keep(struct disk *disk)
 {
-    if (!disk->memory)
+    if (disk->memory)
+        return 0;
+    int error = disk->away ? 0 : disk_flush_file(disk);
+    if (!error)
         disk->memory = disk_memory_new(disk->sectors * DISK_SECTOR);
-    return disk->memory ? 0 : -ENOMEM;
+    return error ? error : disk->memory ? 0 : -ENOMEM;
 }
 
 struct disk_memory *disk_memory_of(const struct disk *disk)

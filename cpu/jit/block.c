@@ -61,15 +61,18 @@ static void write_jump(struct jit *jit, uint32_t at, uint32_t target)
     emit_patch(jit->write, at + 1, target);
 }
 
+static void forget(struct jit *jit, const struct block *b)
+{
+    unhash(jit, b);
+    write_jump(jit, b->gate, b->again);
+    write_jump(jit, b->entry, b->again);
+}
+
 void jit_page_changed(void *context, uint32_t page)
 {
     struct jit *jit = context;
-    for (uint32_t n = jit->page[page]; n; n = jit->block[n - 1].next_in_page) {
-        struct block *b = &jit->block[n - 1];
-        unhash(jit, b);
-        write_jump(jit, b->gate, b->again);
-        write_jump(jit, b->entry, b->again);
-    }
+    for (uint32_t n = jit->page[page]; n; n = jit->block[n - 1].next_in_page)
+        forget(jit, &jit->block[n - 1]);
     jit->page[page] = 0;
     if (jit->unstable[page] < UINT8_MAX)
         jit->unstable[page]++;
@@ -88,6 +91,37 @@ void jit_flush(struct jit *jit)
     jit->emit = (struct emitter){.bytes = jit->write, .end = CODE_SIZE};
     jit->full = false;
     jit_make_glue(jit);
+}
+
+/* Does the breakpoint concern instructions in the block's page? Those of a block are nowhere else. */
+static bool is_in_page(const struct jit *jit, const struct block *b, const struct machine_break *p)
+{
+    uint32_t page = p->physical ? jit->machine->ram.base + b->page * PAGE_SIZE : b->pc & ~PAGE_MASK;
+    return p->address - page < PAGE_SIZE || page - p->address < p->length;
+}
+
+static bool is_everywhere(const struct machine_break *p)
+{
+    return p->execute && p->length > PAGE_SIZE;
+}
+
+bool jit_points_everywhere(const struct machine_debug *debug)
+{
+    for (unsigned i = 0; i < debug->count; i++)
+        if (is_everywhere(&debug->point[i]))
+            return true;
+    return false;
+}
+
+/* While there are some everywhere nothing that was translated runs, so those need no care. */
+void jit_points(struct jit *jit, const struct machine_debug *debug)
+{
+    for (unsigned i = 0; i < debug->count; i++) {
+        const struct machine_break *p = &debug->point[i];
+        for (uint32_t n = 0; p->execute && !is_everywhere(p) && n < jit->blocks; n++)
+            if (is_in_page(jit, &jit->block[n], p))
+                forget(jit, &jit->block[n]);
+    }
 }
 
 /* ---- chaining ----------------------------------------------------------------------------- */

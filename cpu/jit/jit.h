@@ -109,6 +109,7 @@ struct space {
     struct window_page *page; /* by page of memory: where it is mapped */
     uint64_t *mapped_bits;  /* by guest page: a bit if it is mapped */
     uint64_t *writable_bits; /* the same: for writing, too */
+    uint32_t *frame;        /* by guest page: the page of memory, if it is mapped */
     uint8_t *region;        /* by 4 MiB: REGION_ flags */
     uint32_t upheaval;      /* of the TLB context, when last looked at */
     uint32_t mapped;        /* mappings made */
@@ -228,6 +229,10 @@ static inline struct jump *jit_jumps(const struct jit *jit, const struct block *
 }
 /* Forgets every block. */
 void jit_flush(struct jit *jit);
+/* Breakpoints have come or gone: forgets the blocks that they are in, or were. */
+void jit_points(struct jit *jit, const struct machine_debug *debug);
+/* Are there breakpoints that are not worth translating around? */
+bool jit_points_everywhere(const struct machine_debug *debug);
 /* Code in this page of memory was overwritten. */
 void jit_page_changed(void *jit, uint32_t page);
 /* Leads the link to the block, from now on. */
@@ -249,6 +254,9 @@ void jit_window_protect(struct jit *jit, uint32_t page);
 
 /* These pages of memory were not written yet: no window may write to them. */
 void jit_windows_cleaned(struct jit *jit, const uint32_t *page, uint32_t count);
+
+/* As mmu_flush(); but what a walk still finds as it is mapped stays mapped. */
+void jit_windows_flush(struct jit *jit);
 
 /* SIGSEGV: while set, faults of this translator's code go to their sites. Thread-local. */
 void jit_catch_faults(struct jit *jit);

@@ -135,6 +135,22 @@ static void jit_invalidate(struct machine *m)
         jit_flush(m->engine_data);
 }
 
+static void points_changed(struct machine *m, const struct machine_debug *old)
+{
+    if (!m->engine_data)
+        return;
+    jit_points(m->engine_data, old);
+    jit_points(m->engine_data, &m->debug);
+}
+
+static void flush_translations(struct machine *m)
+{
+    if (m->engine_data)
+        jit_windows_flush(m->engine_data);
+    else
+        mmu_flush(m);
+}
+
 static void jit_fence(struct machine *m, uint32_t va)
 {
     if (m->engine_data)
@@ -231,14 +247,26 @@ static void interpret_block(struct machine *m, unsigned count, uint64_t limit)
     do {
         next = h->pc + 4;
         interp_step(m);
-    } while (--count && h->pc == next && h->executed < limit && !h->attention);
+    } while (--count && h->pc == next && h->executed < limit && !h->attention &&
+             !(m->inspected && machine_at_point(m)));
+}
+
+/* A breakpoint begins no block and is in none, so whoever comes to one comes by here. True: the
+ * machine has stopped in front of it, or has left it. */
+static bool at_point(struct machine *m)
+{
+    if (!m->inspected || !machine_at_point(m))
+        return false;
+    if (machine_inspect(m))
+        interp_step(m);
+    return true;
 }
 
 /* The block at pc, its gate open. NULL: there is none, and something else was executed. */
 static struct block *block_at_pc(struct jit *jit, uint64_t limit, bool fast)
 {
     struct machine *m = jit->machine;
-    const uint8_t *host = fetch_page(m);
+    const uint8_t *host = at_point(m) ? NULL : fetch_page(m);
     if (!host)
         return NULL;
     uint32_t page = (uint32_t)((size_t)(host - m->ram.mapping) / RAM_PAGE);
@@ -351,8 +379,11 @@ static void run_translated(struct jit *jit, uint64_t limit)
     }
 }
 
-/* Breakpoints, and listeners to each instruction, are the interpreter's. */
-static bool must_interpret(const struct machine *m) { return m->inspected; }
+/* Listeners to each instruction are the interpreter's, and breakpoints at most of them. */
+static bool must_interpret(const struct machine *m)
+{
+    return m->inspected && (m->events.mask & EVENT_BIT(EVENT_INSN) || jit_points_everywhere(&m->debug));
+}
 
 static void jit_run(struct machine *m, uint64_t budget)
 {
@@ -378,5 +409,7 @@ const struct engine engine_jit = {
     .invalidate = jit_invalidate,
     .fence = jit_fence,
     .cleaned = jit_cleaned,
+    .points = points_changed,
+    .flush = flush_translations,
     .release = jit_release,
 };

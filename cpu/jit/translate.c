@@ -96,6 +96,14 @@ static void count_uses(struct block *b, const struct insn *i)
     b->uses[i->rs2]++;
 }
 
+/* A breakpoint is in no block: run.c looks for them between two. */
+static bool is_point(const struct translation *t, const uint8_t *host)
+{
+    const struct machine *m = t->jit->machine;
+    uint32_t pa = m->ram.base + (uint32_t)(host - m->ram.mapping) + (t->pc & PAGE_MASK);
+    return m->inspected && machine_has_point(m, t->pc, pa);
+}
+
 /* The instructions, until the block has to end. */
 static void body(struct translation *t, const uint8_t *host)
 {
@@ -114,7 +122,8 @@ static void body(struct translation *t, const uint8_t *host)
         t->pc = t->next;
         if (jit_ends_block(i.op))
             break;
-    } while (!t->done && (t->pc & ~PAGE_MASK) == page && t->index < BLOCK_INSNS && !t->e->full);
+    } while (!t->done && (t->pc & ~PAGE_MASK) == page && t->index < BLOCK_INSNS && !t->e->full &&
+             !is_point(t, host));
     if (!t->done)
         jit_link(t, LINK_JUMP, t->pc);
 }

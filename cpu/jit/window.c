@@ -69,10 +69,13 @@ static void forget_space(struct space *s, const struct machine *m)
         munmap(s->writable_bits, PAGES / 8);
     if (s->page)
         munmap(s->page, m->ram.size / RAM_PAGE * sizeof *s->page);
+    if (s->frame)
+        munmap(s->frame, PAGES * sizeof *s->frame);
     free(s->region);
     s->base = NULL;
     s->mapped_bits = s->writable_bits = NULL;
     s->page = NULL;
+    s->frame = NULL;
     s->region = NULL;
 }
 
@@ -84,8 +87,9 @@ static bool reserve(struct space *s, const struct machine *m)
     s->mapped_bits = map_zeroed(PAGES / 8);
     s->writable_bits = map_zeroed(PAGES / 8);
     s->page = map_zeroed(m->ram.size / RAM_PAGE * sizeof *s->page);
+    s->frame = map_zeroed(PAGES * sizeof *s->frame);
     s->region = calloc(REGIONS, sizeof *s->region);
-    if (s->base && s->mapped_bits && s->writable_bits && s->page && s->region)
+    if (s->base && s->mapped_bits && s->writable_bits && s->page && s->frame && s->region)
         return true;
     forget_space(s, m);
     return false;
@@ -130,7 +134,8 @@ static bool allowed(const struct jit *jit)
 {
     const struct machine *m = jit->machine;
     bool data_events = m->events.mask & (EVENT_BIT(EVENT_READ) | EVENT_BIT(EVENT_WRITE));
-    return m->ram.fd >= 0 && !m->config.misaligned_trap && !m->debug.count && !data_events;
+    return m->ram.fd >= 0 && !m->config.misaligned_trap && !machine_watches_data(&m->debug) &&
+           !data_events;
 }
 
 /* Back to the table, with a longer wait for the next time. What is mapped stays. */
@@ -177,17 +182,24 @@ struct space *jit_window(struct jit *jit)
 
 /* ---- filling ------------------------------------------------------------------------------ */
 
+/* Does the access lead to this frame, without the walk having to set a bit? */
+static bool leads_to(struct machine *m, struct walk *w, uint32_t va, uint32_t pa)
+{
+    w->look_only = true;
+    if (!mmu_walk(m, va, w) || w->pa != pa || mmu_page_is_special(m, pa))
+        return false;
+    if (w->steps && w->step[w->steps - 1].pte != w->step[w->steps - 1].pte_new)
+        return false;
+    return pmp_allows(&m->hart.pmp, w->context.mode, w->access, pa, RAM_PAGE);
+}
+
 /* Would the page at va, `distance` pages from one that is being mapped, be mapped alike: the frame
- * next in order, and the same rights without the walk having to set a bit? */
+ * next in order, and the same rights? */
 static bool is_alike(struct machine *m, uint32_t va, uint32_t pa, bool writable, bool near)
 {
     enum access access = writable ? ACCESS_WRITE : ACCESS_READ;
-    struct walk w = {.context = mmu_context(m, access), .access = access, .look_only = true};
-    if (!mmu_walk(m, va, &w) || w.pa != pa || mmu_page_is_special(m, pa))
-        return false;
-    if (w.steps && w.step[w.steps - 1].pte != w.step[w.steps - 1].pte_new)
-        return false;
-    if (!pmp_allows(&m->hart.pmp, w.context.mode, access, pa, RAM_PAGE))
+    struct walk w = {.context = mmu_context(m, access), .access = access};
+    if (!leads_to(m, &w, va, pa))
         return false;
     const uint8_t *host = ram_page(&m->ram, pa);
     if (!host || !writable)
@@ -223,6 +235,7 @@ static void note_page(struct space *s, uint32_t page, uint32_t va, unsigned leve
     p->several = p->used && (p->several || p->va != va);
     p->va = va;
     p->used = true;
+    s->frame[va / RAM_PAGE] = page;
     s->mapped_bits[va / RAM_PAGE / 64] |= bit;
     *writables = writable ? *writables | bit : *writables & ~bit;
     s->region[va / SUPERPAGE_SIZE] |= level ? REGION_MAPPED | REGION_SUPERPAGE : REGION_MAPPED;
@@ -384,6 +397,101 @@ void jit_windows_cleaned(struct jit *jit, const uint32_t *page, uint32_t count)
 {
     for (int n = 0; n < TLB_CONTEXTS; n++)
         clean_in_space(&jit->space[n], jit->machine, page, count);
+}
+
+/* ---- another moment ------------------------------------------------------------------------ */
+
+enum verdict { STAYS, READ_ONLY, GOES };
+
+/* A stretch of pages that are treated alike. */
+struct stretch {
+    uint32_t va, count;
+    enum verdict verdict;
+};
+
+/* Is what is mapped at va what a walk would find there now? */
+static enum verdict judge(struct machine *m, struct space *s, const struct tlb_context *context,
+                          uint32_t va)
+{
+    uint32_t page = s->frame[va / RAM_PAGE], pa = m->ram.base + page * RAM_PAGE;
+    struct walk read = {.context = *context, .access = ACCESS_READ}, write = read;
+    if (!bit_of(s->mapped_bits, va))
+        return STAYS;
+    if (!leads_to(m, &read, va, pa))
+        return GOES;
+    if (read.level)
+        s->region[va / SUPERPAGE_SIZE] |= REGION_SUPERPAGE;
+    if (!bit_of(s->writable_bits, va))
+        return STAYS;
+    write.access = ACCESS_WRITE;
+    return leads_to(m, &write, va, pa) && ram_takes_writes(&m->ram, m->ram.mapping + page * RAM_PAGE) ? STAYS
+                                                                                                  : READ_ONLY;
+}
+
+static void note_unmapped(struct space *s, uint32_t va)
+{
+    struct window_page *p = &s->page[s->frame[va / RAM_PAGE]];
+    s->mapped_bits[va / RAM_PAGE / 64] &= ~(1ull << va / RAM_PAGE % 64);
+    s->writable_bits[va / RAM_PAGE / 64] &= ~(1ull << va / RAM_PAGE % 64);
+    if (!p->several)
+        *p = (struct window_page){0};
+}
+
+static void carry_out(struct space *s, const struct machine *m, const struct stretch *t)
+{
+    if (t->verdict == READ_ONLY && !make_readonly(s, t->va, t->count))
+        drop(s, m);
+    if (t->verdict != GOES)
+        return;
+    unmap(s, t->va, (uint64_t)t->count * RAM_PAGE);
+    for (uint32_t n = 0; n < t->count; n++)
+        note_unmapped(s, t->va + n * RAM_PAGE);
+    s->mapped++; /* it may have cut a mapping in two */
+}
+
+static void judge_region(struct machine *m, struct space *s, const struct tlb_context *context,
+                         uint32_t region)
+{
+    struct stretch t = {.va = region * SUPERPAGE_SIZE};
+    for (uint32_t n = 0; n < SUPERPAGE_SIZE / RAM_PAGE && s->mapped; n++) {
+        uint32_t va = region * SUPERPAGE_SIZE + n * RAM_PAGE;
+        enum verdict verdict = judge(m, s, context, va);
+        if (verdict != t.verdict) {
+            carry_out(s, m, &t);
+            t = (struct stretch){.va = va, .verdict = verdict};
+        }
+        t.count++;
+    }
+    if (s->mapped)
+        carry_out(s, m, &t);
+}
+
+/* It is not the guest's doing, so it does not speak against the window. */
+static void judge_space(struct jit *jit, unsigned number)
+{
+    struct machine *m = jit->machine;
+    struct space *s = &jit->space[number];
+    s->upheaval = m->tlb.upheaval[number];
+    if (!allowed(jit)) {
+        drop(s, m);
+        s->steady = s->used ? s->patience + 1 : 0; /* to be used again as soon as it may */
+        s->used = false;
+    }
+    for (uint32_t region = 0; region < REGIONS && s->mapped; region++)
+        if (s->region[region])
+            judge_region(m, s, &m->tlb.context[number], region);
+}
+
+void jit_windows_flush(struct jit *jit)
+{
+    struct machine *m = jit->machine;
+    bool right[TLB_CONTEXTS] = {false};
+    for (unsigned n = 1; n < m->tlb.contexts; n++)
+        right[n] = jit->space[n].upheaval == m->tlb.upheaval[n];
+    mmu_flush(m);
+    for (unsigned n = 1; n < m->tlb.contexts; n++)
+        if (right[n])
+            judge_space(jit, n);
 }
 
 /* ---- faults ------------------------------------------------------------------------------- */

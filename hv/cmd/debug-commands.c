@@ -550,7 +550,7 @@ static const struct row {
      "to the last stop at a breakpoint or watchpoint, exit, or write"},
     {"goto", "g", "N", 1, 1, command_goto, "to where N instructions have been executed"},
     {"who-wrote", "ww", "[phys] ADDRESS [LENGTH]", 1, 3, command_who_wrote,
-     "back to in front of the last store there"},
+     "back to in front of the last write there, by the guest or a device"},
     {"history", NULL, "", 0, 0, command_history, "how far one can go back, and what that takes"},
     {"break", "b", "[ADDRESS]", 0, 1, command_break, "stop in front of it; alone: list"},
     {"watch", NULL, "[r|w|rw] [phys] ADDRESS [LENGTH]", 1, 4, command_watch,

@@ -22,13 +22,19 @@
 #include "hv/cmd/show.h"
 #include "hv/cmd/waker.h"
 
-/* For the signal handler, which finds it nowhere else. */
-static volatile sig_atomic_t interrupted;
+/* For the signal handlers, which find it nowhere else. */
+static volatile sig_atomic_t interrupted, ended;
 static int interrupt_waker = -1;
 
 static void on_interrupt(int number)
 {
     interrupted = 1;
+    waker_wake(interrupt_waker);
+}
+
+static void on_end(int number)
+{
+    ended = number;
     waker_wake(interrupt_waker);
 }
 
@@ -55,7 +61,7 @@ void debug_wait(struct debug *debug)
         session_status(debug->session, &status);
         if (status.state != SESSION_RUNNING)
             break;
-        if (interrupted)
+        if (interrupted || ended)
             session_pause(debug->session);
         int woken = poll(&(struct pollfd){.fd = debug->waker, .events = POLLIN}, 1, patience);
         interrupted |= woken == 0;
@@ -93,12 +99,12 @@ static int run_lines(struct debug *debug)
 {
     char line[DEBUG_LINE], last[DEBUG_LINE] = "";
     int status = 0;
-    while (!debug->quit) {
+    while (!debug->quit && !ended) {
         if (debug->interactive)
             fputs("(vitrine) ", stdout);
         fflush(stdout);
         if (!fgets(line, sizeof line, stdin)) {
-            if (ferror(stdin) && errno == EINTR) { /* Ctrl-C at the prompt: a new line */
+            if (ferror(stdin) && errno == EINTR && !ended) { /* Ctrl-C at the prompt: a new line */
                 clearerr(stdin);
                 putchar('\n');
                 continue;
@@ -124,13 +130,36 @@ static int run_lines(struct debug *debug)
     return debug->interactive ? 0 : status;
 }
 
-/* Ctrl-C pauses the guest and interrupts reading, but does not end the program. */
-static void handle_interrupt(int waker)
+/* Whoever ends the program so means the guest's disk to be written all the same; who does it twice
+ * does not. What is ignored stays so. */
+static void handle_end(int number)
+{
+    struct sigaction old, action = {.sa_handler = on_end, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    if (!sigaction(number, NULL, &old) && old.sa_handler == SIG_DFL)
+        sigaction(number, &action, NULL);
+}
+
+/* Ctrl-C pauses the guest and interrupts reading, but does not end the program; a script it ends. */
+static void handle_signals(const struct debug *debug)
 {
     struct sigaction action = {.sa_handler = on_interrupt};
     sigemptyset(&action.sa_mask);
-    interrupt_waker = waker;
-    sigaction(SIGINT, &action, NULL);
+    interrupt_waker = debug->waker;
+    if (debug->interactive)
+        sigaction(SIGINT, &action, NULL);
+    else
+        handle_end(SIGINT);
+    handle_end(SIGTERM);
+    handle_end(SIGHUP);
+}
+
+/* Now that all is written, the signal does what it does. */
+static void end_by_signal(void)
+{
+    fflush(stdout);
+    signal(ended, SIG_DFL);
+    raise(ended);
 }
 
 static struct session *open_session(struct debug *debug, const struct options *options)
@@ -161,12 +190,13 @@ int cmd_debug(const struct options *options, int argc, char **argv)
     if (failed)
         cmd_fail("%s: %s", options->input, strerror(-failed));
     else if (debug.session) {
-        if (debug.interactive)
-            handle_interrupt(debug.waker);
+        handle_signals(&debug);
         show_stop(stdout, debug.session);
         status = cmd_close(debug.session, run_lines(&debug));
     }
     session_free(debug.session);
+    if (ended)
+        end_by_signal();
     close(debug.waker);
     return status;
 }

@@ -6,12 +6,14 @@
  *      directory           the same guest in a session directory: its first snapshot, which has all
  * of it; one with 100 pages, and back to it, medians; and opening the newest in a new program
  *      layers              looking a page up under 1,000 layers beside one layer
- *      step back           after a run of so many seconds with the fastest engine: one instruction,
- *                          and to random places of the run; the slowest
+ *      back                after a run of so many seconds with the fastest engine, at its end and at
+ *                          places all over it: one instruction, the next one, a million; to
+ *                          those places; and to the newest breakpoint. The slowest of each
  *      cost                of keeping account of written pages, and of a history, kernel by kernel,
  * in processor time
  *
  *      bench/time [SECONDS [KERNEL.elf ...]]
+ *      bench/time SECONDS back GUEST.elf ...     only steps back, of these guests
  */
 #include "config.h"
 
@@ -43,6 +45,14 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* Of all threads: the host may have other things to do. */
+static double cpu_time(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -71,7 +81,6 @@ static struct session *start(const char *image, enum session_under under, uint64
         fprintf(stderr, "time bench: %s\n", why);
         exit(1);
     }
-    session_input_end(s);
     return s;
 }
 
@@ -255,52 +264,92 @@ static void measure_layers(void)
 /* ---- stepping back ----------------------------------------------------------------------------
  */
 
-static void measure_back(const char *image, enum session_under under, const char *word,
-                         double seconds)
+enum { BACKS = 10 };
+
+/* The slowest answers of one run, in seconds of the processor's time. */
+struct answers {
+    double first, next, anywhere, far, run_back;
+};
+
+static double answer(struct session *s, int error)
 {
-    struct session *s = start(image, under, 256u << 20, (uint64_t)256 << 20);
+    double began = cpu_time();
+    follow(s, error);
+    return cpu_time() - began;
+}
+
+static void note(double *slowest, double took)
+{
+    if (took > *slowest)
+        *slowest = took;
+}
+
+/* Runs for so long, and to where the guest ends if it ends before. A shell has something to do. */
+static uint64_t run_for(struct session *s, const char *typed, double seconds)
+{
     struct view_status status;
-    struct view_history history;
-    double slowest = 0, far = 0;
+    double until = now() + seconds;
+    if (!*typed)
+        session_input_end(s);
     check(session_run(s), "run");
-    session_wait(s, (int)(seconds * 1000));
+    do {
+        session_input(s, (const uint8_t *)typed, strlen(typed));
+    } while (session_wait(s, 50) && now() < until);
     session_pause(s);
     session_wait(s, -1);
     session_status(s, &status);
+    return status.instructions;
+}
+
+static void step_back_often(struct session *s, double *first, double *next)
+{
+    note(first, answer(s, session_step_back(s, 1)));
+    for (int n = 0; n < 5; n++)
+        note(next, answer(s, session_step_back(s, 1)));
+}
+
+/* The newest breakpoint that the guest has come by: it is where the guest stands now. */
+static void run_back(struct session *s, double *slowest)
+{
+    struct view_hart hart;
+    struct view_status status;
+    session_status(s, &status);
+    session_view_hart(s, status.under_monitor ? VIEW_VIRTUAL : VIEW_REAL, &hart);
+    int id = session_break_add(s, &(struct session_break){.kind = BREAK_EXECUTE, .address = hart.pc});
+    check(id, "breakpoint");
+    note(slowest, answer(s, session_run_back(s, BACK_POINT, false, 0, 0)));
+    session_break_remove(s, id);
+}
+
+static void measure_back(const char *image, enum session_under under, const char *typed,
+                         double seconds)
+{
+    struct session *s = start(image, under, 256u << 20, (uint64_t)256 << 20);
+    struct view_history history;
+    struct answers a = {0};
+    const char *name = strrchr(image, '/');
+    uint64_t end = run_for(s, typed, seconds);
     session_view_history(s, &history);
-    uint64_t end = status.instructions;
-    for (int n = 0; n < 20; n++) {
-        double began = now();
-        follow(s, session_step_back(s, n < 10 ? 1 : 1000000));
-        double took = now() - began;
-        slowest = took > slowest ? took : slowest;
+    for (int n = 0; n < BACKS; n++) {
+        step_back_often(s, &a.first, &a.next);
+        note(&a.far, answer(s, session_step_back(s, 1000000)));
     }
-    for (int n = 1; n <= 10; n++) {
-        double began = now();
-        follow(s, session_goto(s, end / 10 * (uint64_t)(n * 7 % 10)));
-        far = now() - began > far ? now() - began : far;
-        began = now();
-        follow(s, session_step_back(s, 1));
-        double took = now() - began;
-        slowest = took > slowest ? took : slowest;
+    for (int n = 1; n <= BACKS; n++) {
+        note(&a.anywhere, answer(s, session_goto(s, end / BACKS * (uint64_t)(n * 7 % BACKS))));
+        step_back_often(s, &a.first, &a.next);
+        run_back(s, &a.run_back);
     }
-    printf("back %s %.1f ms a step, %.1f ms to anywhere, of %.0f M instructions; %u checkpoints, "
-           "%llu MiB\n",
-           word, slowest * 1e3, far * 1e3, (double)end / 1e6, history.checkpoints,
+    printf("back %s %s %.1f ms a step, %.1f ms the next, %.1f ms a million, %.1f ms to anywhere, "
+           "%.1f ms to a breakpoint; of %.0f M instructions; %u checkpoints, %llu MiB\n",
+           name && !strstr(name, "vitrine-bench-") ? name + 1 : "writer",
+           under == SESSION_HV ? "hv" : "bare", a.first * 1e3, a.next * 1e3, a.far * 1e3,
+           a.anywhere * 1e3, a.run_back * 1e3, (double)end / 1e6, history.checkpoints,
            (unsigned long long)history.bytes >> 20);
     session_free(s);
 }
 
 /* ---- what a history costs ---------------------------------------------------------------------
  */
-
-/* Of all threads: the host may have other things to do. */
-static double cpu_time(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 enum { PLAIN, TRACKED, RECORDED };
 
@@ -312,6 +361,7 @@ static double run_to_end(const char *image, enum session_under under, int how)
     char why[SESSION_ERROR];
     if (how == TRACKED)
         check(session_snapshot(s, "", why), "snapshot");
+    session_input_end(s);
     double began = cpu_time();
     follow(s, session_run(s));
     double took = cpu_time() - began;
@@ -336,7 +386,14 @@ static void measure_history(const char *image, enum session_under under, const c
 int main(int argc, char **argv)
 {
     double seconds = argc > 1 ? atof(argv[1]) : 60;
+    bool only_back = argc > 2 && !strcmp(argv[2], "back");
     setvbuf(stdout, NULL, _IOLBF, 0);
+    for (int i = 3; only_back && i < argc; i++) {
+        measure_back(argv[i], SESSION_BARE, "ls\n", seconds);
+        measure_back(argv[i], SESSION_HV, "ls\n", seconds);
+    }
+    if (only_back)
+        return 0;
     measure_snapshots(SESSION_BARE, "bare");
     measure_snapshots(SESSION_HV, "hv");
     measure_directory();
@@ -346,8 +403,8 @@ int main(int argc, char **argv)
         measure_history(argv[i], SESSION_HV, "hv");
     }
     const char *image = write_writer(0x82000000);
-    measure_back(image, SESSION_BARE, "bare", seconds);
-    measure_back(image, SESSION_HV, "hv", seconds);
+    measure_back(image, SESSION_BARE, "", seconds);
+    measure_back(image, SESSION_HV, "", seconds);
     unlink(image);
     return 0;
 }

@@ -1,0 +1,94 @@
+/*
+ * The simulated backend: what comes to the guest from outside, and goes into the log of its input.
+ *
+ * Each input has the instruction before which it came, and comes there again when the run is
+ * replayed or follows a record. That place is certain only if nothing else has happened there yet:
+ * an interrupt, say, that was taken just now would in the replay meet the input. So input waits
+ * until the machine stands between two instructions or sleeps, one instruction at most.
+ */
+#include <errno.h>
+
+#include "hv/simulated_priv.h"
+
+/* Is this a place to which the input can come again? */
+static bool is_certain(const struct simulated *s)
+{
+    return s->between || s->guest->hart.waiting;
+}
+
+bool simulated_give(struct simulated *s, const struct input_record *r)
+{
+    uint8_t byte = (uint8_t)r->value;
+    if (r->kind == INPUT_BALLOON)
+        return !machine_set_balloon(s->guest, r->value);
+    return machine_input(s->guest, &byte, 1);
+}
+
+static void given(struct simulated *s)
+{
+    s->history.delivered++;
+    s->between = false;
+}
+
+/* Somebody waits for this, so it is asked for as soon as it can be. */
+static void give_balloon(struct simulated *s)
+{
+    const struct hart *h = &s->guest->hart;
+    struct input_record r = {h->executed, h->clock.idle, INPUT_BALLOON, s->balloon_wanted};
+    s->balloon_asked = false;
+    if (session_log_add(s->session, r) && simulated_give(s, &r))
+        given(s);
+}
+
+static void take_typed(struct simulated *s)
+{
+    const struct hart *h = &s->guest->hart;
+    uint8_t byte;
+    while (session_input_peek(s->session, &byte) && machine_input(s->guest, &byte, 1)) {
+        session_input_taken(s->session, h->executed, h->clock.idle);
+        given(s);
+    }
+}
+
+static bool is_new(const struct simulated *s)
+{
+    return s->balloon_asked || session_typed(s->session) != s->history.typed;
+}
+
+void simulated_deliver(struct simulated *s)
+{
+    if (recorder_follows(s)) {
+        replay_deliver(s);
+        return;
+    }
+    if (!s->goal.travel && replay_in_past(s) && is_new(s))
+        replay_cut(s);
+    if (replay_in_past(s)) {
+        replay_deliver(s);
+    } else if (is_certain(s)) {
+        if (s->balloon_asked)
+            give_balloon(s);
+        take_typed(s);
+    }
+}
+
+bool simulated_input_waits(const struct simulated *s)
+{
+    uint8_t byte;
+    bool here = !recorder_follows(s) && !replay_in_past(s) && !is_certain(s);
+    return here && (s->balloon_asked || session_input_peek(s->session, &byte));
+}
+
+int simulated_set_balloon(void *self, uint32_t pages)
+{
+    struct simulated *s = self;
+    if (!s->guest->balloon)
+        return -ENOTSUP;
+    if (recorder_follows(s))
+        return -EBUSY;
+    s->balloon_asked = true;
+    s->balloon_wanted = pages;
+    if (!replay_in_past(s) && is_certain(s)) /* else when the guest runs on */
+        give_balloon(s);
+    return 0;
+}
