@@ -139,8 +139,8 @@ static int make_virtio(struct machine *m)
 {
     const struct machine_config *c = &m->config;
     if (m->disk_image)
-        m->disk = virtio_blk_new(machine_dma(m, SLOT_BLOCK, "virtio-blk"),
-                                 slot_line(m, SLOT_BLOCK), m->disk_image);
+        m->disk = virtio_blk_new(machine_dma(m, SLOT_BLOCK, "virtio-blk"), slot_line(m, SLOT_BLOCK),
+                                 m->disk_image);
     if (c->virtio_console)
         m->console = virtio_console_new(machine_dma(m, SLOT_CONSOLE, "virtio-console"),
                                         slot_line(m, SLOT_CONSOLE), console_out, m);

@@ -1,6 +1,6 @@
 /*
- * A device's way to memory in a machine: that of any memory (ram_dma()), but it is known who writes,
- * for a debugger that asks who did.
+ * A device's way to memory in a machine: that of any memory (ram_dma()), but it is known who
+ * writes, for a debugger that asks who did.
  */
 #include "cpu/dev/dma.h"
 #include "cpu/machine.h"

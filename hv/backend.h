@@ -220,12 +220,12 @@ struct backend_ops {
     void (*view_layers)(void *self, struct view_layers *out);
     int (*write_disk)(void *self, char *why);
     int (*forget_past)(void *self, char *why); /* session_forget_past() */
-    struct disk *(*disk_image)(void *self); /* the guest's; NULL: it has none */
+    struct disk *(*disk_image)(void *self);    /* the guest's; NULL: it has none */
     /* Snapshots as files (hv/snapshot.h); the guest stands. keep_files: from now on nothing that a
      * snapshot file does not have is kept elsewhere (the disk's file stays as it is). save: of
-     * snapshot `id`, what differs from snapshot `base` below it (0: all); the guest is as it was, and
-     * the pages stay valid as long as the snapshot. load: makes the guest what a whole file says,
-     * and a snapshot of that, whose id is the result; after -errno it is what it was. */
+     * snapshot `id`, what differs from snapshot `base` below it (0: all); the guest is as it was,
+     * and the pages stay valid as long as the snapshot. load: makes the guest what a whole file
+     * says, and a snapshot of that, whose id is the result; after -errno it is what it was. */
     int (*keep_files)(void *self, char *why);
     int (*save)(void *self, int id, int base, struct snapshot_file *out, char *why);
     int (*load)(void *self, const struct snapshot_file *from, char *why);

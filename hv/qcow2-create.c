@@ -112,8 +112,8 @@ static int describe(const struct qcow2_creation *c, const char *path, struct qco
     *h = (struct qcow2_header){.size = c->size, .backed = c->backing, .note = c->note};
     int error = c->backing ? take_backing_name(c, path, h, why) : 0;
     if (!error && c->backing)
-        error = c->backing_unseen ? believe_backing(c, path, h, why)
-                                  : look_at_backing(c, path, h, why);
+        error =
+            c->backing_unseen ? believe_backing(c, path, h, why) : look_at_backing(c, path, h, why);
     return error ? error : choose_layout(c, path, h, why);
 }
 

@@ -26,8 +26,8 @@ static const struct {
     uint32_t version;
     uint64_t most;
 } KINDS[RECORD_KINDS] = {
-    [RECORD_INPUT] = {1, UINT8_MAX},   [RECORD_DIGEST] = {1, UINT64_MAX},
-    [RECORD_RESET] = {1, UINT64_MAX},  [RECORD_END] = {1, UINT64_MAX},
+    [RECORD_INPUT] = {1, UINT8_MAX},    [RECORD_DIGEST] = {1, UINT64_MAX},
+    [RECORD_RESET] = {1, UINT64_MAX},   [RECORD_END] = {1, UINT64_MAX},
     [RECORD_BALLOON] = {2, UINT32_MAX},
 };
 
@@ -257,8 +257,7 @@ static const char *take_entries(struct bytes_reader *r, struct record *out, uint
         bool last = i + 1 == count;
         bool known = e.kind < RECORD_KINDS && KINDS[e.kind].version <= version;
         if (!known || e.instruction < position || last != (e.kind == RECORD_END) ||
-            e.a > KINDS[e.kind].most ||
-            (last && (e.a & UINT8_MAX) >= RECORD_ENDS))
+            e.a > KINDS[e.kind].most || (last && (e.a & UINT8_MAX) >= RECORD_ENDS))
             return "damaged: its entries make no sense";
         position = e.kind == RECORD_RESET ? 0 : e.instruction;
         if (!record_add(out, e))

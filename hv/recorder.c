@@ -180,8 +180,8 @@ static bool load_input(struct simulated *s)
             return true;
         enum input_kind kind = e->kind == RECORD_BALLOON ? INPUT_BALLOON : INPUT_TYPED;
         if (is_input(e) &&
-            !session_log_add(s->session, (struct input_record){e->instruction, e->b, kind,
-                                                               (uint32_t)e->a}))
+            !session_log_add(s->session,
+                             (struct input_record){e->instruction, e->b, kind, (uint32_t)e->a}))
             return false;
     }
     return true;

@@ -18,11 +18,11 @@
 #include "hv/simulated_priv.h"
 
 enum {
-    POINTS_MOST = 2048,          /* checkpoints */
-    INTERVAL_NS = 30000000,  /* what the engine shall take from one to the next, ... */
-    ANSWER_NS = 80000000,    /* ... or more, if they are dear, up to this with the way back to one: */
-    PRICE = 25,              /* a checkpoint may take this part of the time between two */
-    PAGE_NS = 1500,          /* of that, for each page that was written */
+    POINTS_MOST = 2048,     /* checkpoints */
+    INTERVAL_NS = 30000000, /* what the engine shall take from one to the next, ... */
+    ANSWER_NS = 80000000, /* ... or more, if they are dear, up to this with the way back to one: */
+    PRICE = 25,           /* a checkpoint may take this part of the time between two */
+    PAGE_NS = 1500,       /* of that, for each page that was written */
     INTERVAL_FIRST = 5000000, /* instructions */
     INTERVAL_LEAST = 100000,
     INTERVAL_MOST = 200000000,
@@ -175,8 +175,8 @@ static uint64_t expected_price(const struct simulated *s)
     return pages * PAGE_NS > s->history.price ? pages * PAGE_NS : s->history.price;
 }
 
-/* What the engine may take from one checkpoint to the next: dear ones are fewer, but the way back to
- * one and forward again has its limit. */
+/* What the engine may take from one checkpoint to the next: dear ones are fewer, but the way back
+ * to one and forward again has its limit. */
 static uint64_t time_between(const struct simulated *s)
 {
     uint64_t price = expected_price(s), twice = 2 * (price + s->history.price_back);
@@ -204,8 +204,8 @@ static bool is_far(const struct simulated *s)
            s->goal.target - now(s) > FRESH * s->history.interval;
 }
 
-/* On the way to a position: how far before it the next checkpoint for steps back from there belongs;
- * 0: there is none. Two, unless they are dear. */
+/* On the way to a position: how far before it the next checkpoint for steps back from there
+ * belongs; 0: there is none. Two, unless they are dear. */
 static uint64_t next_step(const struct simulated *s)
 {
     const struct history *h = &s->history;
@@ -703,7 +703,8 @@ bool replay_search(struct simulated *s, struct backend_stop *stop)
 {
     struct search *search = &s->history.search;
     open_eyes(s);
-    uint64_t until_then = least(search->blind ? search->dark : search->upper, now(s) + SEARCH_SLICE);
+    uint64_t until_then =
+        least(search->blind ? search->dark : search->upper, now(s) + SEARCH_SLICE);
     bool over = now(s) >= search->upper;
     for (int stops = 0; stops < SEARCH_STOPS && now(s) < until_then && !over;) {
         deliver_watched(s);

@@ -171,11 +171,11 @@ enum session_back {
     /* The newest VM exit (bare: trap) before this moment: it has just been handled. STOPPED_EXIT.
      */
     BACK_EXIT,
-    /* The newest write to address .. + length: "who wrote this?". The guest then stands in front of the
-     * store; or, if it was a device, of the instruction that has made it write, or of the input that
-     * has: then the text names the device and the instruction. Devices are known by the pages that the
-     * address leads to now (the first 16 pieces of them). Not found are writes of debuggers.
-     * STOPPED_WATCHPOINT. */
+    /* The newest write to address .. + length: "who wrote this?". The guest then stands in front of
+     * the store; or, if it was a device, of the instruction that has made it write, or of the input
+     * that has: then the text names the device and the instruction. Devices are known by the pages
+     * that the address leads to now (the first 16 pieces of them). Not found are writes of
+     * debuggers. STOPPED_WATCHPOINT. */
     BACK_WRITE,
 };
 /* `address` and `length` (at least 1) are for BACK_WRITE only; -EINVAL. */
@@ -183,9 +183,9 @@ int session_run_back(struct session *session, enum session_back kind, bool physi
                      uint64_t address, uint32_t length);
 
 /* Asks the guest to give back so many pages of 4 KiB in all, by its virtio balloon; it does so when
- * and as far as it wants (the device's register `actual` tells). Also while the guest runs. It is input
- * like what is typed: in the past it begins another run, and records have it. -EINVAL: more than it
- * has; -ENOTSUP: the guest has no balloon; -EBUSY: the session follows a record. */
+ * and as far as it wants (the device's register `actual` tells). Also while the guest runs. It is
+ * input like what is typed: in the past it begins another run, and records have it. -EINVAL: more
+ * than it has; -ENOTSUP: the guest has no balloon; -EBUSY: the session follows a record. */
 int session_set_balloon(struct session *session, uint64_t pages);
 
 /* Waits until the session is not running. `timeout_ms` < 0: for ever. 0, or -ETIMEDOUT. */
@@ -238,8 +238,8 @@ void session_translate(struct session *session, uint64_t va, char access,
                        struct view_translation *out);
 /* The guest address that the newest instruction used: its load or store, else its fetch. */
 void session_last_access(struct session *session, uint64_t *va, char *access);
-/* The same of its disk: the byte where the newest transfer began, and 'r' or 'w'. false: there was none
- * yet. */
+/* The same of its disk: the byte where the newest transfer began, and 'r' or 'w'. false: there was
+ * none yet. */
 bool session_last_disk_access(struct session *session, uint64_t *byte, char *access);
 void session_view_table(struct session *session, enum view_table_kind kind, struct view_table *out);
 void session_view_tlb(struct session *session, struct view_tlb *out);
@@ -297,8 +297,8 @@ int session_snapshot_delete(struct session *session, int id); /* -ENOENT */
 /* The same list as a tree: each is followed by those that stand on it; `depth` and `last` are
  * filled in. */
 int session_snapshot_tree(struct session *session, struct view_snapshot *out, int max);
-/* How snapshot `b` differs from snapshot `a`; b 0: how the guest as it is now does. -ENOENT, -EINVAL
- * (a file is damaged), -ENOMEM. */
+/* How snapshot `b` differs from snapshot `a`; b 0: how the guest as it is now does. -ENOENT,
+ * -EINVAL (a file is damaged), -ENOMEM. */
 int session_snapshot_diff(struct session *session, int a, int b, struct view_differences *out,
                           char *why);
 
@@ -321,15 +321,16 @@ int session_keep(struct session *session, const char *path, char *why);
 struct session *session_open(const char *path, int id, const struct session_config *wishes,
                              char *why);
 
-/* What there is to do with a directory, as its session does it; -ENOTSUP without one. Nothing of this
- * changes the guest. */
+/* What there is to do with a directory, as its session does it; -ENOTSUP without one. Nothing of
+ * this changes the guest. */
 
 /* Snapshot `id`'s parent becomes what `id` is, which is gone then; the parent keeps its number.
  * -ENOENT: there is no such snapshot, or it has no parent. */
 int session_snapshot_commit(struct session *session, int id, char *why);
 /* One file with all layers of it; a file of that name is replaced. */
 int session_snapshot_export(struct session *session, int id, const char *path, char *why);
-/* Such a file as a snapshot without a parent: its id. -EINVAL: it is of another guest, or damaged. */
+/* Such a file as a snapshot without a parent: its id. -EINVAL: it is of another guest, or damaged.
+ */
 int session_snapshot_import(struct session *session, const char *path, char *why);
 /* Reads all files. How many snapshots are damaged; `why` names the first. */
 int session_snapshot_check(struct session *session, char *why);

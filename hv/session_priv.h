@@ -90,7 +90,8 @@ struct snapshot_peer {
     int file, memory; /* their ids */
 };
 
-/* ---- session-snapshot.c, for session-files.c -------------------------------------------------- */
+/* ---- session-snapshot.c, for session-files.c --------------------------------------------------
+ */
 
 /* May a snapshot be touched now? `has`: the backend knows how. 0, or -errno with `why`. */
 int session_check_snapshots(struct session *session, bool has, char *why);

@@ -76,9 +76,8 @@ static void choose_points(const struct simulated *s, struct machine_debug *d)
     if (search->active && search->point.length) {
         add_point(d, &search->point);
         for (unsigned i = 0; i < search->pieces; i++)
-            d->point[d->count++] = (struct machine_break){.address = search->piece[i].pa,
-                                                          .length = search->piece[i].length,
-                                                          .device = true};
+            d->point[d->count++] = (struct machine_break){
+                .address = search->piece[i].pa, .length = search->piece[i].length, .device = true};
         return;
     }
     if (s->goal.points == POINTS_ANY)

@@ -71,9 +71,10 @@ struct search {
     unsigned pieces;
     uint64_t from, upper;
     int at; /* the checkpoint that the present stretch begins with */
-    unsigned stops;           /* in this stretch, so far */
-    uint64_t tail, dark;      /* only its last `tail` instructions are looked at, from position `dark`; */
-    bool blind;               /* up to there without breakpoints. dark 0: all of it is */
+    unsigned stops; /* in this stretch, so far */
+    uint64_t tail,
+        dark;   /* only its last `tail` instructions are looked at, from position `dark`; */
+    bool blind; /* up to there without breakpoints. dark 0: all of it is */
     bool found;
     bool input;               /* it is input that has made a device write */
     uint64_t position;        /* of the newest stop in this stretch */
@@ -100,7 +101,7 @@ struct history {
     uint64_t interval; /* instructions between two checkpoints near the present */
     uint64_t price;    /* of a checkpoint, in ns of the processor's time */
     uint64_t price_back; /* of going back to one */
-    uint64_t spent;    /* by the engine since the checkpoint behind us */
+    uint64_t spent;      /* by the engine since the checkpoint behind us */
     uint64_t typed;    /* session_typed() when the guest last stood at the end */
     int barrier;       /* layer of the newest pinned checkpoint behind us; 0: none */
     struct search search;

@@ -70,8 +70,8 @@ int moments_ways(void)
 
 struct session *moments_start(int way, const char *path, uint64_t history)
 {
-    return moments_open(path, engine_at((unsigned)way / 2)->name, way % 2 ? SESSION_HV : SESSION_BARE,
-                 history);
+    return moments_open(path, engine_at((unsigned)way / 2)->name,
+                        way % 2 ? SESSION_HV : SESSION_BARE, history);
 }
 
 struct view_status moments_wait(struct session *s, int failed)
@@ -139,7 +139,7 @@ void moments_check(struct session *s, const struct seen *then)
 
 /* Runs in steps of random length, and takes down what is there after each. */
 int moments_along(struct session *s, struct seen *seen, uint64_t *seed, uint32_t most,
-                     void (*between)(struct session *s, uint64_t *seed))
+                  void (*between)(struct session *s, uint64_t *seed))
 {
     int count = 0;
     seen[count++] = moments_look(s);
@@ -147,7 +147,8 @@ int moments_along(struct session *s, struct seen *seen, uint64_t *seed, uint32_t
         uint32_t length = random_below(seed, 3) ? most : 40;
         if (between)
             between(s, seed);
-        struct view_status status = moments_wait(s, session_step(s, 1 + random_below(seed, length)));
+        struct view_status status =
+            moments_wait(s, session_step(s, 1 + random_below(seed, length)));
         if (status.stop == STOPPED_IDLE && between) { /* it wants something to be typed */
             session_input(s, (const uint8_t *)"ps\n", 3);
             continue;
@@ -160,7 +161,8 @@ int moments_along(struct session *s, struct seen *seen, uint64_t *seed, uint32_t
 }
 
 /* Goes there and back again at random. */
-void moments_visit(struct session *s, const struct seen *seen, int count, uint64_t *seed, int visits)
+void moments_visit(struct session *s, const struct seen *seen, int count, uint64_t *seed,
+                   int visits)
 {
     size_t before = moments_printed;
     for (int n = 0; n < moments_share(visits); n++) {
@@ -184,7 +186,8 @@ char moments_minios[512], moments_rom[512];
 void moments_find_minios(void)
 {
     const char *top = getenv("top_builddir");
-    snprintf(moments_minios, sizeof moments_minios, "%s/samples/minios/minios.elf", top ? top : ".");
+    snprintf(moments_minios, sizeof moments_minios, "%s/samples/minios/minios.elf",
+             top ? top : ".");
     snprintf(moments_rom, sizeof moments_rom, "%s/samples/minios/fs.img", top ? top : ".");
 }
 
@@ -224,7 +227,7 @@ void moments_type(struct session *s, uint64_t *seed)
         session_input(s, (const uint8_t *)line, strlen(line));
 }
 
-#define UART   0x10000000u
+#define UART 0x10000000u
 
 /* Counts in S0, stores the count at GUEST_DATA, prints a dot, asks the firmware something; for
  * ever. If it finds something typed it adds that to the count. */

@@ -48,8 +48,8 @@ bool plan_next(struct plan *plan, struct snapshot_dir *dir, const char *export, 
  * yet. */
 void plan_configure(struct snapshot_config *config, const char *disk);
 /* Does the directory have exactly what the model has? And is each overlay in it a sound image that
- * shows the snapshot's disk, by way of all that it stands on? `spare`: ids that may be there or not, and
- * `changed`: one that may also be what `as` is (0: none). */
+ * shows the snapshot's disk, by way of all that it stands on? `spare`: ids that may be there or
+ * not, and `changed`: one that may also be what `as` is (0: none). */
 bool plan_agrees(const struct plan_model *model, struct snapshot_dir *dir, int spare, int changed,
                  int as, char *why);
 

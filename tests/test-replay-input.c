@@ -141,7 +141,8 @@ START_TEST(test_writing)
     moments_wait(s, session_goto(s, 5000));
     ck_assert_int_eq(session_write_memory(s, false, GUEST_DATA, (const uint8_t *)"none", 4), 0);
     moments_wait(s, session_step(s, 10000));
-    ck_assert_uint_lt(moments_register(s, S0), 1000000); /* the other write was in a future that is gone */
+    ck_assert_uint_lt(moments_register(s, S0),
+                      1000000); /* the other write was in a future that is gone */
     moments_finish(s);
 }
 END_TEST

@@ -47,7 +47,7 @@ START_TEST(test_back_to_breakpoints)
     for (int n = 0; n < STOPS; n++) {
         ck_assert_int_eq(moments_wait(s, session_run(s)).stop, STOPPED_BREAKPOINT);
         moments_check(s, &(struct seen){stop[n].at, stop[n].all, stop[n].guest, stop[n].exits,
-                                     stop[n].log, stop[n].counts, 0});
+                                        stop[n].log, stop[n].counts, 0});
     }
     moments_finish(s);
 }
@@ -59,7 +59,8 @@ START_TEST(test_who_wrote)
     struct session *s = moments_start_counter(_i);
     moments_wait(s, session_step(s, 3000000));
     uint32_t written = moments_word(s, GUEST_DATA);
-    struct view_status status = moments_wait(s, session_run_back(s, BACK_WRITE, false, GUEST_DATA, 4));
+    struct view_status status =
+        moments_wait(s, session_run_back(s, BACK_WRITE, false, GUEST_DATA, 4));
     ck_assert_int_eq(status.stop, STOPPED_WATCHPOINT);
     ck_assert_int_eq(status.watch_access, 'w');
     ck_assert_uint_eq(status.watch_address, GUEST_DATA);
@@ -114,7 +115,8 @@ START_TEST(test_device_wrote)
 {
     moments_make_disk();
     guest_disk_writer(moments_image);
-    struct session *s = moments_open(moments_image, "auto", _i ? SESSION_HV : SESSION_BARE, 64u << 20);
+    struct session *s =
+        moments_open(moments_image, "auto", _i ? SESSION_HV : SESSION_BARE, 64u << 20);
     moments_wait(s, session_step(s, 3000));
     for (uint32_t n = used_index(s); n > used_index(s) - 3; n--) {
         struct view_status status =
@@ -192,7 +194,8 @@ START_TEST(test_input_wrote)
     struct view_status status =
         moments_wait(s, session_run_back(s, BACK_WRITE, false, GUEST_DATA + BUFFER, 1));
     ck_assert_int_eq(status.stop, STOPPED_WATCHPOINT);
-    ck_assert_msg(strstr(status.text, "device virtio-console at instruction 1000"), "%s", status.text);
+    ck_assert_msg(strstr(status.text, "device virtio-console at instruction 1000"), "%s",
+                  status.text);
     ck_assert_uint_eq(status.instructions, 1000);
     ck_assert_uint_eq(moments_word(s, GUEST_DATA + BUFFER) & 0xff, 0);
     moments_wait(s, session_step(s, 1));

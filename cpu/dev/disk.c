@@ -178,8 +178,8 @@ int disk_flush(struct disk *disk)
 
 /* ---- written blocks in memory ------------------------------------------------------------- */
 
-/* What was written before does not wait for a flush that never comes; to a disk that is away nothing
- * was. */
+/* What was written before does not wait for a flush that never comes; to a disk that is away
+ * nothing was. */
 int disk_keep(struct disk *disk)
 {
     if (disk->memory)

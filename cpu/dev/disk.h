@@ -29,9 +29,9 @@ struct disk_ops {
     int (*flush)(void *self);
     /* The n-th descriptor that reading and writing use; -1: there are no more. NULL: none. */
     int (*descriptor)(void *self, unsigned n);
-    /* For a disk that is in layers of files: the n-th from the top, NULL: there are no more; and which
-     * of them answers for a sector: its number, one more than the last: none, it is zero; -errno.
-     * NULL: it is in one file, or in none. */
+    /* For a disk that is in layers of files: the n-th from the top, NULL: there are no more; and
+     * which of them answers for a sector: its number, one more than the last: none, it is zero;
+     * -errno. NULL: it is in one file, or in none. */
     const char *(*file)(void *self, unsigned n);
     int (*find)(void *self, uint64_t sector);
     int (*close)(void *self); /* hands everything to the host; gone in any case */

@@ -93,7 +93,8 @@ void jit_flush(struct jit *jit)
     jit_make_glue(jit);
 }
 
-/* Does the breakpoint concern instructions in the block's page? Those of a block are nowhere else. */
+/* Does the breakpoint concern instructions in the block's page? Those of a block are nowhere else.
+ */
 static bool is_in_page(const struct jit *jit, const struct block *b, const struct machine_break *p)
 {
     uint32_t page = p->physical ? jit->machine->ram.base + b->page * PAGE_SIZE : b->pc & ~PAGE_MASK;

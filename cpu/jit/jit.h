@@ -109,7 +109,7 @@ struct space {
     struct window_page *page; /* by page of memory: where it is mapped */
     uint64_t *mapped_bits;  /* by guest page: a bit if it is mapped */
     uint64_t *writable_bits; /* the same: for writing, too */
-    uint32_t *frame;        /* by guest page: the page of memory, if it is mapped */
+    uint32_t *frame;         /* by guest page: the page of memory, if it is mapped */
     uint8_t *region;        /* by 4 MiB: REGION_ flags */
     uint32_t upheaval;      /* of the TLB context, when last looked at */
     uint32_t mapped;        /* mappings made */

@@ -382,7 +382,8 @@ static void run_translated(struct jit *jit, uint64_t limit)
 /* Listeners to each instruction are the interpreter's, and breakpoints at most of them. */
 static bool must_interpret(const struct machine *m)
 {
-    return m->inspected && (m->events.mask & EVENT_BIT(EVENT_INSN) || jit_points_everywhere(&m->debug));
+    return m->inspected &&
+           (m->events.mask & EVENT_BIT(EVENT_INSN) || jit_points_everywhere(&m->debug));
 }
 
 static void jit_run(struct machine *m, uint64_t budget)

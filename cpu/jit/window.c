@@ -424,8 +424,10 @@ static enum verdict judge(struct machine *m, struct space *s, const struct tlb_c
     if (!bit_of(s->writable_bits, va))
         return STAYS;
     write.access = ACCESS_WRITE;
-    return leads_to(m, &write, va, pa) && ram_takes_writes(&m->ram, m->ram.mapping + page * RAM_PAGE) ? STAYS
-                                                                                                  : READ_ONLY;
+    return leads_to(m, &write, va, pa) &&
+                   ram_takes_writes(&m->ram, m->ram.mapping + page * RAM_PAGE)
+               ? STAYS
+               : READ_ONLY;
 }
 
 static void note_unmapped(struct space *s, uint32_t va)

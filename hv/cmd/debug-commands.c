@@ -444,9 +444,10 @@ static int command_engine(struct debug *debug, char **words)
     struct view_status status;
     int failed = words[1] ? session_set_engine(debug->session, words[1]) : 0;
     if (failed)
-        return debug_fail("engine", failed == -ENOTSUP
-                                  ? "the host's processor runs this guest"
-                                  : "there is no such engine (vitrine run --help lists them)");
+        return debug_fail("engine",
+                          failed == -ENOTSUP
+                              ? "the host's processor runs this guest"
+                              : "there is no such engine (vitrine run --help lists them)");
     session_status(debug->session, &status);
     printf("%s\n", status.engine);
     return 0;

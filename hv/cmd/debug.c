@@ -140,7 +140,8 @@ static void handle_end(int number)
         sigaction(number, &action, NULL);
 }
 
-/* Ctrl-C pauses the guest and interrupts reading, but does not end the program; a script it ends. */
+/* Ctrl-C pauses the guest and interrupts reading, but does not end the program; a script it ends.
+ */
 static void handle_signals(const struct debug *debug)
 {
     struct sigaction action = {.sa_handler = on_interrupt};

@@ -154,7 +154,8 @@ static int hand(void *self, enum move_hand how, char *why)
     return move_disk_hand(disk_of(b), how, &b->disk_held, why);
 }
 
-/* The list of blocks written, which tells what is new in an epoch, is what snapshots use otherwise. */
+/* The list of blocks written, which tells what is new in an epoch, is what snapshots use otherwise.
+ */
 static int hold_or_release(void *self, enum move_disk how)
 {
     struct kvm_backend *b = self;

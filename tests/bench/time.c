@@ -6,11 +6,10 @@
  *      directory           the same guest in a session directory: its first snapshot, which has all
  * of it; one with 100 pages, and back to it, medians; and opening the newest in a new program
  *      layers              looking a page up under 1,000 layers beside one layer
- *      back                after a run of so many seconds with the fastest engine, at its end and at
- *                          places all over it: one instruction, the next one, a million; to
- *                          those places; and to the newest breakpoint. The slowest of each
- *      cost                of keeping account of written pages, and of a history, kernel by kernel,
- * in processor time
+ *      back                after a run of so many seconds with the fastest engine, at its end and
+ * at places all over it: one instruction, the next one, a million; to those places; and to the
+ * newest breakpoint. The slowest of each cost                of keeping account of written pages,
+ * and of a history, kernel by kernel, in processor time
  *
  *      bench/time [SECONDS [KERNEL.elf ...]]
  *      bench/time SECONDS back GUEST.elf ...     only steps back, of these guests
@@ -315,7 +314,8 @@ static void run_back(struct session *s, double *slowest)
     struct view_status status;
     session_status(s, &status);
     session_view_hart(s, status.under_monitor ? VIEW_VIRTUAL : VIEW_REAL, &hart);
-    int id = session_break_add(s, &(struct session_break){.kind = BREAK_EXECUTE, .address = hart.pc});
+    int id =
+        session_break_add(s, &(struct session_break){.kind = BREAK_EXECUTE, .address = hart.pc});
     check(id, "breakpoint");
     note(slowest, answer(s, session_run_back(s, BACK_POINT, false, 0, 0)));
     session_break_remove(s, id);
