@@ -60,6 +60,7 @@ struct backend_stop {
 };
 
 struct event;
+struct postcopy;
 struct record;
 struct snapshot_file;
 
@@ -93,6 +94,12 @@ struct backend_move {
     int (*load)(void *self, const uint8_t *bytes, size_t count);
     /* All that the guest has written to its disks is in their files. 0 or -errno. */
     int (*flush)(void *self);
+
+    /* Post-copy, at the destination: after load() the pages that are missing in `from` are not here,
+     * and whoever touches one asks that. Until arrived(), which may be called when none is missing any
+     * more. 0, -ENOMEM, -ENOTSUP: not this guest. NULL: not this kind of guest. */
+    int (*absent)(void *self, struct postcopy *from);
+    void (*arrived)(void *self);
 
     /* For protection (hv/protect.h). All NULL: a writable disk cannot be held back. HOLD: what the
      * guest writes stays in memory, and is dropped with the session, up to RELEASE: it is written

@@ -337,6 +337,8 @@ enum session_stop {
     STOPPED_RECORD_END, /* following a record, its end was reached */
     STOPPED_DIFFERS,    /* following a record, the run came to something else */
     STOPPED_MOVED,      /* the guest runs on another host, or may: see struct view_migration */
+    STOPPED_MISSING,    /* before an instruction for which a page of memory has not come from the other
+                         * host, to which the link is lost: see text. It goes on if it comes */
 };
 
 /* What is known of the run, see session_step_back(). */
@@ -441,6 +443,9 @@ enum view_migration_phase {
     MIGRATION_MOVED,    /* it runs on the other side; or incoming: it came here */
     MIGRATION_STAYED,   /* the attempt has failed: it is where it was */
     MIGRATION_DOUBT,    /* it was handed over, and nobody has confirmed that */
+    MIGRATION_POSTCOPY, /* it runs on the other side (or incoming: here), the rest of its memory is
+                         * on the way */
+    MIGRATION_TORN,     /* the same, but the link is lost: some of its memory is only at the source */
 };
 
 /* The present or last migration of the session's guest: hv/migrate.h. */
@@ -459,6 +464,11 @@ struct view_migration {
     double expected;      /* seconds: how long the guest would stand if it were handed over now */
     double downtime;      /* seconds that it stood, as the source has seen it */
     double seconds;       /* since the migration began, or that it took */
+    /* Post-copy: */
+    uint64_t missing; /* pages that the destination has not yet */
+    uint64_t demands; /* pages that it could not wait for ... */
+    double waited;     /* ... seconds from request to page, in all ... */
+    double waited_max; /* ... and at most (both are known at the destination) */
 };
 
 /* ---- protection by a second host ------------------------------------------------------------ */
