@@ -235,17 +235,82 @@ START_TEST(test_two_accounts)
 }
 END_TEST
 
+/* ---- post-copy ------------------------------------------------------------------------------ */
+
+static const struct migrate_options POSTCOPY = {.downtime = 1e-9, .postcopy = true};
+
+/* Each page that the guest writes is missing when it is handed over. */
+START_TEST(test_postcopy)
+{
+    struct pair pair = pair_of(WAYS[_i].from, WAYS[_i].to, WAYS[_i].engine);
+    struct view_migration there, here;
+    pair.plan = (struct fault_plan){.fault = FAULT_SLOW, .source = true, .call = 40};
+    ck_assert_int_eq(session_run(pair.source), 0);
+    pair_migrate(&pair, &POSTCOPY);
+    ck_assert_msg(pair.source_end == MIGRATE_MOVED, "%s", pair.source_why);
+    ck_assert_msg(pair.destination_end == MIGRATE_MOVED, "%s", pair.destination_why);
+    session_view_migration(pair.source, &here);
+    session_view_migration(pair.destination, &there);
+    ck_assert_int_eq(here.phase, MIGRATION_MOVED);
+    ck_assert_int_eq(there.phase, MIGRATION_MOVED);
+    ck_assert_uint_eq(here.round, 1);
+    ck_assert_uint_eq(here.missing, 0);
+    ck_assert_uint_ge(there.demands, 1);
+    ck_assert_uint_le(there.demands, 33);
+    ck_assert(there.waited > 0 && there.waited_max <= there.waited);
+    check_pair(&pair);
+    pair_free(&pair);
+}
+END_TEST
+
+/* A guest that writes faster than pre-copy can follow: every migration of it ends. */
+START_TEST(test_postcopy_busy)
+{
+    struct pair pair = {.source = pair_session(PAIR_BUSY, SESSION_HV, "auto"),
+                        .destination = pair_session(PAIR_BUSY, SESSION_HV, "auto")};
+    struct view_status status;
+    ck_assert_int_eq(session_run(pair.source), 0);
+    pair_migrate(&pair, &POSTCOPY);
+    ck_assert_msg(pair.source_end == MIGRATE_MOVED, "%s", pair.source_why);
+    session_pause(pair.destination);
+    ck_assert_int_eq(session_wait(pair.destination, -1), 0);
+    session_status(pair.destination, &status);
+    struct session *reference = pair_session(PAIR_BUSY, SESSION_HV, "auto");
+    ck_assert_int_eq(session_step(reference, status.instructions), 0);
+    ck_assert_int_eq(session_wait(reference, -1), 0);
+    ck_assert_uint_eq(session_digest(reference), session_digest(pair.destination));
+    session_free(reference);
+    pair_free(&pair);
+}
+END_TEST
+
+/* What was typed and not delivered comes with it, and a stopped guest arrives stopped. */
+START_TEST(test_postcopy_of_a_stopped_guest)
+{
+    struct pair pair = pair_of(SESSION_HV, SESSION_HV, "auto");
+    ck_assert_int_eq(session_step(pair.source, 12345), 0);
+    ck_assert_int_eq(session_wait(pair.source, -1), 0);
+    pair_migrate(&pair, &POSTCOPY);
+    ck_assert_int_eq(pair.source_end, MIGRATE_MOVED);
+    ck_assert(!pair.runs);
+    check_pair(&pair);
+    pair_free(&pair);
+}
+END_TEST
+
 /* ---- faults --------------------------------------------------------------------------------- */
 
 /* All ways to break at one call of one side. Returns whether there was such a call. */
-static bool break_at(bool source, unsigned call, enum fault fault, unsigned part)
+static bool break_at(bool source, unsigned call, enum fault fault, unsigned part,
+                     const struct migrate_options *options, bool *torn)
 {
     struct pair pair = pair_of(SESSION_HV, SESSION_HV, "auto");
-    pair.plan = (struct fault_plan){fault, source, call, part};
+    pair.plan = (struct fault_plan){fault, source, call, part, options->postcopy};
     ck_assert_int_eq(session_run(pair.source), 0);
-    pair_migrate(&pair, &(struct migrate_options){.downtime = 10});
+    pair_migrate(&pair, options);
     bool was = pair.calls[source] > call;
     check_pair(&pair);
+    *torn |= pair.torn;
     pair_free(&pair);
     return was;
 }
@@ -255,13 +320,27 @@ static const struct {
     unsigned part;
 } FAULTS[] = {{FAULT_CUT, 0}, {FAULT_CUT, 4}, {FAULT_CUT, 7}, {FAULT_LOSE, 0}};
 
+/* Returns whether some points have torn the guest and its memory apart. */
+static bool break_everywhere(int row, const struct migrate_options *options, unsigned least)
+{
+    unsigned points = 0;
+    bool torn = false;
+    while (break_at(row % 2, points, FAULTS[row / 2].fault, FAULTS[row / 2].part, options, &torn))
+        points++;
+    ck_assert_uint_gt(points, least);
+    return torn;
+}
+
 /* Check's loop index: which fault, at which side. */
 START_TEST(test_faults)
 {
-    unsigned points = 0;
-    while (break_at(_i % 2, points, FAULTS[_i / 2].fault, FAULTS[_i / 2].part))
-        points++;
-    ck_assert_uint_gt(points, 12);
+    ck_assert(!break_everywhere(_i, &(struct migrate_options){.downtime = 10}, 12));
+}
+END_TEST
+
+START_TEST(test_postcopy_faults)
+{
+    ck_assert(break_everywhere(_i, &POSTCOPY, 14));
 }
 END_TEST
 
@@ -512,9 +591,13 @@ int main(void)
     tcase_add_test(moving, test_ended_guests_stay);
     tcase_add_test(moving, test_other_guest);
     tcase_add_test(moving, test_two_accounts);
+    tcase_add_loop_test(moving, test_postcopy, 0, ROWS(WAYS));
+    tcase_add_test(moving, test_postcopy_busy);
+    tcase_add_test(moving, test_postcopy_of_a_stopped_guest);
     suite_add_tcase(suite, moving);
     tcase_set_timeout(faults, 300);
     tcase_add_loop_test(faults, test_faults, 0, 2 * ROWS(FAULTS));
+    tcase_add_loop_test(faults, test_postcopy_faults, 0, 2 * ROWS(FAULTS));
     suite_add_tcase(suite, faults);
     tcase_set_timeout(streams, 300);
     tcase_add_test(streams, test_recorded_stream);

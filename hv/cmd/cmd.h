@@ -19,6 +19,7 @@ enum {
     EXIT_SCRIPT = 1,  /* a command of a `vitrine debug` script failed */
     EXIT_STAYED = 1,  /* `vitrine migrate`: the guest is where it was */
     EXIT_DOUBT = 3,   /* the same: it may have moved, or not */
+    EXIT_TORN = 4,    /* the same: it runs there, some of its memory is here only */
     EXIT_DIFFERS = 1, /* a run of `vitrine compare` failed, or had another result; a replay differs */
     EXIT_CORRUPT = 1, /* `vitrine disk check`: the image is damaged */
     EXIT_USAGE = 2,   /* bad options, bad input files, outputs that cannot be written */
@@ -103,6 +104,7 @@ struct options {
     const char *backup;  /* address where a guest to be protected comes from */
     const char *fence;   /* file that decides who runs it */
     uint64_t epoch, patience; /* ms; 0: not given */
+    bool postcopy, recover;              /* of `migrate` */
     uint64_t downtime, rounds, throttle; /* of `migrate`: ms, number, percent; 0: not given */
 };
 

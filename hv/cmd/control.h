@@ -5,12 +5,15 @@
  *     status                     what the guest does
  *     pause, resume              the guest; resume also runs one that has come whole, but was not
  *                                handed over
- *     migrate [secret=FILE] [downtime=MS] [rounds=N] [throttle=PERCENT] ADDRESS
+ *     migrate [secret=FILE] [downtime=MS] [rounds=N] [throttle=PERCENT] [postcopy=1] ADDRESS
  *                                moves it; a line "progress ..." each fifth of a second
+ *     recover [secret=FILE] ADDRESS
+ *                                goes on with a post-copy whose link was lost
  *     take-back                  after a migration that ended in doubt: the guest goes on here
  *     quit                       ends the run
  *
- * It is served by a thread of its own, one connection at a time.
+ * It is served by a thread of its own, one connection after the other; but while the guest is moved
+ * others are answered, too.
  */
 #ifndef VITRINE_HV_CMD_CONTROL_H
 #define VITRINE_HV_CMD_CONTROL_H
@@ -27,9 +30,13 @@ struct control *control_new(struct session *session, const char *path, int waker
 /* Ends the thread, after the answer that it is giving; NULL is allowed. */
 void control_free(struct control *control);
 
+/* A line of an answer. */
+void control_say(int client, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Has somebody said quit? */
 bool control_quits(const struct control *control);
-/* Is a stopped guest to be waited for: was it paused here, or is it in doubt who runs it? */
+/* Is a stopped guest to be waited for: was it paused here, is it in doubt who runs it, or is some of
+ * its memory here only? */
 bool control_waits(struct control *control);
 /* The guest has come, but was not handed over: it waits for `resume`. */
 void control_hold(struct control *control);

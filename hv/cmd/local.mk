@@ -22,6 +22,7 @@ vitrine_SOURCES = \
 	%D%/json.c %D%/json.h \
 	%D%/kvm-info.c \
 	%D%/incoming.c %D%/incoming.h \
+	%D%/mover.c %D%/mover.h \
 	%D%/main.c \
 	%D%/migrate.c \
 	%D%/options.c \

@@ -39,6 +39,7 @@ struct run {
 
     struct guard *guard;     /* a backup follows this run; NULL: none */
     bool over;               /* this was a backup, and nothing is left to do */
+    struct incoming *rest;   /* of a guest that has come by post-copy; NULL: all of it is here */
     struct control *control; /* others who rule this run; NULL: none */
 
     bool waits; /* between two batches, for input */
@@ -157,7 +158,8 @@ static bool run_is_over(struct run *run)
     if (run->gdb)
         return run->gdb_done;
     session_status(run->session, &status);
-    if (status.state == SESSION_RUNNING || control_waits(run->control))
+    if (status.state == SESSION_RUNNING || control_waits(run->control) ||
+        incoming_waits(run->rest))
         return false;
     if (!run->trace.what)
         return true;
@@ -369,7 +371,7 @@ static int prepare(struct run *run, bool *runs)
         return run->guard ? 0 : EXIT_USAGE;
     }
     if (options->incoming)
-        came = incoming_receive(run->session, options, runs);
+        came = incoming_receive(run->session, options, runs, &run->rest);
     if (came == MIGRATE_STAYED || (came == MIGRATE_WHOLE && !run->control))
         return EXIT_USAGE;
     if (came == MIGRATE_WHOLE)
@@ -378,6 +380,7 @@ static int prepare(struct run *run, bool *runs)
         *runs = true;
     if (!*runs)
         control_hold(run->control);
+    incoming_runs(run->rest, *runs);
     return 0;
 }
 
@@ -450,6 +453,7 @@ int cmd_run(const struct options *options, int argc, char **argv)
     if (run.session && !begin_record(&run))
         status = cmd_close(run.session, end_record(&run, run_guest(&run)));
     control_free(run.control);
+    incoming_end(run.rest);
     session_free(run.session);
     close(run.waker);
     free(run.kept);
