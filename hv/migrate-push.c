@@ -173,6 +173,7 @@ enum migrate_end migrate_recover(struct session *session, struct link *link, cha
     }
     enum view_migration_phase before = view.phase;
     stream_init(&s, link);
+    s.bytes = view.bytes; /* in all */
     int error = page_set_init(&todo, view.pages);
     error = error ? error : agree(session, &s, &todo);
     if (!error) {

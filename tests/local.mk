@@ -289,17 +289,17 @@ EXTRA_PROGRAMS += %D%/bench/time
 %C%_bench_time_SOURCES = %D%/bench/time.c
 %C%_bench_time_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
 # make bench: figures beside a peer's, in one run.
-bench: all $(%C%_bench_kvm_program) %D%/bench/time$(EXEEXT)
+bench: all $(%C%_bench_kvm_program) %D%/bench/time$(EXEEXT) %D%/bench/migrate$(EXEEXT)
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
 # make bench-kvm: its part about x86 guests.
 bench-kvm: all $(%C%_bench_kvm_program)
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/kvm.py
 EXTRA_PROGRAMS += %D%/bench/migrate
-%C%_bench_migrate_SOURCES = %D%/bench/migrate.c
+%C%_bench_migrate_SOURCES = %D%/bench/migrate.c %D%/bench/pair.c %D%/bench/pair.h
 %C%_bench_migrate_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) \
 	$(NETTLE_LIBS) $(ZLIB_LIBS)
 EXTRA_PROGRAMS += %D%/bench/protect
-%C%_bench_protect_SOURCES = %D%/bench/protect.c
+%C%_bench_protect_SOURCES = %D%/bench/protect.c %D%/bench/pair.c %D%/bench/pair.h
 %C%_bench_protect_LDADD = $(%C%_bench_migrate_LDADD)
 if KVM
 %C%_bench_kvm_program = %D%/bench/kvm

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -298,6 +299,180 @@ START_TEST(test_postcopy_of_a_stopped_guest)
 }
 END_TEST
 
+/* While pages are missing no moment can be kept; afterwards they can, and the history begins then. */
+START_TEST(test_nothing_is_kept_meanwhile)
+{
+    struct session_config config;
+    char why[SESSION_ERROR];
+    struct view_history history;
+    session_config_init(&config);
+    config.image = pair_image(PAIR_STEADY);
+    config.memory = 12 << 20;
+    config.history = 64 << 20;
+    struct pair pair = {.source = pair_session(PAIR_STEADY, SESSION_HV, "auto"),
+                        .destination = session_new(&config, why)};
+    ck_assert_ptr_nonnull(pair.destination);
+    ck_assert_int_eq(session_run(pair.source), 0);
+    /* The second message of pages behind the guest does not arrive. */
+    pair.plan = (struct fault_plan){FAULT_CUT, true, 20, 0, true};
+    pair_migrate(&pair, &POSTCOPY);
+    ck_assert_int_eq(pair.destination_end, MIGRATE_TORN);
+    session_pause(pair.destination);
+    ck_assert_int_eq(session_wait(pair.destination, -1), 0);
+    session_view_history(pair.destination, &history);
+    ck_assert(!history.present);
+    ck_assert_int_eq(session_snapshot(pair.destination, "a", why), -EBUSY);
+    ck_assert_int_eq(session_reset(pair.destination), -EBUSY);
+    ck_assert_int_eq(session_step_back(pair.destination, 1), -ENOTSUP);
+    pair_recover(&pair);
+    ck_assert_int_eq(pair.destination_end, MIGRATE_MOVED);
+    session_view_history(pair.destination, &history);
+    ck_assert(history.present);
+    ck_assert_int_ge(session_snapshot(pair.destination, "a", why), 0);
+    ck_assert_int_eq(session_step(pair.destination, 5000), 0);
+    ck_assert_int_eq(session_wait(pair.destination, -1), 0);
+    ck_assert_int_eq(session_step_back(pair.destination, 1000), 0);
+    ck_assert_int_eq(session_wait(pair.destination, -1), 0);
+    ck_assert(pair_same(pair.destination));
+    pair_free(&pair);
+}
+END_TEST
+
+/* ---- a destination that likes everything ------------------------------------------------------ */
+
+/* A link that keeps what was sent, and answers as a destination would that likes everything. */
+struct recorder {
+    struct state_buffer sent;
+    struct stream answer;
+    struct state_buffer answers;
+    size_t read;
+};
+
+static int answers_send(void *self, const void *bytes, size_t count)
+{
+    struct recorder *r = self;
+    state_buffer_add(&r->answers, bytes, count);
+    return 0;
+}
+
+static const struct link_ops ANSWERS = {answers_send, NULL, NULL};
+
+static void answer(struct recorder *r, const uint8_t *message)
+{
+    stream_begin(&r->answer);
+    switch (stream_u32(message)) {
+    case MESSAGE_HELLO:
+        stream_put(&r->answer, message + 24, 20);
+        stream_send(&r->answer, MESSAGE_HELLO);
+        break;
+    case MESSAGE_CONFIG: stream_send(&r->answer, MESSAGE_ACCEPT); break;
+    case MESSAGE_ROUND:
+        stream_put(&r->answer, message + 24, 4);
+        stream_send(&r->answer, MESSAGE_SYNC);
+        break;
+    case MESSAGE_PREPARE:
+        stream_put(&r->answer, message + 24, 8);
+        stream_send(&r->answer, MESSAGE_READY);
+        break;
+    case MESSAGE_COMMIT: stream_send(&r->answer, MESSAGE_DONE); break;
+    }
+}
+
+static int recorder_send(void *self, const void *bytes, size_t count)
+{
+    struct recorder *r = self;
+    state_buffer_add(&r->sent, bytes, count);
+    answer(r, bytes);
+    return 0;
+}
+
+static int recorder_receive(void *self, void *bytes, size_t count)
+{
+    struct recorder *r = self;
+    if (r->answers.count - r->read < count)
+        return -ECONNRESET;
+    memcpy(bytes, r->answers.bytes + r->read, count);
+    r->read += count;
+    return 0;
+}
+
+static const struct link_ops RECORDER = {recorder_send, recorder_receive, NULL};
+
+/* ---- questions while it is handed over -------------------------------------------------------- */
+
+/* A destination that likes everything, but does not answer PREPARE before it may. */
+struct slow_answer {
+    struct recorder recorder;
+    sem_t asked, may;
+    struct session *source;
+    enum migrate_end end;
+};
+
+static int slow_send(void *self, const void *bytes, size_t count)
+{
+    struct slow_answer *slow = self;
+    int error = recorder_send(&slow->recorder, bytes, count);
+    if (stream_u32(bytes) == MESSAGE_PREPARE) {
+        sem_post(&slow->asked);
+        sem_wait(&slow->may);
+    }
+    return error;
+}
+
+static int slow_receive(void *self, void *bytes, size_t count)
+{
+    struct slow_answer *slow = self;
+    return recorder_receive(&slow->recorder, bytes, count);
+}
+
+static const struct link_ops SLOW = {slow_send, slow_receive, NULL};
+
+static void *send_to_slow(void *context)
+{
+    struct slow_answer *slow = context;
+    struct link link = {&SLOW, slow};
+    char why[SESSION_ERROR];
+    slow->end = migrate_send(slow->source, &link, &(struct migrate_options){.downtime = 10}, why);
+    return NULL;
+}
+
+/* While the other side takes its time every question is answered, and nothing can be changed. */
+START_TEST(test_questions_during_the_handover)
+{
+    struct slow_answer slow = {.source = pair_session(PAIR_STEADY, SESSION_HV, "auto")};
+    struct link answers = {&ANSWERS, &slow.recorder};
+    struct view_status before, after;
+    struct view_migration view;
+    pthread_t thread;
+    stream_init(&slow.recorder.answer, &answers);
+    sem_init(&slow.asked, 0, 0);
+    sem_init(&slow.may, 0, 0);
+    ck_assert_int_eq(session_run(slow.source), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, send_to_slow, &slow), 0);
+    sem_wait(&slow.asked);
+    session_status(slow.source, &before);
+    session_view_migration(slow.source, &view);
+    ck_assert_int_eq(view.phase, MIGRATION_HANDOVER);
+    ck_assert_uint_eq(session_input(slow.source, (const uint8_t *)"x", 1), 0);
+    ck_assert_int_eq(session_run(slow.source), -EBUSY);
+    ck_assert_int_eq(session_reset(slow.source), -EBUSY);
+    ck_assert_int_eq(session_write_register(slow.source, 1, 1), -EBUSY);
+    ck_assert_int_eq(session_write_memory(slow.source, true, 0x80000000u, (uint8_t *)"", 1), -EBUSY);
+    usleep(20000);
+    session_status(slow.source, &after);
+    ck_assert_uint_eq(before.instructions, after.instructions);
+    sem_post(&slow.may);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(slow.end, MIGRATE_MOVED);
+    session_free(slow.source);
+    stream_free(&slow.recorder.answer);
+    state_buffer_free(&slow.recorder.answers);
+    state_buffer_free(&slow.recorder.sent);
+    sem_destroy(&slow.asked);
+    sem_destroy(&slow.may);
+}
+END_TEST
+
 /* ---- faults --------------------------------------------------------------------------------- */
 
 /* All ways to break at one call of one side. Returns whether there was such a call. */
@@ -376,64 +551,6 @@ static enum migrate_end feed(struct session *session, const uint8_t *bytes, size
     bool runs;
     return migrate_receive(session, &link, &runs, why);
 }
-
-/* A link that keeps what was sent, and answers as a destination would that likes everything. */
-struct recorder {
-    struct state_buffer sent;
-    struct stream answer;
-    struct state_buffer answers;
-    size_t read;
-};
-
-static int answers_send(void *self, const void *bytes, size_t count)
-{
-    struct recorder *r = self;
-    state_buffer_add(&r->answers, bytes, count);
-    return 0;
-}
-
-static const struct link_ops ANSWERS = {answers_send, NULL, NULL};
-
-static void answer(struct recorder *r, const uint8_t *message)
-{
-    stream_begin(&r->answer);
-    switch (stream_u32(message)) {
-    case MESSAGE_HELLO:
-        stream_put(&r->answer, message + 24, 20);
-        stream_send(&r->answer, MESSAGE_HELLO);
-        break;
-    case MESSAGE_CONFIG: stream_send(&r->answer, MESSAGE_ACCEPT); break;
-    case MESSAGE_ROUND:
-        stream_put(&r->answer, message + 24, 4);
-        stream_send(&r->answer, MESSAGE_SYNC);
-        break;
-    case MESSAGE_PREPARE:
-        stream_put(&r->answer, message + 24, 8);
-        stream_send(&r->answer, MESSAGE_READY);
-        break;
-    case MESSAGE_COMMIT: stream_send(&r->answer, MESSAGE_DONE); break;
-    }
-}
-
-static int recorder_send(void *self, const void *bytes, size_t count)
-{
-    struct recorder *r = self;
-    state_buffer_add(&r->sent, bytes, count);
-    answer(r, bytes);
-    return 0;
-}
-
-static int recorder_receive(void *self, void *bytes, size_t count)
-{
-    struct recorder *r = self;
-    if (r->answers.count - r->read < count)
-        return -ECONNRESET;
-    memcpy(bytes, r->answers.bytes + r->read, count);
-    r->read += count;
-    return 0;
-}
-
-static const struct link_ops RECORDER = {recorder_send, recorder_receive, NULL};
 
 static struct state_buffer record(void)
 {
@@ -594,6 +711,8 @@ int main(void)
     tcase_add_loop_test(moving, test_postcopy, 0, ROWS(WAYS));
     tcase_add_test(moving, test_postcopy_busy);
     tcase_add_test(moving, test_postcopy_of_a_stopped_guest);
+    tcase_add_test(moving, test_nothing_is_kept_meanwhile);
+    tcase_add_test(moving, test_questions_during_the_handover);
     suite_add_tcase(suite, moving);
     tcase_set_timeout(faults, 300);
     tcase_add_loop_test(faults, test_faults, 0, 2 * ROWS(FAULTS));

@@ -80,8 +80,10 @@ static void do_status(struct client *client, char *words)
     const char *state = status.state == SESSION_RUNNING ? "running"
                         : status.state == SESSION_ENDED ? "ended"
                                                         : "stopped";
-    control_say(client->fd, "ok %s%s: %s, %llu instructions, %llu exits", state, move, status.text,
-                (unsigned long long)status.instructions, (unsigned long long)status.exits);
+    bool runs = status.state == SESSION_RUNNING; /* then the text is of its last stop */
+    control_say(client->fd, "ok %s%s%s%s, %llu instructions, %llu exits", state, move,
+                runs ? "" : ": ", runs ? "" : status.text, (unsigned long long)status.instructions,
+                (unsigned long long)status.exits);
 }
 
 static void do_pause(struct client *client, char *words)

@@ -9,6 +9,7 @@ read them, and floors.json what must be reached; what is below is marked, nothin
 import json
 import math
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -410,6 +411,26 @@ def write_time():
     print(result["text"].rstrip() if not result["status"] else f"error: {result['status']}")
 
 
+def write_migration(floors):
+    """How long a guest stands when it moves: the lines of bench/migrate, and its medians."""
+    path = os.path.join(BUILD, "tests", "bench", "migrate")
+    found = []
+    if not os.path.exists(path):
+        return found
+    say("moving a guest")
+    result = run([path])
+    say("")
+    print("\nMigration")
+    print(result["text"].rstrip() if not result["status"] else f"error: {result['status']}")
+    for how, ms in re.findall(r"^ *(\S+) median downtime ([\d.]+) ms", result["text"], re.M):
+        floors.above(f"{how}, a guest that moves stands, in ms", float(ms), two, "downtime ms")
+        found.append({"name": how, "kind": "migration", "downtime ms": float(ms)})
+    demands = re.search(r"demands (\d+), each waited (\d+) us", result["text"])
+    if demands:
+        found[-1].update({"demands": int(demands[1]), "demand us": int(demands[2])})
+    return found
+
+
 def main():
     import kvm  # which imports this file
     kernels = [Kernel(name) for name in kernel_names()]
@@ -444,13 +465,14 @@ def main():
     write_minios(engines)
     write_linux(engines)
     write_time()
+    migration = write_migration(floors)
     kvm.write(floors)
     write_missed(floors, kernels, engines)
     if os.environ.get("BENCH_JSON"):
         with open(os.environ["BENCH_JSON"], "w", encoding="utf-8") as file:
             json.dump([{"name": k.name, "kind": k.kind, "rounds": k.rounds, "exits": k.exits,
                         "seconds": {f"{e} {m}": v for (e, m), v in k.seconds.items()}}
-                       for k in kernels], file, indent=2)
+                       for k in kernels] + migration, file, indent=2)
     errors = [f"{k.name}, {error}" for k in kernels for error in dict.fromkeys(k.errors)]
     for line in errors:
         print(f"error: {line}")
