@@ -12,7 +12,7 @@ struct absent_output {
 
 struct attempt {
     bool guarded; /* some pages are elsewhere */
-    struct state_buffer before;
+    struct state_buffer before, overwritten;
     struct absent_output unsaid;
 };
 
@@ -40,6 +40,7 @@ static bool begin(struct machine *m, struct attempt *a)
         return false;
     }
     m->unsaid = &a->unsaid;
+    m->ram.absent->undo = &a->overwritten;
     return true;
 }
 
@@ -48,6 +49,7 @@ static void undo(struct machine *m, const struct attempt *a)
     struct state_object object[MACHINE_OBJECTS];
     unsigned count = machine_objects(m, object);
     size_t at = 0;
+    ram_undo(&m->ram);
     for (unsigned i = 0; i < count; i++)
         state_load(object[i], a->before.bytes, a->before.count, &at);
 }
@@ -63,11 +65,13 @@ static bool end(struct machine *m, struct attempt *a)
         undo(m, a);
     else if (said->count)
         absent_print(m, said->bytes, said->count);
-    if (said->failed) { /* it cannot be said that nothing is missing */
+    m->ram.absent->undo = NULL;
+    if (said->failed || a->overwritten.failed) { /* it can be neither done nor undone */
         m->stuck = "the host has no memory left";
         machine_stop(m, STOP_STUCK);
     }
     state_buffer_free(said);
+    state_buffer_free(&a->overwritten);
     state_buffer_free(&a->before);
     return !m->absent;
 }

@@ -5,8 +5,9 @@
  * A load, a store or a fetch changes nothing before it has all its pages, so there is nothing to
  * undo. A store to a device's register may make the device read and write memory (DMA), and an ecall
  * the firmware: these may find a page missing in the middle. So while pages are missing they are an
- * attempt: the state of all devices is kept before, and put back if a page was missing; what they
- * wrote to memory until then they write again; what they print is printed when they have succeeded.
+ * attempt: the state of all devices is kept before, and so is what they overwrite in memory, and both
+ * are put back if a page was missing; what they print is printed when they have succeeded. (What they
+ * write to a disk they write again, and it is the same.)
  *
  * While nothing is missing each of these is the plain call.
  */

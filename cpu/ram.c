@@ -179,6 +179,34 @@ bool ram_read(const struct ram *ram, uint32_t pa, void *bytes, size_t count)
     return true;
 }
 
+/* Behind the bytes that were overwritten, so that the newest are found first. */
+struct overwritten {
+    uint32_t pa, count;
+};
+
+static void keep_old(const struct ram *ram, uint32_t pa, const uint8_t *at, size_t count)
+{
+    struct overwritten end = {pa, (uint32_t)count};
+    struct state_buffer *undo = ram->absent ? ram->absent->undo : NULL;
+    if (!undo)
+        return;
+    state_buffer_add(undo, at, count);
+    state_buffer_add(undo, &end, sizeof end);
+}
+
+void ram_undo(struct ram *ram)
+{
+    struct state_buffer *undo = ram->absent->undo;
+    ram->absent->undo = NULL;
+    for (size_t at = undo->count; at && !undo->failed;) {
+        struct overwritten end;
+        at -= sizeof end;
+        memcpy(&end, undo->bytes + at, sizeof end);
+        at -= end.count;
+        ram_write(ram, end.pa, undo->bytes + at, end.count);
+    }
+}
+
 bool ram_write(struct ram *ram, uint32_t pa, const void *bytes, size_t count)
 {
     if (count == 0)
@@ -191,6 +219,7 @@ bool ram_write(struct ram *ram, uint32_t pa, const void *bytes, size_t count)
         uint8_t *page = ram_page(ram, pa);
         if (!page)
             return false;
+        keep_old(ram, pa, page + (pa & PAGE_MASK), part);
         memcpy(page + (pa & PAGE_MASK), from, part);
         ram_changed(ram, page + (pa & PAGE_MASK), part);
         from += part, pa += part, count -= part;
@@ -217,6 +246,7 @@ static void discard_page(struct ram *ram, uint32_t pa)
     uint8_t *page = page_at(ram, (pa - ram->base) / PAGE_SIZE);
     if (!page)
         return;
+    keep_old(ram, pa, page, PAGE_SIZE);
     if (ram->fd < 0 || fallocate(ram->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                                  (off_t)(page - ram->mapping), PAGE_SIZE))
         memset(page, 0, PAGE_SIZE);

@@ -93,6 +93,7 @@ struct ram_absent {
      * from here, and returns false: what needed the page is done again later. */
     bool (*here)(void *context, uint32_t index);
     void *context;
+    struct state_buffer *undo; /* not NULL: what ram_write() overwrites is kept here: ram_undo() */
 };
 
 struct ram {
@@ -167,6 +168,8 @@ bool ram_is_absent(const struct ram *ram, uint32_t pa);
  * page is elsewhere and not here yet: then what lies before it may have been copied. */
 bool ram_read(const struct ram *ram, uint32_t pa, void *bytes, size_t count);
 bool ram_write(struct ram *ram, uint32_t pa, const void *bytes, size_t count);
+/* What was overwritten since absent->undo was set is as it was. No more is kept. */
+void ram_undo(struct ram *ram);
 
 static inline uint8_t *ram_page(struct ram *ram, uint32_t pa)
 {

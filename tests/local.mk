@@ -28,6 +28,10 @@ if HAVE_CHECK
 %C%_test_virtio_devices_SOURCES = %D%/test-virtio-devices.c %D%/tap.h %D%/device.c %D%/device.h \
 	%D%/virtio-driver.c %D%/virtio-driver.h
 %C%_test_virtio_devices_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-absent
+%C%_test_absent_SOURCES = %D%/test-absent.c %D%/tap.h %D%/device.c %D%/device.h \
+	%D%/virtio-driver.c %D%/virtio-driver.h
+%C%_test_absent_LDADD = $(%C%_unit_libs)
 %C%_test_clint_SOURCES = %D%/test-clint.c %D%/tap.h %D%/device.c %D%/device.h
 %C%_test_clint_LDADD = $(%C%_unit_libs)
 %C%_test_fdt_SOURCES = %D%/test-fdt.c %D%/tap.h
