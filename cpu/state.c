@@ -89,7 +89,7 @@ void state_digest(struct state_object object, struct digest *digest)
 
 void state_buffer_add(struct state_buffer *buffer, const void *bytes, size_t count)
 {
-    if (buffer->failed)
+    if (buffer->failed || !count)
         return;
     if (count > buffer->size - buffer->count) {
         size_t size = (buffer->count + count) * 2 + 256;

@@ -88,13 +88,22 @@ static int take_pages(struct arrival *a)
     return error ? error : migrate_take_pages(&a->in, a->view.pages, put_page, a->pages);
 }
 
+/* As a message that cannot be read, whoever finds the link broken. */
+static int confirm(struct arrival *a, uint64_t got)
+{
+    int error = postcopy_send(a->pages, MESSAGE_GOT, got);
+    if (error)
+        snprintf(a->in.why, sizeof a->in.why, "the link broke: %s", strerror(-error));
+    return error;
+}
+
 static int take_all(struct arrival *a)
 {
     uint64_t got = 0, missing = postcopy_missing(a->pages);
     int error = 0;
     while (!error && postcopy_missing(a->pages)) {
         error = take_pages(a);
-        error = error ? error : postcopy_send(a->pages, MESSAGE_GOT, ++got);
+        error = error ? error : confirm(a, ++got);
     }
     /* Nobody needs the source any more, whether it hears of that or not. */
     if (!error)

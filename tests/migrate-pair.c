@@ -376,7 +376,7 @@ const char *pair_check_torn(struct session *destination)
     if (session_step(destination, TORN_STEPS) || session_wait(destination, WAIT_MS))
         return "a guest whose memory is missing cannot be run up to where it is";
     session_status(destination, &status);
-    bool said = status.stop == STOPPED_MISSING && strstr(status.text, " missing: ");
+    bool said = status.stop == STOPPED_MISSING && strstr(status.text, " missing: the ");
     return said || (status.stop == STOPPED_STEP && status.instructions == at + TORN_STEPS)
                ? NULL
                : "a guest whose memory is missing does not say so";

@@ -105,7 +105,7 @@ struct options {
     const char *fence;   /* file that decides who runs it */
     uint64_t epoch, patience; /* ms; 0: not given */
     bool postcopy, recover;              /* of `migrate` */
-    uint64_t downtime, rounds, throttle; /* of `migrate`: ms, number, percent; 0: not given */
+    uint64_t downtime, rounds, throttle; /* of `migrate`: ms, number (0: not given), percent */
 };
 
 struct command {

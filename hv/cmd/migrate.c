@@ -43,7 +43,7 @@ static bool make_request(const struct options *options, const char *address, cha
         snprintf(line, size, "recover%s%s %s\n", name, secret, address);
     else
         snprintf(line, size, "migrate%s%s downtime=%llu rounds=%llu throttle=%llu postcopy=%d %s\n",
-                 name, secret, (unsigned long long)(options->downtime ? options->downtime : 10),
+                 name, secret, (unsigned long long)options->downtime,
                  (unsigned long long)options->rounds, (unsigned long long)options->throttle,
                  options->postcopy, address);
     return true;
@@ -82,7 +82,7 @@ int cmd_migrate(const struct options *options, int argc, char **argv)
 {
     char line[4096 + PATH_MAX], address[PATH_MAX], why[LINK_ERROR];
     bool public;
-    if (options->recover && (options->postcopy || options->rounds || options->downtime))
+    if (options->recover && (options->postcopy || options->rounds))
         return cmd_fail("--recover goes on with what was begun: only --secret goes together with it");
     if (link_is_public(argv[1], &public, why))
         return cmd_fail("%s", why);

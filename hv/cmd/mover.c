@@ -84,7 +84,9 @@ static void *move(void *context)
 {
     struct mover *m = context;
     const struct request *r = &m->request;
-    const struct migrate_options options = {.downtime = (double)r->downtime * 1e-3,
+    /* No time at all is never enough; to the library 0 is the usual. */
+    const struct migrate_options options = {.downtime = r->downtime ? (double)r->downtime * 1e-3
+                                                                    : 1e-9,
                                             .rounds = (unsigned)r->rounds,
                                             .postcopy = r->postcopy,
                                             .throttle = (unsigned)r->throttle,

@@ -103,6 +103,11 @@ static const char *set_net(void *field, const char *value)
     return user ? NULL : "user (the only kind of network there is)";
 }
 
+static const char *set_downtime(void *field, const char *value)
+{
+    return parse_size(value, field) == 0 && *(uint64_t *)field <= 3600000 ? NULL : "0 to 3600000 (ms)";
+}
+
 static const char *set_throttle(void *field, const char *value)
 {
     return parse_size(value, field) == 0 && *(uint64_t *)field <= 99 ? NULL : "0 to 99 (percent)";
@@ -350,8 +355,8 @@ static const struct option_row ROWS[] = {
      "--protect: how often, in milliseconds from 1 to 1000 (default: 40)"},
     {"patience", "MS", CMD_RUN, AT(patience), set_count,
      "--protect, backup: silence for so long is a loss, in milliseconds (default: 3000)"},
-    {"downtime", "MS", CMD_MIGRATE, AT(downtime), set_count,
-     "how long the guest may stand, in milliseconds (default: 10)"},
+    {"downtime", "MS", CMD_MIGRATE, AT(downtime), set_downtime,
+     "how long the guest may stand, in milliseconds (default: 10; 0 is never enough)"},
     {"rounds", "N", CMD_MIGRATE, AT(rounds), set_count,
      "give up if it takes more rounds than this (default: 30; with --postcopy: 1, then hand over)"},
     {"postcopy", NULL, CMD_MIGRATE, AT(postcopy), set_flag,
