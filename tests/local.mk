@@ -141,6 +141,9 @@ if KVM
 %C%_unit_tests += %D%/test-net
 %C%_test_net_SOURCES = %D%/test-net.c %D%/tap.h %D%/frames.c %D%/frames.h
 %C%_test_net_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-net-threads
+%C%_test_net_threads_SOURCES = %D%/test-net-threads.c %D%/tap.h %D%/frames.c %D%/frames.h
+%C%_test_net_threads_LDADD = hv/libhv.a $(%C%_unit_libs)
 # What their threads may not do.
 %C%_unit_tests += %D%/test-kvm-confine
 %C%_test_kvm_confine_SOURCES = %D%/test-kvm-confine.c %D%/tap.h %D%/kvm-guest.h
@@ -180,8 +183,12 @@ if KVM
 %C%_test_kvm_inspect_LDADD = hv/libhv.a $(%C%_unit_libs)
 # What stands before an x86 guest's first instruction.
 %C%_unit_tests += %D%/test-kvm-boot
-%C%_test_kvm_boot_SOURCES = %D%/test-kvm-boot.c %D%/tap.h %D%/x86-sample.c %D%/x86-sample.h
+%C%_kvm_boot_parts = %D%/kvm-boot.c %D%/kvm-boot.h %D%/tap.h %D%/x86-sample.c %D%/x86-sample.h
+%C%_test_kvm_boot_SOURCES = %D%/test-kvm-boot.c $(%C%_kvm_boot_parts)
 %C%_test_kvm_boot_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-kvm-boot-refused
+%C%_test_kvm_boot_refused_SOURCES = %D%/test-kvm-boot-refused.c $(%C%_kvm_boot_parts)
+%C%_test_kvm_boot_refused_LDADD = hv/libhv.a $(%C%_unit_libs)
 %C%_unit_tests += %D%/test-kvm-start
 %C%_test_kvm_start_SOURCES = %D%/test-kvm-start.c %D%/tap.h %D%/kvm-harness.c %D%/kvm-harness.h \
 	%D%/x86-sample.c %D%/x86-sample.h

@@ -1,60 +1,22 @@
-/* The loaders of x86 guests: where everything is put, the state they start in, and what is refused.
+/* The loaders of x86 guests: where everything is put, and the state they start in.
  * No processor is needed; tests/test-kvm-start.c runs them. */
 #include "config.h"
 
-#include "hv/kvm/boot.h"
+#include "tests/kvm-boot.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/tap.h"
-#include "tests/x86-sample.h"
 
-enum { MIB = 1 << 20, MEMORY = 64 * MIB };
+enum { MIB = 1 << 20 };
 enum { GDT = 0x500, INFO = 0x1000, ZERO_PAGE = 0x5000, ACPI = 0xe0000 };
 
-static struct kvm_memory memory;
-static struct kvm_boot_config config;
-static struct kvm_boot_state state;
-static char why[KVM_BOOT_WHY];
-static char folder[] = "/tmp/vitrine-test-boot.XXXXXX";
-static char image[64], initrd[64];
 static const char code[] = "these are the kernel's instructions";
-
-static void setup(void)
-{
-    ck_assert_int_eq(kvm_memory_init(&memory, MEMORY), 0);
-    memset(memory.host, 0xee, 0x200000); /* as a guest before may have left it */
-    strcpy(folder + sizeof folder - 7, "XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(image, sizeof image, "%s/kernel", folder);
-    snprintf(initrd, sizeof initrd, "%s/initrd.img", folder);
-    config = (struct kvm_boot_config){.image = image, .cpus = 1};
-    why[0] = 0;
-}
-
-static void teardown(void)
-{
-    kvm_boot_state_free(&state);
-    kvm_memory_free(&memory);
-    unlink(image);
-    unlink(initrd);
-    rmdir(image);
-    rmdir(folder);
-}
-
-static void save(const char *path, const void *bytes, size_t count)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(write(fd, bytes, count), (ssize_t)count);
-    close(fd);
-}
 
 static void add_initrd(size_t size)
 {
@@ -63,27 +25,6 @@ static void add_initrd(size_t size)
     save(initrd, bytes, size);
     config.initrd = initrd;
     free(bytes);
-}
-
-static void boot(void)
-{
-    int error = kvm_boot(&config, &memory, &state, why);
-    ck_assert_msg(error == 0, "refused: %s", why);
-}
-
-static void expect_refusal_of(const char *file, const char *words)
-{
-    int error = kvm_boot(&config, &memory, &state, why);
-    ck_assert_msg(error == -EINVAL, "not refused (%d), expected \"%s\"", error, words);
-    ck_assert_msg(strstr(why, words), "\"%s\" does not say \"%s\"", why, words);
-    ck_assert_msg(strstr(why, file) == why, "\"%s\" does not name the file", why);
-    ck_assert_ptr_null(strchr(why, '\n'));
-    ck_assert_ptr_null(state.rom);
-}
-
-static void expect_refusal(const char *words)
-{
-    expect_refusal_of(image, words);
 }
 
 static void fetch(uint64_t at, void *bytes, size_t count)
@@ -140,8 +81,8 @@ static void expect_protected(const struct kvm_sregs *s, bool is_long)
 
 static void expect_identity_map(uint64_t cr3)
 {
-    static const uint64_t places[] = {0, 0x1234, 0x200000, 0x3fffffff, 0x40000000, 0xd0000000,
-                                      0xffffffff};
+    static const uint64_t places[] = {0,          0x1234,     0x200000,  0x3fffffff,
+                                      0x40000000, 0xd0000000, 0xffffffff};
     for (int i = 0; i < ROWS(places); i++) {
         uint64_t at = places[i];
         uint64_t pml4e = quad(cr3 + (at >> 39 & 511) * 8);
@@ -343,7 +284,7 @@ static void expect_multiboot(const char *args)
     ck_assert_uint_eq(state.regs.rax, 0x2badb002);
     ck_assert_uint_eq(flags, 0x245 | modules);
     ck_assert_uint_eq(word(at + 4), 639);
-    ck_assert_uint_eq(word(at + 8), (MEMORY - MIB) / 1024);
+    ck_assert_uint_eq(word(at + 8), (BOOT_MEMORY - MIB) / 1024);
     expect_string(word(at + 16), args);
     expect_string(word(at + 64), "Vitrine");
     ck_assert_uint_eq(word(word(at + 48)), 20); /* an entry's size stands 4 bytes before it */
@@ -408,7 +349,7 @@ static void expect_multiboot2(const char *args)
     expect_string(find_tag(1), args);
     expect_string(find_tag(2), "Vitrine");
     ck_assert_uint_eq(word(find_tag(4)), 639);
-    ck_assert_uint_eq(word(find_tag(4) + 4), (MEMORY - MIB) / 1024);
+    ck_assert_uint_eq(word(find_tag(4) + 4), (BOOT_MEMORY - MIB) / 1024);
     uint64_t map = find_tag(6);
     ck_assert_uint_eq(word(map), 24);
     expect_map(map + 8, (word(map - 4) - 16) / 24, 24, 16);
@@ -453,13 +394,6 @@ END_TEST
 
 /* ---- Linux -------------------------------------------------------------------------------- */
 
-static struct x86_bzimage linux_image;
-
-static void save_linux(void)
-{
-    save(image, &linux_image, sizeof linux_image);
-}
-
 START_TEST(loads_bzimage)
 {
     add_initrd(12345);
@@ -475,7 +409,7 @@ START_TEST(loads_bzimage)
     struct boot_params page;
     fetch(ZERO_PAGE, &page, sizeof page);
     ck_assert_uint_eq(page.hdr.ramdisk_size, 12345);
-    ck_assert_uint_eq(page.hdr.ramdisk_image, (MEMORY - 12345) & ~0xfffu);
+    ck_assert_uint_eq(page.hdr.ramdisk_image, (BOOT_MEMORY - 12345) & ~0xfffu);
     ck_assert_uint_eq(page.hdr.version, 0x020f);
     ck_assert_uint_eq(page.hdr.kernel_alignment, 0x200000);
     ck_assert_uint_eq(page.hdr.code32_start, 0x1000000);
@@ -549,7 +483,8 @@ END_TEST
 START_TEST(announces_devices)
 {
     static const struct kvm_boot_device devices[] = {
-        {0xd0000000u, 4096, 5}, {0xd0001000u, 512, 6},
+        {0xd0000000u, 4096, 5},
+        {0xd0001000u, 512, 6},
     };
     config.virtio = devices;
     config.virtio_count = 2;
@@ -621,238 +556,9 @@ START_TEST(loads_firmware)
 }
 END_TEST
 
-/* ---- what is refused ---------------------------------------------------------------------- */
-
-START_TEST(refuses_what_is_no_file)
-{
-    expect_refusal("No such file");
-    save(image, "", 0);
-    expect_refusal("the file is empty");
-    unlink(image);
-    ck_assert_int_eq(mkdir(image, 0700), 0);
-    expect_refusal("is a directory");
-    rmdir(image);
-    ck_assert_int_eq(mkfifo(image, 0600), 0);
-    expect_refusal("not a regular file");
-    unlink(image);
-    save(image, "hello, world\n", 13);
-    expect_refusal("neither a Linux kernel, nor ELF");
-    ck_assert_int_eq(truncate(image, 1ll << 40), 0);
-    expect_refusal("larger than 512 MiB");
-    config.image = NULL;
-    expect_refusal_of(": ", "an empty file name");
-}
-END_TEST
-
-static const struct {
-    const char *format, *words;
-} mismatches[] = {
-    {"bzimage", "not a Linux bzImage"}, {"pvh", "not an ELF file"}, {"elf64", "not an ELF file"},
-    {"elf32", "not an ELF file"}, {"multiboot", "no Multiboot header"},
-    {"multiboot2", "no Multiboot 2 header"}, {"bootsector", "not a boot sector"},
-    {"uimage", "no format is called \"uimage\""},
-};
-
-START_TEST(refuses_the_wrong_format)
-{
-    save(image, code, sizeof code);
-    config.format = mismatches[_i].format;
-    expect_refusal(mismatches[_i].words);
-}
-END_TEST
-
-#define FIELD(member) #member, offsetof(struct x86_elf64, member), \
-                      sizeof(((struct x86_elf64 *)0)->member)
-
-static const struct {
-    const char *member;
-    size_t offset, size;
-    uint64_t value;
-    const char *words;
-} damages[] = {
-    {FIELD(ehdr.e_ident[EI_CLASS]), 0, "damaged ELF header"},
-    {FIELD(ehdr.e_ident[EI_DATA]), ELFDATA2MSB, "big-endian"},
-    {FIELD(ehdr.e_machine), EM_RISCV, "an ELF file for RISC-V (machine 243), not x86"},
-    {FIELD(ehdr.e_machine), EM_386, "not x86"},
-    {FIELD(ehdr.e_machine), EM_AARCH64, "64-bit ARM"},
-    {FIELD(ehdr.e_type), ET_REL, "not linked"},
-    {FIELD(ehdr.e_type), ET_DYN, "position-independent"},
-    {FIELD(ehdr.e_type), ET_CORE, "core dump"},
-    {FIELD(ehdr.e_phnum), 0, "no segments"},
-    {FIELD(ehdr.e_phnum), 60000, "program headers"},
-    {FIELD(ehdr.e_phoff), 0, "no segments"},
-    {FIELD(ehdr.e_phoff), UINT64_MAX, "damaged ELF header"},
-    {FIELD(ehdr.e_entry), 0, "in no segment"},
-    {FIELD(ehdr.e_entry), 0x7c00, "in no segment"},
-    {FIELD(phdr[0].p_type), PT_NOTE, "in no segment"},
-    {FIELD(phdr[0].p_offset), UINT64_MAX, "beyond the end"},
-    {FIELD(phdr[0].p_offset), sizeof(struct x86_elf64) - 63, "beyond the end"},
-    {FIELD(phdr[0].p_filesz), UINT64_MAX, "more bytes in the file"},
-    {FIELD(phdr[0].p_memsz), 63, "more bytes in the file"},
-    {FIELD(phdr[0].p_memsz), 0x3000, "overlaps a segment"},
-    {FIELD(phdr[0].p_memsz), MEMORY, "outside the guest's 64 MiB"},
-    {FIELD(phdr[0].p_memsz), UINT64_MAX, "outside the guest's 64 MiB"},
-    {FIELD(phdr[0].p_paddr), 0, "overlaps the boot information"},
-    {FIELD(phdr[0].p_paddr), 0xfff00, "overlaps the ACPI tables"},
-    {FIELD(phdr[0].p_paddr), MEMORY - 64, "outside the guest's 64 MiB"},
-    {FIELD(phdr[0].p_paddr), UINT64_MAX - 64, "outside the guest's 64 MiB"},
-    {FIELD(phdr[0].p_paddr), KVM_HIGH_BASE, "outside the guest's 64 MiB"},
-    {FIELD(phdr[1].p_paddr), X86_TEXT + 16, "overlaps a segment"},
-};
-
-START_TEST(refuses_a_damaged_elf)
-{
-    struct x86_elf64 file;
-    x86_elf64(&file, code, sizeof code, 0);
-    memcpy((uint8_t *)&file + damages[_i].offset, &damages[_i].value, damages[_i].size);
-    save(image, &file, sizeof file);
-    expect_refusal(damages[_i].words);
-}
-END_TEST
-
-START_TEST(refuses_a_damaged_note)
-{
-    struct x86_elf64 file;
-    x86_elf64(&file, code, sizeof code, 1);
-    file.note.entry = 0x5000;
-    save(image, &file, sizeof file);
-    expect_refusal("the PVH entry 0x5000 is in no segment");
-    config.format = "pvh";
-    file.note.size = 2; /* no entry, then */
-    save(image, &file, sizeof file);
-    expect_refusal("PHYS32_ENTRY is missing");
-    file.phdr[2].p_filesz = UINT64_MAX;
-    save(image, &file, sizeof file);
-    expect_refusal("PHYS32_ENTRY is missing");
-}
-END_TEST
-
-/* Every file cut off at every length is refused, or was complete without its tail. */
-START_TEST(refuses_what_is_cut_off)
-{
-    struct x86_elf64 file;
-    x86_elf64(&file, code, sizeof code, _i);
-    for (size_t count = 1; count < sizeof file; count++) {
-        save(image, &file, count);
-        ck_assert_int_eq(kvm_boot(&config, &memory, &state, why), -EINVAL);
-    }
-    x86_bzimage(&linux_image, code, sizeof code, code, sizeof code);
-    for (size_t count = 1; count < sizeof linux_image - 16; count++) {
-        save(image, &linux_image, count);
-        if (count < 0x1f1 + sizeof(struct setup_header)) /* only a boot sector as yet */
-            continue;
-        expect_refusal("truncated");
-    }
-}
-END_TEST
-
-static const struct {
-    unsigned index;
-    uint32_t value;
-    const char *words;
-} multiboot_damages[] = {
-    {1, 1 << 16 | 4, "video mode"},
-    {1, 1 << 16 | 8, "flags 0x10008, of which 0x8"},
-    {3, X86_TEXT - 4, "loading begins at 0x100000"},
-    {3, X86_TEXT + 4, "loading begins at 0x100000"},
-    {4, 0, "loading begins at 0x0"},
-    {5, X86_TEXT - 1, "before its start"},
-    {5, X86_TEXT + 0x1000, "truncated"},
-    {5, 0xffffffff, "truncated"},
-    {6, 0xffffffff, "outside the guest's 64 MiB"},
-    {7, X86_TEXT - 1, "in no segment"},
-    {7, X86_TEXT + 0x10000, "in no segment"},
-};
-
-START_TEST(refuses_multiboot)
-{
-    struct x86_text text = {.code = "code"};
-    x86_multiboot(&text, 0, 1);
-    text.header[multiboot_damages[_i].index] = multiboot_damages[_i].value;
-    text.header[2] = -(text.header[0] + text.header[1]);
-    save(image, &text, sizeof text);
-    expect_refusal(multiboot_damages[_i].words);
-}
-END_TEST
-
-/* A first tag, before load addresses and entry. */
-static const struct {
-    uint32_t tag[4];
-    const char *words; /* NULL: accepted */
-} wishes[] = {
-    {{1, 12, 1}, NULL}, {{1, 12, 8}, "requests information 8"}, {{1 | 1 << 16, 12, 8}, NULL},
-    {{4, 12, 3}, NULL}, {{5, 8}, "frame buffer"}, {{5 | 1 << 16, 8}, NULL}, {{6, 8}, NULL},
-    {{7, 8}, NULL}, {{10, 8}, "insists on tag 10"}, {{99, 8}, "insists on tag 99"},
-    {{99 | 1 << 16, 8}, NULL}, {{1, 7}, "tag 1 has 7 bytes"}, {{1, 1000}, "tag 1 has 1000 bytes"},
-    {{0, 8}, "neither ELF nor"},
-};
-
-START_TEST(grants_what_multiboot2_asks)
-{
-    struct x86_text text = {.code = "code"};
-    uint32_t *h = text.header, tail[12];
-    uint32_t size = (wishes[_i].tag[1] < 8 ? 8 : wishes[_i].tag[1] > 16 ? 16 : wishes[_i].tag[1]);
-    x86_multiboot2(&text, 1);
-    memcpy(tail, h + 4, sizeof tail);
-    memcpy(h + 4, wishes[_i].tag, 16);
-    memcpy(h + 4 + (size + 7) / 8 * 2, tail, (h[2] - 16));
-    h[2] += (size + 7) / 8 * 8;
-    h[3] = -(h[0] + h[1] + h[2]);
-    ck_assert_uint_le(h[2], sizeof text.header);
-    save(image, &text, sizeof text);
-    if (wishes[_i].words)
-        expect_refusal(wishes[_i].words);
-    else
-        boot();
-}
-END_TEST
-
-START_TEST(refuses_real_mode)
-{
-    static uint8_t sectors[65537 + 600000];
-    sectors[510] = 0x55;
-    sectors[511] = 0xaa;
-    save(image, sectors, 65537);
-    expect_refusal("to boot from it takes firmware");
-    config.format = "flat16";
-    save(image, sectors, sizeof sectors);
-    expect_refusal("do not fit below 0x9fc00");
-}
-END_TEST
-
-START_TEST(refuses_an_initrd)
-{
-    save_linux();
-    config.initrd = folder;
-    expect_refusal_of(folder, "is a directory");
-    config.initrd = "/nowhere/initrd";
-    expect_refusal_of("/nowhere/initrd", "No such file");
-    save(initrd, "x", 1);
-    ck_assert_int_eq(truncate(initrd, MEMORY), 0);
-    config.initrd = initrd;
-    expect_refusal_of(initrd, "do not fit");
-}
-END_TEST
-
-START_TEST(refuses_too_much)
-{
-    save_linux();
-    config.cpus = 255;
-    expect_refusal("255 processors");
-    config.cpus = 1;
-    config.virtio_count = 33;
-    expect_refusal("33 virtio devices");
-    config.virtio_count = 0;
-    kvm_memory_free(&memory);
-    ck_assert_int_eq(kvm_memory_init(&memory, 512 << 10), 0);
-    expect_refusal("at least 1 MiB");
-}
-END_TEST
-
 START_TEST(knows_memory_above_the_hole)
 {
-    kvm_memory_free(&memory);
-    ck_assert_int_eq(kvm_memory_init(&memory, 5ull << 30), 0);
+    set_memory(5ull << 30);
     add_initrd(1);
     save_linux();
     boot();
@@ -861,17 +567,11 @@ START_TEST(knows_memory_above_the_hole)
 }
 END_TEST
 
-static void linux_setup(void)
-{
-    setup();
-    x86_bzimage(&linux_image, "32", 2, "64", 2);
-}
-
 int main(void)
 {
     Suite *suite = suite_create("kvm-boot");
     TCase *tests = tcase_create("kvm-boot");
-    tcase_add_checked_fixture(tests, linux_setup, teardown);
+    tcase_add_checked_fixture(tests, boot_setup, boot_teardown);
     tcase_add_test(tests, loads_pvh);
     tcase_add_test(tests, loads_pvh_32);
     tcase_add_test(tests, loads_elf64);
@@ -890,16 +590,6 @@ int main(void)
     tcase_add_test(tests, announces_devices);
     tcase_add_test(tests, loads_the_boot_sector_of_a_disk);
     tcase_add_test(tests, loads_firmware);
-    tcase_add_test(tests, refuses_what_is_no_file);
-    tcase_add_loop_test(tests, refuses_the_wrong_format, 0, ROWS(mismatches));
-    tcase_add_loop_test(tests, refuses_a_damaged_elf, 0, ROWS(damages));
-    tcase_add_test(tests, refuses_a_damaged_note);
-    tcase_add_loop_test(tests, refuses_what_is_cut_off, 0, 2);
-    tcase_add_loop_test(tests, refuses_multiboot, 0, ROWS(multiboot_damages));
-    tcase_add_loop_test(tests, grants_what_multiboot2_asks, 0, ROWS(wishes));
-    tcase_add_test(tests, refuses_real_mode);
-    tcase_add_test(tests, refuses_an_initrd);
-    tcase_add_test(tests, refuses_too_much);
     tcase_add_test(tests, knows_memory_above_the_hole);
     suite_add_tcase(suite, tests);
     return tap_run(suite);

@@ -145,3 +145,35 @@ assemble() { # file
     $RISCV_CC -march=rv32ima_zicsr_zifencei -mabi=ilp32 -mno-relax -nostdlib -nostartfiles -static \
         -Wl,-Ttext=0x80000000 -Wl,--no-warn-rwx-segments -Wl,-N -o "$1" "$work/guest.S"
 }
+
+# The real gdb, if there is one that knows RISC-V: $gdb, else empty.
+find_gdb() {
+    for gdb in gdb-multiarch riscv64-unknown-elf-gdb riscv32-unknown-elf-gdb gdb; do
+        command -v $gdb >/dev/null &&
+            $gdb -nx -batch -ex 'set architecture riscv:rv32' 2>&1 | grep -q 'riscv:rv32' &&
+            return
+    done
+    gdb=
+}
+
+# Starts a guest that waits for a debugger, at $address; $server, and what it says, in $err.
+serve() { # options...
+    err=$work/server
+    : >"$err"
+    timeout -k 5 600 "$vitrine" run "$@" --gdb 0 </dev/null >"$work/console" 2>"$err" &
+    server=$!
+    await grep -q 'target remote' "$err"
+    address=$(sed -n 's/.*target remote //p' "$err")
+}
+
+# Says a line to a run with `--control $control`, and prints the answer.
+ask() { # line
+    python3 - "$control" "$1" <<'END'
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(sys.argv[2].encode() + b"\n")
+while line := s.recv(4096):
+    sys.stdout.write(line.decode())
+END
+}

@@ -10,15 +10,8 @@ minios=$samples/minios
 control=$work/control
 there=unix:$work/there
 
-ask() { # command line, socket: what the control socket answers
-    python3 - "${2:-$control}" "$1" <<'END'
-import socket, sys
-s = socket.socket(socket.AF_UNIX)
-s.connect(sys.argv[1])
-s.sendall(sys.argv[2].encode() + b"\n")
-while line := s.recv(4096):
-    sys.stdout.write(line.decode())
-END
+ask_there() { # line: the same to the destination
+    (control=$work/control2 && ask "$1")
 }
 
 # The source: a guest whose input comes from a FIFO, ruled by its control socket.
@@ -168,7 +161,7 @@ check "that is said" grep -q 'pages of its memory may be here only' "$err"
 await grep -q 'waiting for the rest of the guest' "$work/err2"
 check "the destination says what is missing" grep -q 'pages of the guest are missing' "$work/err2"
 stands() {
-    ask status "$work/control2" | grep -q 'is missing: the link broke'
+    ask_there status | grep -q 'is missing: the link broke'
 }
 await stands
 ask take-back >"$out"
@@ -185,11 +178,11 @@ goes_on() {
     [ "$(wc -c <"$work/out2")" -gt $((letters + 2)) ]
 }
 await goes_on
-ask status "$work/control2" >"$out"
+ask_there status >"$out"
 check "and it goes on" grep -q '^ok running,' "$out"
 end_source
 check "the source ends" status_is 0
-ask quit "$work/control2" >"$out"
+ask_there quit >"$out"
 end_destination
 cat "$work/out1" "$work/out2" >"$work/printed"
 python3 - "$work/printed" <<'END'

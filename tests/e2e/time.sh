@@ -101,26 +101,7 @@ check "a deleted one is gone" grep -q '^\*2 *after the start:' "$out"
 
 # ---- gdb -------------------------------------------------------------------------------------
 
-gdb=
-for candidate in gdb-multiarch riscv64-unknown-elf-gdb riscv32-unknown-elf-gdb gdb; do
-    if command -v $candidate >/dev/null &&
-        $candidate -nx -batch -ex 'set architecture riscv:rv32' 2>&1 | grep -q 'riscv:rv32'; then
-        gdb=$candidate
-        break
-    fi
-done
-
-serve() { # options...
-    : >"$work/server"
-    timeout -k 5 60 "$vitrine" run "$@" --gdb 0 </dev/null >"$work/console" 2>"$work/server" &
-    server=$!
-    tries=0
-    until grep -q 'target remote' "$work/server" || [ $tries = 100 ]; do
-        sleep 0.05
-        tries=$((tries + 1))
-    done
-    address=$(sed -n 's/.*target remote //p' "$work/server")
-}
+find_gdb
 
 if [ -n "$gdb" ]; then
     for under in bare hv; do
@@ -152,7 +133,7 @@ printf "on %d\n", $pc == 0x80000004
 END
             echo kill
         } >"$work/commands"
-        timeout 60 $gdb -nx -batch -x "$work/commands" "$guest" </dev/null >"$out" 2>&1
+        timeout 300 $gdb -nx -batch -x "$work/commands" "$guest" </dev/null >"$out" 2>&1
         check "$under: gdb runs to the end of the loop" grep -q '^there 5' "$out"
         check "$under: reverse-stepi" grep -q '^back 1' "$out"
         check "$under: reverse-continue stops in front of the writer" grep -q '^writer 1' "$out"
@@ -166,7 +147,7 @@ END
     done
     serve "$guest" --history off
     printf '%s\n' "target remote $address" 'reverse-stepi' 'kill' >"$work/commands"
-    timeout 60 $gdb -nx -batch -x "$work/commands" "$guest" </dev/null >"$out" 2>&1
+    timeout 300 $gdb -nx -batch -x "$work/commands" "$guest" </dev/null >"$out" 2>&1
     check "without a history gdb does not offer it" grep -q 'does not support' "$out"
     kill $server 2>/dev/null
     wait $server
