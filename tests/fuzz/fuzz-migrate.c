@@ -5,7 +5,7 @@
  * source never runs a guest that it has given away. All of the computer and the monitor take part but
  * for the faster engines, which take minutes to build with a fuzzer's instruments.
  *
- * Parts: cpu/[a-su-z]*.c cpu/tlb.c cpu/trap.c cpu/dev/*.c hv/*.c
+ * Parts: cpu/[a-su-z]*.c cpu/tlb.c cpu/trap.c cpu/dev/?*.c hv/?*.c
  * Packages: zlib
  */
 #include "config.h"
