@@ -81,8 +81,7 @@ static int take_pages(struct arrival *a)
     enum message type;
     int error = stream_next(&a->in, &type);
     if (!error && type != MESSAGE_PAGES) {
-        snprintf(a->in.why, sizeof a->in.why,
-                 "the stream is damaged: a message in a wrong place");
+        snprintf(a->in.why, sizeof a->in.why, "the stream is damaged: a message in a wrong place");
         error = -EPROTO;
     }
     return error ? error : migrate_take_pages(&a->in, a->view.pages, put_page, a->pages);

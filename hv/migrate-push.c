@@ -1,11 +1,11 @@
 /*
- * Migration, the source after a hand-over by post-copy: the guest runs on the other side, and what is
- * left of its memory goes after it. See migrate.h.
+ * Migration, the source after a hand-over by post-copy: the guest runs on the other side, and what
+ * is left of its memory goes after it. See migrate.h.
  *
  * Pages are pushed in small batches, each of which the other side confirms, so that few are ever on
- * their way: a page that is asked for comes behind those, and a long queue would be a long wait. After
- * it the push goes on with the pages behind that one: who has touched a page often touches the next.
- * (Hines and Gopalan, section 3.3, call that bubbling.)
+ * their way: a page that is asked for comes behind those, and a long queue would be a long wait.
+ * After it the push goes on with the pages behind that one: who has touched a page often touches
+ * the next. (Hines and Gopalan, section 3.3, call that bubbling.)
  */
 #include "config.h"
 
@@ -25,7 +25,7 @@ struct push {
     struct stream *stream;
     struct page_set *todo;
     struct view_migration *view;
-    uint64_t at;             /* where the next batch begins */
+    uint64_t at;              /* where the next batch begins */
     uint64_t sent, confirmed; /* messages PAGES */
     bool over;
 };
@@ -38,8 +38,8 @@ static int refuse(struct push *p, const char *reason)
 
 /* ---- pages ----------------------------------------------------------------------------------- */
 
-/* Up to `count` pages from `from` on that are left to do, round the end of memory. The guest does not
- * run here any more, but the lock keeps the view whole. */
+/* Up to `count` pages from `from` on that are left to do, round the end of memory. The guest does
+ * not run here any more, but the lock keeps the view whole. */
 static int send_from(struct push *p, uint64_t from, unsigned count)
 {
     session_enter(p->session);
@@ -80,7 +80,8 @@ static int answer(struct push *p)
     return is_left(p->todo, page) ? send_from(p, page, 1) : 0;
 }
 
-/* ---- the other side's words ------------------------------------------------------------------- */
+/* ---- the other side's words -------------------------------------------------------------------
+ */
 
 static int take_word(struct push *p)
 {

@@ -2,11 +2,11 @@
  * Migration, the source's side: rounds of pages, then the hand-over. See migrate.h.
  *
  * The guest runs between the batches of a round: each is copied with the session's lock held and
- * sent without it. During the hand-over the guest stands (session->standing) and nothing of it can be
- * changed, but whoever has a question gets an answer, however long the other side takes.
+ * sent without it. During the hand-over the guest stands (session->standing) and nothing of it can
+ * be changed, but whoever has a question gets an answer, however long the other side takes.
  *
- * With post-copy there are only a few rounds; what is left then is named (MISSING), and follows when
- * the guest runs on the other side: migrate-push.c.
+ * With post-copy there are only a few rounds; what is left then is named (MISSING), and follows
+ * when the guest runs on the other side: migrate-push.c.
  */
 #include "config.h"
 
@@ -390,8 +390,9 @@ static int begin(struct sender *s)
     if (!s->move)
         return fail(s, -ENOTSUP, "this kind of guest cannot be moved");
     if (s->options->postcopy && !s->move->absent)
-        return fail(s, -ENOTSUP, "post-copy: this kind of guest cannot run before its memory is "
-                                 "there");
+        return fail(s, -ENOTSUP,
+                    "post-copy: this kind of guest cannot run before its memory is "
+                    "there");
     session_enter(s->session);
     int error = begin_account(s);
     session_leave(s->session);

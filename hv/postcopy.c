@@ -15,8 +15,8 @@
 enum page_state { PAGE_HERE, PAGE_MISSING, PAGE_ASKED };
 
 struct postcopy {
-    pthread_mutex_t lock; /* guards all below but what never changes */
-    pthread_cond_t came;  /* pages have, or the link is lost */
+    pthread_mutex_t lock;  /* guards all below but what never changes */
+    pthread_cond_t came;   /* pages have, or the link is lost */
     uint64_t pages, token; /* never change, nor does `was` */
     uint64_t *was;         /* missing at first */
     uint8_t *state;        /* by page */

@@ -3,8 +3,9 @@
  * source.
  *
  * Two kinds of threads meet here. One takes the pages from the link as they come: put(). Others run
- * the guest, or look at it, and find a page missing: here(), which asks the source for it, once. The
- * one that takes pages never needs the session's lock, so that nobody who holds it waits for ever.
+ * the guest, or look at it, and find a page missing: here(), which asks the source for it, once.
+ * The one that takes pages never needs the session's lock, so that nobody who holds it waits for
+ * ever.
  *
  * When the link is lost whoever waits is told so, and the set stays: over another link it is
  * continued. See migrate.h for the protocol.
@@ -58,7 +59,7 @@ void postcopy_list(struct postcopy *postcopy, uint64_t *bits);
 uint64_t postcopy_token(const struct postcopy *postcopy);
 
 struct postcopy_figures {
-    uint64_t asked;           /* pages that somebody had to wait for ... */
+    uint64_t asked;            /* pages that somebody had to wait for ... */
     double waited, waited_max; /* ... and seconds from the request to the page: in all, at most */
 };
 struct postcopy_figures postcopy_figures(struct postcopy *postcopy);

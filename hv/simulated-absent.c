@@ -6,11 +6,11 @@
  * but struct ram does not name it, so that whoever wants it comes to here(). The thread that takes
  * pages from the link writes to that place; it becomes the guest's memory when it is touched, or
  * when all are here. An instruction that needs a missing page is not executed: the slice ends, and
- * the next one tries again (cpu/absent.h). So the guest waits between two slices, where everybody can
- * ask the session.
+ * the next one tries again (cpu/absent.h). So the guest waits between two slices, where everybody
+ * can ask the session.
  *
- * Nothing is kept for going back meanwhile: a layer of memory must be whole. The history begins when
- * the last page has come.
+ * Nothing is kept for going back meanwhile: a layer of memory must be whole. The history begins
+ * when the last page has come.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,8 +22,8 @@
 #include "hv/simulated_priv.h"
 
 enum {
-    WAIT_MS = 10,    /* within a slice: as long as callers may have to wait for an answer */
-    LOOK_MS = 1000,  /* for who looks at a page that is not here: a view, a digest */
+    WAIT_MS = 10,   /* within a slice: as long as callers may have to wait for an answer */
+    LOOK_MS = 1000, /* for who looks at a page that is not here: a view, a digest */
 };
 
 struct simulated_absent {
@@ -169,8 +169,7 @@ bool simulated_await_reset(struct simulated *s, struct backend_stop *stop)
     if (!postcopy_lost(s->absent->from, why, sizeof why))
         return false;
     simulated_say(stop, SESSION_STOPPED, STOPPED_MISSING, "");
-    snprintf(stop->text, sizeof stop->text,
-             "a reset, and %u pages are missing: %.50s",
+    snprintf(stop->text, sizeof stop->text, "a reset, and %u pages are missing: %.50s",
              (unsigned)postcopy_missing(s->absent->from), why);
     return true;
 }

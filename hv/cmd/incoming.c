@@ -77,8 +77,8 @@ static struct link listen_for_caller(const struct options *options, int ender, c
     }
     fprintf(stderr, "vitrine: waiting for %s at %s\n",
             ender < 0 ? "a guest" : "the rest of the guest", address);
-    struct link link = take_caller(listening, ender, options->secret ? &secret : NULL, what, address,
-                                   patience_ms);
+    struct link link =
+        take_caller(listening, ender, options->secret ? &secret : NULL, what, address, patience_ms);
     close(listening);
     link_forget(address);
     return link;
@@ -151,9 +151,10 @@ static void tell_loss(const struct incoming *in, const char *why)
 {
     struct view_migration view;
     session_view_migration(in->session, &view);
-    cmd_fail("--incoming %s: %llu pages of the guest are missing: %s (`vitrine migrate --recover` at "
-             "the source goes on)",
-             in->options->incoming, (unsigned long long)view.missing, why);
+    cmd_fail(
+        "--incoming %s: %llu pages of the guest are missing: %s (`vitrine migrate --recover` at "
+        "the source goes on)",
+        in->options->incoming, (unsigned long long)view.missing, why);
 }
 
 /* The old link is gone: another one, or none if nobody waits for it any more. */

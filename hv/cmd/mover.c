@@ -85,8 +85,8 @@ static void *move(void *context)
     struct mover *m = context;
     const struct request *r = &m->request;
     /* No time at all is never enough; to the library 0 is the usual. */
-    const struct migrate_options options = {.downtime = r->downtime ? (double)r->downtime * 1e-3
-                                                                    : 1e-9,
+    const struct migrate_options options = {.downtime =
+                                                r->downtime ? (double)r->downtime * 1e-3 : 1e-9,
                                             .rounds = (unsigned)r->rounds,
                                             .postcopy = r->postcopy,
                                             .throttle = (unsigned)r->throttle,
@@ -105,18 +105,19 @@ static void tell_progress(struct mover *m)
     struct view_migration v;
     session_view_migration(m->session, &v);
     if (v.phase == MIGRATION_POSTCOPY)
-        control_say(m->client,
-                    "progress post-copy: the guest runs there, %llu pages follow, %.0f MB sent, %llu "
-                    "pages asked for",
-                    (unsigned long long)v.missing, (double)v.bytes / 1e6,
-                    (unsigned long long)v.demands);
+        control_say(
+            m->client,
+            "progress post-copy: the guest runs there, %llu pages follow, %.0f MB sent, %llu "
+            "pages asked for",
+            (unsigned long long)v.missing, (double)v.bytes / 1e6, (unsigned long long)v.demands);
     else
-        control_say(m->client,
-                    "progress round %u: %llu of %llu pages dirty, %.0f MB sent, %.1f MB/s, expected "
-                    "downtime %.1f ms%s",
-                    v.round, (unsigned long long)v.dirty, (unsigned long long)v.pages,
-                    (double)v.bytes / 1e6, v.rate / 1e6, v.expected * 1e3,
-                    v.throttle ? ", slowed down" : "");
+        control_say(
+            m->client,
+            "progress round %u: %llu of %llu pages dirty, %.0f MB sent, %.1f MB/s, expected "
+            "downtime %.1f ms%s",
+            v.round, (unsigned long long)v.dirty, (unsigned long long)v.pages,
+            (double)v.bytes / 1e6, v.rate / 1e6, v.expected * 1e3,
+            v.throttle ? ", slowed down" : "");
 }
 
 static void tell_moved(struct mover *m)

@@ -11,10 +11,11 @@
 
 struct mover;
 
-/* `words` is the request behind its first word: see control.h. `recover`: to go on with one that was
- * torn. Takes the connection over, with all that is to be said on it. NULL after an answer. */
+/* `words` is the request behind its first word: see control.h. `recover`: to go on with one that
+ * was torn. Takes the connection over, with all that is to be said on it. NULL after an answer. */
 struct mover *mover_new(struct session *session, int client, char *words, bool recover);
-/* To be called every few milliseconds: tells how far it is. true: it has come to its end, and said so. */
+/* To be called every few milliseconds: tells how far it is. true: it has come to its end, and said
+ * so. */
 bool mover_tick(struct mover *mover);
 /* Waits for its end; NULL is allowed. */
 void mover_free(struct mover *mover);

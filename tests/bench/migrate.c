@@ -205,9 +205,10 @@ int main(int argc, char **argv)
     close(fd);
     uint32_t loops = calibrate(path, wanted);
     write_image(path, loops);
-    printf("256 MiB over TCP on this host, the guest writes %.0f MB/s (goal: it stands for less than "
-           "10 ms)\n",
-           wanted / 1e6);
+    printf(
+        "256 MiB over TCP on this host, the guest writes %.0f MB/s (goal: it stands for less than "
+        "10 ms)\n",
+        wanted / 1e6);
     bool moved = measure(path, loops, wanted, false) && measure(path, loops, wanted, true);
     unlink(path);
     return !moved;
