@@ -189,6 +189,8 @@ static bool is_alike(struct machine *m, uint32_t va, uint32_t pa, bool writable,
         return false;
     if (!pmp_allows(&m->hart.pmp, w.context.mode, access, pa, RAM_PAGE))
         return false;
+    if (ram_is_absent(&m->ram, pa)) /* it is not worth a journey */
+        return false;
     const uint8_t *host = ram_page(&m->ram, pa);
     if (!host || !writable)
         return host;
