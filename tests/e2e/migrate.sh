@@ -216,6 +216,16 @@ refuses "--recover with --postcopy" migrate "$control" "$there" --recover --post
 
 # ---- refusals -----------------------------------------------------------------------------------
 
+cp "$minios/fs.img" "$work/discarded.img"
+start_source "$minios/minios.elf" --disk "$work/discarded.img" --disk-discard
+start_destination "$minios/minios.elf" --incoming "$there"
+run migrate "$control" "$there"
+check "a guest whose disk is in no file stays" status_is 1
+check "and is told why" grep -q 'is in no file' "$err"
+end_destination
+ask quit >"$out"
+end_source
+
 echo "a secret of enough bytes" >"$work/secret"
 echo "another one, long enough" >"$work/other"
 echo "short" >"$work/short"
