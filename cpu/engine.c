@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "cpu/absent.h"
 #include "cpu/isa.h"
 #include "cpu/machine.h"
 #include "cpu/sbi.h"
@@ -88,13 +89,19 @@ static void take(struct machine *m, uint32_t cause, uint32_t tval)
     }
 }
 
+/* What looks like an access fault may be a page that is not here yet: then nothing has happened, and
+ * the instruction is executed again. It has changed nothing that matters: A and D bits of its page
+ * tables are set once. */
 void machine_exception(struct machine *m)
 {
     struct hart *h = &m->hart;
+    if (m->absent)
+        return;
     bool is_firmware_call = m->firmware && m->cause == CAUSE_ECALL_S;
     if (is_firmware_call) {
         machine_publish(m, EVENT_TRAP, m->cause, m->tval, h->mode, MODE_M);
-        sbi_call(m);
+        if (!absent_firmware_call(m))
+            return;
         h->pc += 4;
     } else {
         take(m, m->cause, m->tval);

@@ -476,7 +476,8 @@ static bool one_inspected(struct machine *m, struct decoder *decoder)
     uint32_t pc = m->hart.pc;
     uint64_t trapped = m->hart.trapped;
     one(m, decoder);
-    if (events_wanted(&m->events, EVENT_INSN) && m->hart.trapped == trapped) {
+    if (events_wanted(&m->events, EVENT_INSN) && m->hart.trapped == trapped &&
+        !m->absent) {
         struct event e = {m->hart.executed, pc, EVENT_INSN, m->events.source, m->insn, m->hart.pc};
         events_publish(&m->events, &e);
     }

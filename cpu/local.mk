@@ -2,6 +2,7 @@
 noinst_LIBRARIES += %D%/libcpu.a
 %C%_libcpu_a_CFLAGS = $(AM_CFLAGS) $(ELF_CFLAGS) $(DW_CFLAGS)
 %C%_libcpu_a_SOURCES = \
+	%D%/absent.c %D%/absent.h \
 	%D%/bus.c %D%/bus.h \
 	%D%/cause.def %D%/csr.def %D%/event.def %D%/isa.def \
 	%D%/clock.c %D%/clock.h \

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/absent.h"
 #include "cpu/dev/clint.h"
 #include "cpu/dev/disk.h"
 #include "cpu/dev/finisher.h"
@@ -45,6 +46,9 @@ static const struct state_field machine_fields[] = {
     STATE_NOT(struct machine, tval, "within one instruction"),
     STATE_NOT(struct machine, interrupt, "of the last poll"),
     STATE_NOT(struct machine, insn, "within one instruction"),
+    STATE_NOT(struct machine, absent, "within one instruction"),
+    STATE_NOT(struct machine, absent_page, "of the last run"),
+    STATE_NOT(struct machine, unsaid, "within one instruction"),
     STATE_NOT(struct machine, inspected, "debugging"),
     STATE_NOT(struct machine, config, "configuration"),
     STATE_NOT(struct machine, tlb, "a cache"),
@@ -97,9 +101,7 @@ static void set_hart_line(void *context, unsigned number, bool level)
 
 static void console_out(void *context, const uint8_t *bytes, size_t count)
 {
-    struct machine *m = context;
-    if (m->config.console)
-        m->config.console(m->config.console_context, bytes, count);
+    absent_print(context, bytes, count);
 }
 
 static void power(void *context, enum finisher_request request, int code)
@@ -341,6 +343,7 @@ int machine_load(struct machine *m, const char *path, char *why)
 enum stop_reason machine_run(struct machine *m, uint64_t budget)
 {
     m->stop = STOP_NONE;
+    m->absent = false;
     clock_sample(&m->hart.clock);
     m->engine->run(m, budget);
     return m->stop;
@@ -360,7 +363,7 @@ void machine_set_engine(struct machine *m, const struct engine *engine)
 size_t machine_input(struct machine *m, const uint8_t *bytes, size_t count)
 {
     if (m->console)
-        return virtio_console_input(m->console, bytes, count);
+        return absent_console_input(m, bytes, count);
     return m->uart ? uart_input(m->uart, bytes, count) : 0;
 }
 

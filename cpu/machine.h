@@ -45,6 +45,7 @@ enum stop_reason {
     STOP_RESET,      /* the guest asks for a reset */
     STOP_STUCK,      /* cannot go on: machine->stuck says why */
     STOP_REQUEST,    /* machine_stop() from a callback, e.g. after a VM exit */
+    STOP_ABSENT,     /* in front of an instruction for which page machine->absent_page is missing */
 };
 
 /* Breakpoints and watchpoints, kept by whoever debugs. Addresses are the machine's. */
@@ -126,6 +127,9 @@ struct machine {
     uint32_t cause, tval;       /* of the exception being raised by the current instruction */
     uint32_t interrupt;         /* cause of the interrupt that the last poll took, 0: none */
     uint32_t insn;              /* word of the current instruction, 0 if it was not fetched */
+    bool absent;                /* this instruction is to be executed again: cpu/absent.h */
+    uint32_t absent_page;       /* STOP_ABSENT: its index */
+    struct absent_output *unsaid; /* console output of an attempt that may have to be made again */
     bool inspected;             /* breakpoints or per-instruction events: see machine_inspect() */
 
     /* --- parts --- */

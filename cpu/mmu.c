@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "cpu/absent.h"
 #include "cpu/isa.h"
 #include "cpu/machine.h"
 
@@ -145,7 +146,7 @@ static uint8_t *table_page(struct machine *m, const struct walk *w, uint32_t pa)
     static uint8_t untouched[PAGE_SIZE]; /* never written */
     if (!w->look_only || !ram_has(&m->ram, pa))
         return ram_page(&m->ram, pa);
-    uint8_t *page = m->ram.page[(pa - m->ram.base) / PAGE_SIZE];
+    uint8_t *page = (uint8_t *)ram_peek(&m->ram, pa);
     return page ? page : untouched;
 }
 
@@ -454,7 +455,7 @@ bool mmu_store(struct machine *m, uint32_t va, unsigned size, uint32_t value)
     if (p.host) {
         put(p.host + (va & PAGE_MASK), size, value);
         ram_changed(&m->ram, p.host + (va & PAGE_MASK), size);
-    } else if (!bus_write(&m->bus, p.pa, size, value))
+    } else if (!absent_device_write(m, p.pa, size, value))
         return machine_raise(m, CAUSE_STORE_ACCESS, va);
     if (p.special)
         access_done(m, va, &p, size, ACCESS_WRITE, value);

@@ -105,16 +105,45 @@ void ram_clear(struct ram *ram)
     memset(ram->page, 0, ram->size / PAGE_SIZE * sizeof *ram->page);
 }
 
+/* ---- pages that are elsewhere --------------------------------------------------------------- */
+
+static bool is_absent(const struct ram *ram, uint32_t index)
+{
+    return ram->absent && !ram->page[index] && ram->absent->host[index];
+}
+
+bool ram_is_absent(const struct ram *ram, uint32_t pa)
+{
+    return ram_has(ram, pa) && is_absent(ram, (pa - ram->base) >> PAGE_SHIFT);
+}
+
+/* The page if it is here by now, or NULL. */
+static uint8_t *fetch(const struct ram *ram, uint32_t index)
+{
+    const struct ram_absent *absent = ram->absent;
+    if (absent->here(absent->context, index))
+        ram->page[index] = absent->host[index];
+    return ram->page[index];
+}
+
+/* The page for who does not want to touch it. NULL: nobody has, or it is not here yet. */
+static uint8_t *page_at(const struct ram *ram, uint32_t index)
+{
+    return is_absent(ram, index) ? fetch(ram, index) : ram->page[index];
+}
+
 uint8_t *ram_touch(struct ram *ram, uint32_t pa)
 {
     uint32_t index = (pa - ram->base) >> PAGE_SHIFT;
+    if (is_absent(ram, index))
+        return fetch(ram, index);
     ram->page[index] = ram->allot(ram->context, index);
     return ram->page[index];
 }
 
 const uint8_t *ram_peek(const struct ram *ram, uint32_t pa)
 {
-    return ram_has(ram, pa) ? ram->page[(pa - ram->base) >> PAGE_SHIFT] : NULL;
+    return ram_has(ram, pa) ? page_at(ram, (pa - ram->base) >> PAGE_SHIFT) : NULL;
 }
 
 static bool range_is_ram(const struct ram *ram, uint32_t pa, size_t count)
@@ -139,6 +168,8 @@ bool ram_read(const struct ram *ram, uint32_t pa, void *bytes, size_t count)
     while (count) {
         size_t part = part_in_page(pa, count);
         const uint8_t *page = ram_peek(ram, pa);
+        if (!page && ram_is_absent(ram, pa))
+            return false;
         if (page)
             memcpy(to, page + (pa & PAGE_MASK), part);
         else
@@ -146,6 +177,34 @@ bool ram_read(const struct ram *ram, uint32_t pa, void *bytes, size_t count)
         to += part, pa += part, count -= part;
     }
     return true;
+}
+
+/* Behind the bytes that were overwritten, so that the newest are found first. */
+struct overwritten {
+    uint32_t pa, count;
+};
+
+static void keep_old(const struct ram *ram, uint32_t pa, const uint8_t *at, size_t count)
+{
+    struct overwritten end = {pa, (uint32_t)count};
+    struct state_buffer *undo = ram->absent ? ram->absent->undo : NULL;
+    if (!undo)
+        return;
+    state_buffer_add(undo, at, count);
+    state_buffer_add(undo, &end, sizeof end);
+}
+
+void ram_undo(struct ram *ram)
+{
+    struct state_buffer *undo = ram->absent->undo;
+    ram->absent->undo = NULL;
+    for (size_t at = undo->count; at && !undo->failed;) {
+        struct overwritten end;
+        at -= sizeof end;
+        memcpy(&end, undo->bytes + at, sizeof end);
+        at -= end.count;
+        ram_write(ram, end.pa, undo->bytes + at, end.count);
+    }
 }
 
 bool ram_write(struct ram *ram, uint32_t pa, const void *bytes, size_t count)
@@ -160,6 +219,7 @@ bool ram_write(struct ram *ram, uint32_t pa, const void *bytes, size_t count)
         uint8_t *page = ram_page(ram, pa);
         if (!page)
             return false;
+        keep_old(ram, pa, page + (pa & PAGE_MASK), part);
         memcpy(page + (pa & PAGE_MASK), from, part);
         ram_changed(ram, page + (pa & PAGE_MASK), part);
         from += part, pa += part, count -= part;
@@ -183,9 +243,10 @@ static bool dma_write_ram(void *memory, uint64_t pa, const void *bytes, size_t c
  * never touched, has nothing to give. */
 static void discard_page(struct ram *ram, uint32_t pa)
 {
-    uint8_t *page = ram->page[(pa - ram->base) / PAGE_SIZE];
+    uint8_t *page = page_at(ram, (pa - ram->base) / PAGE_SIZE);
     if (!page)
         return;
+    keep_old(ram, pa, page, PAGE_SIZE);
     if (ram->fd < 0 || fallocate(ram->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                                  (off_t)(page - ram->mapping), PAGE_SIZE))
         memset(page, 0, PAGE_SIZE);
@@ -348,9 +409,12 @@ void ram_digest(const struct ram *ram, struct digest *digest)
 {
     digest_u64(digest, ram->size);
     for (uint32_t i = 0; i < ram->size / PAGE_SIZE; i++) {
-        if (!ram->page[i] || page_is_zero(ram->page[i]))
+        const uint8_t *page = page_at(ram, i);
+        if (is_absent(ram, i))
+            digest_u64(digest, ~(uint64_t)i); /* equal to no state that a whole memory can have */
+        if (!page || page_is_zero(page))
             continue;
         digest_u64(digest, i);
-        digest_bytes(digest, ram->page[i], PAGE_SIZE);
+        digest_bytes(digest, page, PAGE_SIZE);
     }
 }

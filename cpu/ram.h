@@ -82,6 +82,20 @@ struct ram_code {
     void *context;
 };
 
+/*
+ * Pages that are elsewhere: the guest runs here already, and they come from another host
+ * (post-copy). Such a page has no host address in struct ram, so it looks like one that was never
+ * touched, and no fast path knows it; whoever comes the slow way for it asks this first.
+ */
+struct ram_absent {
+    uint8_t **host; /* by page: where its bytes will be; NULL: it is not one of these */
+    /* Is it here by now? If not, it is asked for. Whoever runs the machine calls machine_absent()
+     * from here, and returns false: what needed the page is done again later. */
+    bool (*here)(void *context, uint32_t index);
+    void *context;
+    struct state_buffer *undo; /* not NULL: what ram_write() overwrites is kept here: ram_undo() */
+};
+
 struct ram {
     uint32_t base;   /* physical address of the first byte */
     uint32_t size;   /* bytes, a multiple of the page size */
@@ -91,6 +105,7 @@ struct ram {
     uint8_t *mapping; /* the host's mapping if this is the computer's own memory */
     int fd;           /* of its memfd, so that it can be mapped once more; -1: none */
     struct ram_code *code;
+    struct ram_absent *absent; /* NULL: nothing is elsewhere; the owner's who has set it */
 };
 
 /* The computer's own memory. 0, -ENOMEM, or -EINVAL (size not a multiple of 4 KiB, 0, or reaching
@@ -139,17 +154,22 @@ int ram_track_moves(struct ram *ram);
 void ram_track_moves_end(struct ram *ram);
 
 /* Host address of the page that holds physical address `pa`, which need not be page-aligned.
- * NULL: not RAM, or no memory left. */
+ * NULL: not RAM, or no memory left, or it is elsewhere and not here yet. */
 static inline uint8_t *ram_page(struct ram *ram, uint32_t pa);
 /* Its slow half: the page was not touched yet. */
 uint8_t *ram_touch(struct ram *ram, uint32_t pa);
 
 /* For readers that must not change anything: NULL also for a page never touched. */
 const uint8_t *ram_peek(const struct ram *ram, uint32_t pa);
+/* The page is elsewhere, and nobody has touched it here yet. */
+bool ram_is_absent(const struct ram *ram, uint32_t pa);
 
-/* Copies across pages. false (and nothing copied) if the range is not wholly RAM. */
+/* Copies across pages. false (and nothing copied) if the range is not wholly RAM; false, too, if a
+ * page is elsewhere and not here yet: then what lies before it may have been copied. */
 bool ram_read(const struct ram *ram, uint32_t pa, void *bytes, size_t count);
 bool ram_write(struct ram *ram, uint32_t pa, const void *bytes, size_t count);
+/* What was overwritten since absent->undo was set is as it was. No more is kept. */
+void ram_undo(struct ram *ram);
 
 static inline uint8_t *ram_page(struct ram *ram, uint32_t pa)
 {

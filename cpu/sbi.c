@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+#include "cpu/absent.h"
 #include "cpu/dev/uart.h"
 #include "cpu/isa.h"
 #include "cpu/machine.h"
@@ -73,8 +74,7 @@ static struct result probe_extension(struct machine *m, const uint32_t *a);
 
 static void print(struct machine *m, const uint8_t *bytes, size_t count)
 {
-    if (m->config.console)
-        m->config.console(m->config.console_context, bytes, count);
+    absent_print(m, bytes, count);
 }
 
 static struct result console_putchar(struct machine *m, const uint32_t *a)

@@ -36,7 +36,8 @@ static gboolean is_protected(const struct view_protection *v)
 
 static gboolean is_moving(const struct view_migration *v)
 {
-    return v->phase == MIGRATION_COPYING || v->phase == MIGRATION_HANDOVER;
+    return v->phase == MIGRATION_COPYING || v->phase == MIGRATION_HANDOVER ||
+           v->phase == MIGRATION_POSTCOPY;
 }
 
 /* ---- drawing ------------------------------------------------------------------------------ */

@@ -52,7 +52,7 @@ static gboolean on_moved_here(gpointer data)
     char why[SESSION_ERROR];
     if (!w->mover || !mover_is_over(w->mover)) /* it was another guest's */
         return G_SOURCE_REMOVE;
-    if (!mover_free(g_steal_pointer(&w->mover), why))
+    if (mover_free(g_steal_pointer(&w->mover), why) != MIGRATE_MOVED)
         vitrine_hosts_view_say(w->hosts, why);
     window_refresh(w);
     return G_SOURCE_REMOVE;
@@ -131,7 +131,8 @@ static void on_move(VitrineHostsView *view, const char *address, VitrineWindow *
 {
     if (!w->session || w->mover)
         return;
-    w->mover = mover_new(w->session, address, on_moved, w);
+    const struct mover_wish wish = {.address = address, .done = on_moved, .context = w};
+    w->mover = mover_new(w->session, &wish);
     if (!w->mover)
         vitrine_hosts_view_say(view, "the host has no memory left");
     window_watch(w);

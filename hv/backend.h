@@ -62,6 +62,7 @@ struct backend_stop {
 
 struct event;
 struct disk;
+struct postcopy;
 struct record;
 struct snapshot_file;
 
@@ -108,6 +109,12 @@ struct backend_move {
      * held is written. 0; TAKE: -EBUSY, another has it; or -errno; with one line in `why`
      * (SESSION_ERROR bytes). A guest without a disk that can be written has nothing to do. */
     int (*hand)(void *self, enum move_hand how, char *why);
+
+    /* Post-copy, at the destination: after load() the pages that are missing in `from` are not here,
+     * and whoever touches one asks that. Until arrived(), which may be called when none is missing any
+     * more. 0, -ENOMEM, -ENOTSUP: not this guest. NULL: not this kind of guest. */
+    int (*absent)(void *self, struct postcopy *from);
+    void (*arrived)(void *self);
 
     /* For protection (hv/protect.h). All NULL: a writable disk cannot be held back. HOLD: what the
      * guest writes stays in memory, and is dropped with the session, up to RELEASE: it is written

@@ -11,6 +11,7 @@
  */
 #include <stdio.h>
 
+#include "cpu/absent.h"
 #include "cpu/isa.h"
 #include "hv/vm.h"
 
@@ -168,7 +169,7 @@ enum exit_reason emulate_device_access(struct vm *vm, uint32_t word, uint32_t va
     uint32_t value = t->is_store ? h->x[insn.rs2] : 0;
     /* Devices have no shadow entries, so the guest's PMP is asked here, each time. */
     bool answered = pmp_allows(&h->pmp, mmu_context(guest, access).mode, access, pa, t->size) &&
-                    (t->is_store ? bus_write(&guest->bus, pa, t->size, value)
+                    (t->is_store ? absent_device_write(guest, pa, t->size, value)
                                  : bus_read(&guest->bus, pa, t->size, &value));
     vm->now.a = pa;
     vm->now.b = value;
@@ -194,6 +195,6 @@ void emulate_by_interpreter(struct vm *vm)
     struct machine *guest = vm->machine;
     uint64_t trapped = guest->hart.trapped;
     interp_step(guest);
-    if (guest->hart.trapped == trapped)
+    if (guest->hart.trapped == trapped && !guest->absent)
         machine_publish(guest, EVENT_INSN, guest->insn, guest->hart.pc, 0, 0);
 }

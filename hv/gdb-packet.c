@@ -131,7 +131,7 @@ static bool wants_words(enum session_stop stop)
 {
     return stop == STOPPED_IDLE || stop == STOPPED_LIMIT || stop == STOPPED_STUCK ||
            stop == STOPPED_SHUTDOWN || stop == STOPPED_INTERNAL || stop == STOPPED_FAIL_ENTRY ||
-           stop == STOPPED_MOVED;
+           stop == STOPPED_MOVED || stop == STOPPED_MISSING;
 }
 
 static void reply_stop(struct gdb *gdb)

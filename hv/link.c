@@ -73,7 +73,13 @@ static void socket_close(void *self)
     free(l);
 }
 
-static const struct link_ops SOCKET_OPS = {socket_send, socket_receive, socket_close};
+static void socket_cut(void *self)
+{
+    const struct socket_link *l = self;
+    shutdown(l->fd, SHUT_RDWR);
+}
+
+static const struct link_ops SOCKET_OPS = {socket_send, socket_receive, socket_close, socket_cut};
 
 struct link link_of_socket(int fd, int timeout_ms)
 {

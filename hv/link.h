@@ -29,6 +29,8 @@ struct link_ops {
     /* All `count` bytes, or an error: -ECONNRESET at the other side's end, -ETIMEDOUT. */
     int (*receive)(void *self, void *bytes, size_t count);
     void (*close)(void *self);
+    /* See link_cut(). NULL: this link cannot. */
+    void (*cut)(void *self);
 };
 
 struct link {
@@ -55,6 +57,13 @@ static inline void link_close(struct link *link)
     if (link->ops)
         link->ops->close(link->self);
     link->ops = NULL;
+}
+
+/* From any thread: whoever waits at this end or the other one, now or later, waits in vain. */
+static inline void link_cut(struct link *link)
+{
+    if (link->ops && link->ops->cut)
+        link->ops->cut(link->self);
 }
 
 /* Does listening at this address let in more than this host's own users? -EINVAL with `why`: it is

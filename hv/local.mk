@@ -18,12 +18,15 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/inject.c \
 	%D%/link.c %D%/link-call.c %D%/link-secret.c %D%/link.h \
 	%D%/migrate.c %D%/migrate.h %D%/migrate_priv.h \
+	%D%/migrate-arrive.c \
+	%D%/migrate-push.c \
 	%D%/migrate-receive.c \
 	%D%/migrate-send.c \
 	%D%/migrate-stream.c %D%/migrate-stream.h \
 	%D%/mover.c %D%/mover.h \
 	%D%/overlay.c %D%/overlay.h \
 	%D%/page-pool.c %D%/page-pool.h \
+	%D%/postcopy.c %D%/postcopy.h \
 	%D%/protect.h %D%/protect_priv.h \
 	%D%/protect-backup.c %D%/protect-epoch.c %D%/protect-primary.c \
 	%D%/qcow2.c %D%/qcow2.h %D%/qcow2_priv.h \
@@ -53,7 +56,7 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/simulated-file.c \
 	%D%/snapshot.c %D%/snapshot-config.c %D%/snapshot-diff.c %D%/snapshot-disk.c \
 	%D%/snapshot-file.c %D%/snapshot-merge.c %D%/snapshot-overlay.c %D%/snapshot-view.c %D%/snapshot.h %D%/snapshot_priv.h \
-	%D%/simulated.c %D%/simulated-disk.c %D%/simulated-input.c %D%/simulated-move.c %D%/simulated-state.c %D%/simulated-time.c %D%/simulated-view.c %D%/simulated_priv.h \
+	%D%/simulated.c %D%/simulated-absent.c %D%/simulated-disk.c %D%/simulated-input.c %D%/simulated-move.c %D%/simulated-state.c %D%/simulated-time.c %D%/simulated-view.c %D%/simulated_priv.h \
 	%D%/move-disk.c %D%/move-disk.h \
 	%D%/storage.c %D%/storage.h \
 	%D%/trap-log.c %D%/trap-log.h \

@@ -25,6 +25,7 @@ struct receiver {
     struct view_migration view;
     bool has_input, has_state; /* these have come */
     bool runs;
+    struct arrival *arrival; /* post-copy; NULL: all pages come before */
 };
 
 static int refuse(struct receiver *r, int error, const char *reason)
@@ -54,23 +55,13 @@ static int clear_memory(struct receiver *r)
 
 /* ---- what comes ----------------------------------------------------------------------------- */
 
-static int put_pages(struct receiver *r)
+static int put_page(void *context, uint64_t page, const uint8_t *bytes)
 {
-    const uint8_t *at = r->stream.payload, *end = at + r->stream.length;
-    while (at < end) {
-        if (end - at < 5 || at[4] > 1 || (at[4] && end - at < 5 + MIGRATE_PAGE))
-            return refuse(r, -EPROTO, "the stream is damaged: a torn page");
-        uint32_t index = stream_u32(at);
-        bool zero = !at[4];
-        if (index >= r->view.pages)
-            return refuse(r, -EPROTO, "the stream is damaged: a page outside memory");
-        if (r->move->put(r->session->backend, index, zero ? NULL : at + 5))
-            return refuse(r, -ENOMEM, "the host has no memory left");
-        r->view.moved_pages++;
-        r->view.zero_pages += zero;
-        at += zero ? 5 : 5 + MIGRATE_PAGE;
-    }
-    return 0;
+    struct receiver *r = context;
+    int error = r->move->put(r->session->backend, page, bytes);
+    r->view.moved_pages += !error;
+    r->view.zero_pages += !error && !bytes;
+    return error;
 }
 
 static int take_round(struct receiver *r)
@@ -109,11 +100,40 @@ static int take_state(struct receiver *r)
     return 0;
 }
 
+/* The guest shall run before these pages are here. Whatever can fail for that fails now. */
+static int take_missing(struct receiver *r)
+{
+    struct page_set set;
+    if (r->arrival || !r->has_state)
+        return refuse(r, -EPROTO, "the stream is damaged: missing pages in a wrong place");
+    if (!r->move->absent)
+        return refuse(r, -ENOTSUP, "this kind of guest cannot run before its memory is here");
+    r->arrival = calloc(1, sizeof *r->arrival);
+    int error = page_set_init(&set, r->view.pages);
+    if (error || !r->arrival) {
+        page_set_free(&set);
+        return refuse(r, -ENOMEM, "the host has no memory left");
+    }
+    error = migrate_take_set(&r->stream, &set);
+    if (!error)
+        error = migrate_await(r->session, r->arrival, &set, stream_u64(r->stream.payload));
+    page_set_free(&set);
+    if (error == -ENOTSUP)
+        refuse(r, error, "a guest that talks over HTIF cannot run before its memory is here");
+    else if (error == -ENOMEM)
+        refuse(r, error, "the host has no memory left");
+    return error;
+}
+
 /* One message before PREPARE. With the lock held, but SYNC is short. */
 static int take(struct receiver *r, enum message type)
 {
     switch (type) {
-    case MESSAGE_PAGES: return r->has_state ? -EPROTO : put_pages(r);
+    case MESSAGE_PAGES:
+        if (r->has_state)
+            return refuse(r, -EPROTO, "the stream is damaged: a page in a wrong place");
+        return migrate_take_pages(&r->stream, r->view.pages, put_page, r);
+    case MESSAGE_MISSING: return take_missing(r);
     case MESSAGE_ROUND: return take_round(r);
     case MESSAGE_INPUT: return take_input(r);
     case MESSAGE_STATE: return take_state(r);
@@ -169,8 +189,8 @@ static enum migrate_end wait_for_commit(struct receiver *r)
 {
     int error = say_ready(r);
     error = error ? error : stream_expect(&r->stream, MESSAGE_COMMIT);
-    if (error)
-        return error == -ECANCELED ? MIGRATE_STAYED : MIGRATE_WHOLE;
+    if (error) /* a guest without a part of its memory is none */
+        return error == -ECANCELED || r->arrival ? MIGRATE_STAYED : MIGRATE_WHOLE;
     stream_send_empty(&r->stream, MESSAGE_DONE); /* it is ours even if this does not arrive */
     return migrate_take_disk(r->session, DISK_MS, r->stream.why) ? MIGRATE_STANDS : MIGRATE_MOVED;
 }
@@ -196,8 +216,15 @@ enum migrate_end migrate_receive(struct session *session, struct link *link, boo
         snprintf(why, SESSION_ERROR, "%s", r.stream.why);
     if (error && error != -ECANCELED)
         stream_abort(&r.stream, r.stream.why);
+    bool follows = r.arrival && (result == MIGRATE_MOVED || result == MIGRATE_STANDS);
     session_enter(session);
-    publish(&r, phases[result]);
+    publish(&r, follows ? MIGRATION_POSTCOPY : phases[result]);
+    if (follows) {
+        r.arrival->view = r.view;
+        migrate_arrive(session, r.arrival, &r.stream);
+    } else if (r.arrival) {
+        migrate_await_no_more(session, r.arrival);
+    }
     session_leave(session);
     *runs = r.runs;
     stream_free(&r.stream);

@@ -2,8 +2,11 @@
  * Migration, the source's side: rounds of pages, then the hand-over. See migrate.h.
  *
  * The guest runs between the batches of a round: each is copied with the session's lock held and
- * sent without it. The hand-over holds the lock from the first look at what is left to the end:
- * nobody runs the guest meanwhile, and nobody can tell that it stood.
+ * sent without it. During the hand-over the guest stands (session->standing) and nothing of it can
+ * be changed, but whoever has a question gets an answer, however long the other side takes.
+ *
+ * With post-copy there are only a few rounds; what is left then is named (MISSING), and follows
+ * when the guest runs on the other side: migrate-push.c.
  */
 #include "config.h"
 
@@ -11,14 +14,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/random.h>
 
 #include "hv/migrate.h"
 #include "hv/migrate-stream.h"
 #include "hv/migrate_priv.h"
 #include "hv/session_priv.h"
 
-enum { ROUNDS = 30, THROTTLE_STEP = 20, THROTTLE_MAX = 99, FEW_PAGES = 16 };
+enum { ROUNDS = 30, ROUNDS_BEFORE = 1, THROTTLE_STEP = 20, THROTTLE_MAX = 99, FEW_PAGES = 16 };
 
 static const double DOWNTIME = 0.010;
 /* A guest that dirties more than this part of what was sent will never get done. */
@@ -34,15 +37,10 @@ struct sender {
     double began, stood; /* when the migration, and the guest's standing, began */
     bool runs;           /* the guest did when the hand-over began */
     bool counts;         /* account of writes is kept */
+    bool postcopy;       /* what is in `todo` follows behind the guest */
+    uint64_t token;      /* ... of which this is the name; 0: it does not */
     char *why;
 };
-
-static double now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
 
 static int fail(struct sender *s, int error, const char *reason)
 {
@@ -60,7 +58,7 @@ static void publish(struct sender *s, enum view_migration_phase phase)
 {
     s->view.phase = phase;
     s->view.bytes = s->stream.bytes;
-    s->view.seconds = now() - s->began;
+    s->view.seconds = migrate_now() - s->began;
     s->session->migration = s->view;
 }
 
@@ -96,17 +94,15 @@ static bool take_batch(struct sender *s, uint64_t *at)
     return count > 0;
 }
 
-/* The pages of `todo`; `held`: the lock is, and stays so. */
-static int send_pages(struct sender *s, bool held)
+/* The pages of `todo`. */
+static int send_pages(struct sender *s, enum view_migration_phase phase)
 {
     int error = 0;
     for (uint64_t at = 0; !error;) {
-        if (!held)
-            session_enter(s->session);
+        session_enter(s->session);
         bool some = take_batch(s, &at);
-        publish(s, held ? MIGRATION_HANDOVER : MIGRATION_COPYING);
-        if (!held)
-            session_leave(s->session);
+        publish(s, phase);
+        session_leave(s->session);
         if (!some)
             break;
         error = stream_send(&s->stream, MESSAGE_PAGES);
@@ -164,8 +160,7 @@ static void log_round(struct sender *s, double seconds, uint64_t pages)
     struct view_migration *v = &s->view;
     if (v->rounds == VIEW_ROUNDS)
         memmove(v->log, v->log + 1, --v->rounds * sizeof *v->log);
-    v->log[v->rounds++] =
-        (struct view_round){pages, v->dirty, seconds, v->expected, v->throttle};
+    v->log[v->rounds++] = (struct view_round){pages, v->dirty, seconds, v->expected, v->throttle};
 }
 
 /* A guest that writes nearly as fast as the link carries gets less of the processor. */
@@ -181,10 +176,10 @@ static void adjust_throttle(struct sender *s)
 
 static int do_round(struct sender *s)
 {
-    double from = now();
+    double from = migrate_now();
     uint64_t bytes = s->stream.bytes, pages = s->view.moved_pages;
     s->view.round++;
-    int error = send_pages(s, false);
+    int error = send_pages(s, MIGRATION_COPYING);
     error = error ? error : end_round(s);
     if (error)
         return error;
@@ -192,7 +187,7 @@ static int do_round(struct sender *s)
     error = collect(s);
     if (!error && s->session->state == SESSION_ENDED)
         error = fail(s, -ESHUTDOWN, "the guest has ended meanwhile");
-    double took = now() - from;
+    double took = migrate_now() - from;
     pages = s->view.moved_pages - pages;
     measure(s, took, s->stream.bytes - bytes, pages);
     log_round(s, took, pages);
@@ -202,19 +197,28 @@ static int do_round(struct sender *s)
     return error;
 }
 
+/* There were enough rounds. With post-copy that is all right. */
+static int give_up(struct sender *s, unsigned rounds)
+{
+    s->postcopy = s->options->postcopy;
+    if (s->postcopy)
+        return 0;
+    snprintf(s->why, SESSION_ERROR,
+             "after %u rounds the guest still writes faster than its pages can be sent (it "
+             "would stand for %.0f ms)",
+             rounds, s->view.expected * 1e3);
+    return -ETIME;
+}
+
 /* Rounds until what is left fits into the downtime. */
 static int converge(struct sender *s)
 {
-    unsigned rounds = s->options->rounds ? s->options->rounds : ROUNDS;
+    unsigned few = s->options->postcopy ? ROUNDS_BEFORE : ROUNDS;
+    unsigned rounds = s->options->rounds ? s->options->rounds : few;
     int error = do_round(s);
     while (!error && s->view.expected > limit(s)) {
-        if (s->view.round >= rounds) {
-            snprintf(s->why, SESSION_ERROR,
-                     "after %u rounds the guest still writes faster than its pages can be sent (it "
-                     "would stand for %.0f ms)",
-                     rounds, s->view.expected * 1e3);
-            return -ETIME;
-        }
+        if (s->view.round >= rounds)
+            return give_up(s, rounds);
         error = do_round(s);
     }
     return error;
@@ -224,17 +228,21 @@ static int converge(struct sender *s)
 
 static int send_input(struct sender *s)
 {
-    const struct session *session = s->session;
+    struct session *session = s->session;
     stream_begin(&s->stream);
+    session_enter(session);
     for (size_t i = 0; i < session->input_count; i++)
         stream_put_u8(&s->stream, session->input[(session->input_head + i) % INPUT_QUEUE]);
+    session_leave(session);
     return stream_failed(s, stream_send(&s->stream, MESSAGE_INPUT));
 }
 
 static int send_state(struct sender *s)
 {
     struct state_buffer buffer = {0};
+    session_enter(s->session);
     int error = s->move->save(s->session->backend, &buffer);
+    session_leave(s->session);
     if (error) {
         state_buffer_free(&buffer);
         return fail(s, error, "the guest's state cannot be saved");
@@ -261,32 +269,65 @@ static int prepare(struct sender *s)
     return stream_failed(s, error);
 }
 
+/* What follows behind the guest. */
+static int send_missing(struct sender *s)
+{
+    if (getrandom(&s->token, sizeof s->token, 0) != sizeof s->token)
+        return fail(s, -errno, "the host gives no random numbers");
+    s->token |= 1; /* never 0 */
+    stream_begin(&s->stream);
+    stream_put_u64(&s->stream, s->token);
+    migrate_put_set(&s->stream, &s->todo);
+    return stream_failed(s, stream_send(&s->stream, MESSAGE_MISSING));
+}
+
+/* From here on the guest stands. */
+static int stand_still(struct sender *s)
+{
+    struct session *session = s->session;
+    session_enter(session);
+    int error = session->state == SESSION_ENDED
+                    ? fail(s, -ESHUTDOWN, "the guest has ended meanwhile")
+                    : collect(s);
+    s->stood = migrate_now();
+    s->runs = session->state == SESSION_RUNNING;
+    session->standing = true;
+    int flushed = error ? 0 : s->move->flush(session->backend);
+    if (flushed)
+        error = fail(s, flushed, "the guest's disk cannot be written");
+    if (!error)
+        error = migrate_disk(session, MOVE_HAND_SETTLE, s->why);
+    publish(s, MIGRATION_HANDOVER);
+    session_leave(session);
+    return error;
+}
+
 /* All that is left, up to the point where only the word is missing. */
 static int hand_over(struct sender *s)
 {
-    s->stood = now();
-    s->runs = s->session->state == SESSION_RUNNING;
-    if (s->session->state == SESSION_ENDED)
-        return fail(s, -ESHUTDOWN, "the guest has ended meanwhile");
-    int error = collect(s);
-    if (error)
-        return error;
-    int flushed = s->move->flush(s->session->backend);
-    if (flushed)
-        return fail(s, flushed, "the guest's disk cannot be written");
-    if (migrate_disk(s->session, MOVE_HAND_SETTLE, s->why))
-        return -EIO;
-    error = send_pages(s, true);
+    int error = stand_still(s);
+    if (!error && !s->postcopy)
+        error = send_pages(s, MIGRATION_HANDOVER);
     error = error ? error : send_input(s);
     error = error ? error : send_state(s);
+    if (!error && s->postcopy)
+        error = send_missing(s);
     return error ? error : prepare(s);
+}
+
+static int change_hands(struct sender *s, enum move_hand how, char *why)
+{
+    session_enter(s->session);
+    int error = migrate_disk(s->session, how, why);
+    session_leave(s->session);
+    return error;
 }
 
 /* Nobody has got the word, so the guest is ours; its disk is, too, unless a stranger was quick. */
 static enum migrate_end keep(struct sender *s)
 {
     char why[SESSION_ERROR];
-    if (!migrate_disk(s->session, MOVE_HAND_TAKE, why))
+    if (!change_hands(s, MOVE_HAND_TAKE, why))
         return MIGRATE_STAYED;
     snprintf(s->why, SESSION_ERROR, "the guest stands here, since its disk is gone: %.400s", why);
     return MIGRATE_DOUBT;
@@ -295,11 +336,11 @@ static enum migrate_end keep(struct sender *s)
 /* The point of no return is between the two lines that send and wait: see migrate.h. */
 static enum migrate_end commit(struct sender *s)
 {
-    migrate_disk(s->session, MOVE_HAND_GIVE, s->why); /* giving does not fail */
+    change_hands(s, MOVE_HAND_GIVE, s->why); /* giving does not fail */
     if (stream_failed(s, stream_send_empty(&s->stream, MESSAGE_COMMIT)))
         return keep(s);
     int error = stream_expect(&s->stream, MESSAGE_DONE);
-    s->view.downtime = now() - s->stood;
+    s->view.downtime = migrate_now() - s->stood;
     if (!error)
         return MIGRATE_MOVED;
     snprintf(s->why, SESSION_ERROR,
@@ -314,21 +355,46 @@ static const char *name_of(const struct sender *s)
     return s->options->to ? s->options->to : "another host";
 }
 
-/* With the lock held all the time: the guest stands. */
-static enum migrate_end finish(struct sender *s)
+/* What the hand-over has led to. With the lock held. */
+static void settle(struct sender *s, enum migrate_end end)
 {
     char text[VIEW_TEXT];
-    session_enter(s->session);
-    enum migrate_end end = hand_over(s) ? MIGRATE_STAYED : commit(s);
-    publish(s, end == MIGRATE_MOVED   ? MIGRATION_MOVED
-               : end == MIGRATE_DOUBT ? MIGRATION_DOUBT
-                                      : MIGRATION_STAYED);
+    s->view.missing = s->postcopy && end != MIGRATE_STAYED ? page_set_count(&s->todo) : 0;
+    publish(s, end == MIGRATE_DOUBT    ? MIGRATION_DOUBT
+               : end == MIGRATE_STAYED ? MIGRATION_STAYED
+               : s->postcopy           ? MIGRATION_POSTCOPY
+                                       : MIGRATION_MOVED);
+    s->session->standing = false;
+    s->session->moved_token = end == MIGRATE_STAYED ? 0 : s->token;
     snprintf(text, sizeof text, "the guest %s moved to %.60s",
              end == MIGRATE_DOUBT ? "may have" : "has", name_of(s));
     if (end != MIGRATE_STAYED)
         session_moved(s->session, text);
+    pthread_cond_signal(&s->session->wake);
+}
+
+static enum migrate_end finish(struct sender *s)
+{
+    enum migrate_end end = hand_over(s) ? MIGRATE_STAYED : commit(s);
+    session_enter(s->session);
+    settle(s, end);
     session_leave(s->session);
     return end;
+}
+
+/* The rest of the guest's memory goes after it. */
+static enum migrate_end push(struct sender *s)
+{
+    int error = migrate_push(s->session, &s->stream, &s->todo, &s->view);
+    session_enter(s->session);
+    publish(s, error ? MIGRATION_TORN : MIGRATION_MOVED);
+    session_leave(s->session);
+    if (!error)
+        return MIGRATE_MOVED;
+    snprintf(s->why, SESSION_ERROR,
+             "the guest runs there, but %llu pages of its memory may be here only: %.300s",
+             (unsigned long long)s->view.missing, s->stream.why);
+    return MIGRATE_TORN;
 }
 
 /* ---- all of it ------------------------------------------------------------------------------ */
@@ -354,10 +420,25 @@ static int begin_account(struct sender *s)
     return collect(s);
 }
 
+/* What it has written to its disk is in this program, and in no file that the other side could
+ * open. */
+static bool keeps_disk(const struct session_config *c)
+{
+    return c->disk && c->disk_discard && !c->disk_readonly;
+}
+
 static int begin(struct sender *s)
 {
     if (!s->move)
         return fail(s, -ENOTSUP, "this kind of guest cannot be moved");
+    if (s->options->postcopy && !s->move->absent)
+        return fail(s, -ENOTSUP,
+                    "post-copy: this kind of guest cannot run before its memory is "
+                    "there");
+    if (keeps_disk(&s->session->config))
+        return fail(s, -ENOTSUP,
+                    "what the guest writes to its disk is discarded at the end, and is in no file "
+                    "that could move along");
     session_enter(s->session);
     int error = begin_account(s);
     session_leave(s->session);
@@ -385,7 +466,7 @@ enum migrate_end migrate_send(struct session *session, struct link *link,
     struct sender s = {.session = session,
                        .move = session->ops->move,
                        .options = options,
-                       .began = now(),
+                       .began = migrate_now(),
                        .why = why};
     enum migrate_end result = MIGRATE_STAYED;
     stream_init(&s.stream, link);
@@ -394,6 +475,8 @@ enum migrate_end migrate_send(struct session *session, struct link *link,
     error = error ? error : converge(&s);
     if (!error)
         result = finish(&s);
+    if (result == MIGRATE_MOVED && s.postcopy)
+        result = push(&s);
     if (result == MIGRATE_STAYED)
         stream_abort(&s.stream, why);
     end(&s, result);

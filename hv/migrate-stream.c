@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { HEAD = 24, NUMBERED = 16, PAGES_MAX = MIGRATE_BATCH * (5 + MIGRATE_PAGE) };
+enum { MISSING_MAX = 4 << 20 }; /* bytes: of 128 GiB */
 
 /* How long the payload of each type may be. */
 static const struct {
@@ -25,6 +26,9 @@ static const struct {
     [MESSAGE_BLOCKS] = {"BLOCKS", 5, PAGES_MAX}, [MESSAGE_OUTPUT] = {"OUTPUT", 1, 65536},
     [MESSAGE_EPOCH] = {"EPOCH", 46, 142},  [MESSAGE_ACK] = {"ACK", 8, 8},
     [MESSAGE_BEAT] = {"BEAT", 0, 0},       [MESSAGE_OVER] = {"OVER", 8, 8},
+    [MESSAGE_MISSING] = {"MISSING", 9, 8 + MISSING_MAX},
+    [MESSAGE_DEMAND] = {"DEMAND", 8, 8},   [MESSAGE_GOT] = {"GOT", 8, 8},
+    [MESSAGE_ARRIVED] = {"ARRIVED", 8, 8}, [MESSAGE_RECOVER] = {"RECOVER", 8, 8},
 };
 
 void stream_init(struct stream *s, struct link *link)
@@ -37,6 +41,12 @@ void stream_free(struct stream *s)
     free(s->message);
     state_buffer_free(&s->out);
     *s = (struct stream){0};
+}
+
+void stream_split(struct stream *s, struct stream *writer)
+{
+    *writer = (struct stream){
+        .link = s->link, .sent = s->sent, .sent_sum = s->sent_sum, .bytes = s->bytes};
 }
 
 /* ---- numbers -------------------------------------------------------------------------------- */

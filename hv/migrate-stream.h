@@ -46,6 +46,12 @@ enum message {
     MESSAGE_BEAT,    /* nothing: the primary lives, though no epoch comes */
     MESSAGE_ACK,     /* u64 number: it is here, whole */
     MESSAGE_OVER,    /* u64 number: all output of this epoch is out, and no more will come */
+    /* Post-copy: see migrate.h */
+    MESSAGE_MISSING, /* u64 token, and a bit for each page, in bytes: these are not here */
+    MESSAGE_DEMAND,  /* u64 page: the guest waits for it */
+    MESSAGE_GOT,     /* u64 number: one more message PAGES is here */
+    MESSAGE_ARRIVED, /* u64 number of pages that were missing: all are here */
+    MESSAGE_RECOVER, /* u64 token: this migration shall go on over this link */
     MESSAGES
 };
 
@@ -63,6 +69,8 @@ struct stream {
 
 void stream_init(struct stream *stream, struct link *link);
 void stream_free(struct stream *stream); /* not the link */
+/* From now on another thread may write with `writer`, and `stream` only reads. */
+void stream_split(struct stream *stream, struct stream *writer);
 
 /* ---- writing: begin, put, send -------------------------------------------------------------- */
 

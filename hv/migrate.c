@@ -13,6 +13,13 @@
 #include "hv/migrate_priv.h"
 #include "hv/session_priv.h"
 
+double migrate_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
 /* ---- greeting ------------------------------------------------------------------------------- */
 
 enum { MAGIC = sizeof MIGRATE_MAGIC - 1 };
@@ -211,6 +218,36 @@ bool migrate_put_page(struct stream *s, uint32_t index, const uint8_t *page)
     return zero;
 }
 
+static int torn(struct stream *s, const char *reason)
+{
+    snprintf(s->why, sizeof s->why, "the stream is damaged: %s", reason);
+    return -EPROTO;
+}
+
+int migrate_take_pages(struct stream *s, uint64_t pages,
+                       int (*put)(void *context, uint64_t page, const uint8_t *bytes),
+                       void *context)
+{
+    const uint8_t *at = s->payload, *end = at + s->length;
+    while (at < end) {
+        if (end - at < 5 || at[4] > 1 || (at[4] && end - at < 5 + MIGRATE_PAGE))
+            return torn(s, "a torn page");
+        uint32_t index = stream_u32(at);
+        bool zero = !at[4];
+        if (index >= pages)
+            return torn(s, "a page outside memory");
+        int error = put(context, index, zero ? NULL : at + 5);
+        if (error == -EINVAL)
+            return torn(s, "a page that was not missing");
+        if (error) {
+            snprintf(s->why, sizeof s->why, "the host has no memory left");
+            return error;
+        }
+        at += zero ? 5 : 5 + MIGRATE_PAGE;
+    }
+    return 0;
+}
+
 /* ---- sets of pages -------------------------------------------------------------------------- */
 
 static size_t words(const struct page_set *set)
@@ -248,4 +285,24 @@ uint64_t page_set_next(const struct page_set *set, uint64_t page)
         page = (page / 64 + 1) * 64;
     }
     return set->pages;
+}
+
+void migrate_put_set(struct stream *s, const struct page_set *set)
+{
+    for (uint64_t byte = 0; byte < (set->pages + 7) / 8; byte++)
+        stream_put_u8(s, (uint8_t)(set->bits[byte / 8] >> 8 * (byte % 8)));
+}
+
+int migrate_take_set(struct stream *s, struct page_set *set)
+{
+    const uint8_t *at = s->payload + 8;
+    uint64_t bytes = (set->pages + 7) / 8;
+    if (s->length != 8 + bytes)
+        return torn(s, "a set of pages of another size");
+    if (set->pages % 8 && at[bytes - 1] >> set->pages % 8)
+        return torn(s, "a page outside memory");
+    memset(set->bits, 0, words(set) * sizeof *set->bits);
+    for (uint64_t byte = 0; byte < bytes; byte++)
+        set->bits[byte / 8] |= (uint64_t)at[byte] << 8 * (byte % 8);
+    return 0;
 }

@@ -45,6 +45,34 @@
  * person may run the session that it has; it starts just where the source has stopped, and the
  * source has not run since it sent PREPARE, unless it went on after giving up.
  *
+ * Post-copy, after Hines and Gopalan, "Post-Copy Based Live Virtual Machine Migration" (VEE 2009):
+ * the guest is handed over before all of its memory is there. The hand-over is the one above, with
+ * one more message: the set of pages that are missing (or sent, and written since).
+ *
+ *     INPUT, STATE, MISSING, PREPARE ----->
+ *                                    <-----       READY
+ *     COMMIT                         ----->       runs the guest
+ *                                    <-----       DONE
+ *     PAGES, PAGES ...               ----->       puts them where nobody has looked yet
+ *                                    <-----       GOT, for each of these messages
+ *                                    <-----       DEMAND, of a page that the guest waits for
+ *     PAGES, with that page first    ----->
+ *                                    <-----       ARRIVED: all are here
+ *
+ * Who runs the guest is settled as before, by COMMIT; only that a destination which has no COMMIT
+ * has no whole guest either. But after it the guest needs both sides: if the link breaks before
+ * ARRIVED (MIGRATE_TORN), the destination's guest stands at the first page that it needs and has
+ * not, in front of the instruction, and the source, which has that page, must not run it, since the
+ * guest has gone on. Neither side has lost anything yet: over a new link it goes on where it was.
+ *
+ *     HELLO                          ----->
+ *                                    <-----       HELLO
+ *     RECOVER, with the same token   ----->
+ *                                    <-----       MISSING: these are not here
+ *     PAGES ...                      ----->       as above
+ *
+ * Lost it is if either process ends before that.
+ *
  * The guest's disk is the same file (or shared storage) on both sides, and changes hands with the
  * guest. The destination's session is made with config.disk_away: it has opened the file, and
  * neither locked nor used it. The source flushes before PREPARE and writes nothing afterwards;
@@ -74,7 +102,8 @@
 
 struct migrate_options {
     double downtime;   /* seconds that the guest may stand; 0: 10 ms */
-    unsigned rounds;   /* at most; 0: 30 */
+    unsigned rounds;   /* at most; 0: 30, and 1 with post-copy */
+    bool postcopy;     /* if what is left then is too much, it follows behind the guest */
     unsigned throttle; /* a guest that writes too fast is slowed down to 100 - this, in percent, at
                         * most; 0: it is left alone. Up to 99 */
     const char *to;    /* the other side's name, for texts */
@@ -87,14 +116,17 @@ enum migrate_end {
     MIGRATE_WHOLE,  /* destination: the guest is here, but was not handed over */
     MIGRATE_STANDS, /* destination: it is ours, but somebody else has its disk: session_run() tries
                      * again to get that */
+    MIGRATE_TORN,   /* the link broke in post-copy: the guest is there, some of its memory here
+                     * (destination: the other way round) */
 };
 
 /*
  * Sends the session's guest, which may be running, over the link, whose secret has been proved if
  * there is one. Takes as long as that takes; meanwhile the session answers as ever, but for the
  * moment of the hand-over. Progress: session_view_migration(). The session then is SESSION_ENDED
- * with STOPPED_MOVED (MOVED, DOUBT), or as it was (STAYED). `why` (SESSION_ERROR bytes) has one
- * line unless the result is MOVED. The link stays the caller's.
+ * with STOPPED_MOVED (MOVED, DOUBT, TORN), or as it was (STAYED). `why` (SESSION_ERROR bytes) has
+ * one line unless the result is MOVED. The link stays the caller's. With post-copy it returns when
+ * all of the guest's memory has arrived; session_view_migration() tells what runs where meanwhile.
  */
 enum migrate_end migrate_send(struct session *session, struct link *link,
                               const struct migrate_options *options, char *why);
@@ -105,5 +137,22 @@ enum migrate_end migrate_send(struct session *session, struct link *link,
  * shall be. After anything else its content is undefined and it must not be run (but see WHOLE).
  */
 enum migrate_end migrate_receive(struct session *session, struct link *link, bool *runs, char *why);
+
+/*
+ * ---- post-copy ----
+ *
+ * After migrate_receive() has said MOVED a part of the guest's memory may not be here: the caller
+ * lets the guest run, and calls migrate_receive_rest() on another thread, which takes that part
+ * from the same link (it must still be in its place) until all is here. MOVED (at once, if nothing
+ * was missing), or TORN with `why`: then the guest stops with STOPPED_MISSING as soon as it needs a
+ * page that is not here, and whenever it is run again.
+ *
+ * Over another link it goes on: migrate_recover() at the source, whose guest was torn off, or in
+ * doubt; migrate_receive_again() at the destination. Both return as above; migrate_recover() also
+ * STAYED, with `why`: there was nothing to recover.
+ */
+enum migrate_end migrate_receive_rest(struct session *session, char *why);
+enum migrate_end migrate_recover(struct session *session, struct link *link, char *why);
+enum migrate_end migrate_receive_again(struct session *session, struct link *link, char *why);
 
 #endif

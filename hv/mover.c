@@ -10,17 +10,15 @@
 #include <string.h>
 
 #include "hv/link.h"
-#include "hv/migrate.h"
 
 enum { PATIENCE_MS = 10000 };
 
 struct mover {
     struct session *session;
-    char *address;
-    void (*done)(void *context);
-    void *context;
+    struct mover_wish wish; /* with texts of our own */
+    char *address, *secret;
     pthread_t thread;
-    bool moved;
+    enum migrate_end end;
     atomic_bool over;
     char why[SESSION_ERROR];
 };
@@ -29,28 +27,37 @@ static void *move(void *context)
 {
     struct mover *m = context;
     struct link link;
-    struct migrate_options options = {.to = m->address};
-    if (link_call(m->address, NULL, PATIENCE_MS, &link, m->why) == 0) {
-        m->moved = migrate_send(m->session, &link, &options, m->why) == MIGRATE_MOVED;
+    m->end = MIGRATE_STAYED;
+    if (link_call(m->address, m->secret, PATIENCE_MS, &link, m->why) == 0) {
+        m->end = m->wish.recover ? migrate_recover(m->session, &link, m->why)
+                                 : migrate_send(m->session, &link, &m->wish.how, m->why);
         link_close(&link);
     }
     m->over = true;
-    m->done(m->context);
+    if (m->wish.done)
+        m->wish.done(m->wish.context);
     return NULL;
 }
 
-struct mover *mover_new(struct session *session, const char *address, void (*done)(void *context),
-                        void *context)
+static void release(struct mover *m)
+{
+    free(m->address);
+    free(m->secret);
+    free(m);
+}
+
+struct mover *mover_new(struct session *session, const struct mover_wish *wish)
 {
     struct mover *m = calloc(1, sizeof *m);
     if (!m)
         return NULL;
-    *m = (struct mover){
-        .session = session, .address = strdup(address), .done = done, .context = context};
-    if (m->address && pthread_create(&m->thread, NULL, move, m) == 0)
+    *m = (struct mover){.session = session, .wish = *wish, .address = strdup(wish->address)};
+    m->secret = wish->secret ? strdup(wish->secret) : NULL;
+    m->wish.how.to = m->address;
+    if (m->address && (m->secret || !wish->secret) &&
+        pthread_create(&m->thread, NULL, move, m) == 0)
         return m;
-    free(m->address);
-    free(m);
+    release(m);
     return NULL;
 }
 
@@ -59,16 +66,15 @@ bool mover_is_over(const struct mover *m)
     return m->over;
 }
 
-bool mover_free(struct mover *m, char *why)
+enum migrate_end mover_free(struct mover *m, char *why)
 {
     *why = 0;
     if (!m)
-        return false;
+        return MIGRATE_STAYED;
     pthread_join(m->thread, NULL);
-    bool moved = m->moved;
-    if (!moved)
+    enum migrate_end end = m->end;
+    if (end != MIGRATE_MOVED)
         snprintf(why, SESSION_ERROR, "%s", m->why);
-    free(m->address);
-    free(m);
-    return moved;
+    release(m);
+    return end;
 }

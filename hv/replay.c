@@ -245,7 +245,7 @@ void replay_start(struct simulated *s)
     struct history *h = &s->history;
     forget_all(s);
     session_log_cut(s->session, 0);
-    h->on = s->config->history && !s->config->host_clock;
+    h->on = s->config->history && !s->config->host_clock && !s->absent;
     h->full = false;
     h->delivered = 0;
     h->barrier = 0;

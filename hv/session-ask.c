@@ -55,8 +55,10 @@ void session_view_registers(struct session *s, struct view_registers *out)
 int session_write_register(struct session *s, int number, uint32_t value)
 {
     session_enter(s);
-    int error =
-        s->ops->write_register ? s->ops->write_register(s->backend, number, value) : -ENOTSUP;
+    int error = session_changeable(s);
+    if (!error)
+        error =
+            s->ops->write_register ? s->ops->write_register(s->backend, number, value) : -ENOTSUP;
     session_leave(s);
     return error;
 }
@@ -64,8 +66,10 @@ int session_write_register(struct session *s, int number, uint32_t value)
 int session_write_register64(struct session *s, const char *name, uint64_t value)
 {
     session_enter(s);
-    int error =
-        s->ops->write_register64 ? s->ops->write_register64(s->backend, name, value) : -ENOTSUP;
+    int error = session_changeable(s);
+    if (!error)
+        error = s->ops->write_register64 ? s->ops->write_register64(s->backend, name, value)
+                                         : -ENOTSUP;
     session_leave(s);
     return error;
 }
@@ -73,7 +77,9 @@ int session_write_register64(struct session *s, const char *name, uint64_t value
 int session_write_csr(struct session *s, uint16_t number, uint32_t value)
 {
     session_enter(s);
-    int error = s->ops->write_csr ? s->ops->write_csr(s->backend, number, value) : -ENOTSUP;
+    int error = session_changeable(s);
+    if (!error)
+        error = s->ops->write_csr ? s->ops->write_csr(s->backend, number, value) : -ENOTSUP;
     session_leave(s);
     return error;
 }
@@ -134,7 +140,9 @@ int session_write_memory(struct session *s, bool physical, uint64_t address, con
                          uint32_t length)
 {
     session_enter(s);
-    int error = s->ops->write_memory
+    int error = session_changeable(s);
+    if (!error)
+        error = s->ops->write_memory
                     ? s->ops->write_memory(s->backend, physical, address, bytes, length)
                     : -ENOTSUP;
     session_leave(s);

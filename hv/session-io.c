@@ -12,7 +12,7 @@ size_t session_input(struct session *s, const uint8_t *bytes, size_t count)
 {
     session_enter(s);
     size_t taken = 0;
-    for (; taken < count && s->input_count < INPUT_QUEUE; taken++, s->input_count++)
+    for (; taken < count && s->input_count < INPUT_QUEUE && !s->standing; taken++, s->input_count++)
         s->input[(s->input_head + s->input_count) % INPUT_QUEUE] = bytes[taken];
     s->typed += taken;
     pthread_cond_signal(&s->wake);

@@ -18,14 +18,16 @@
 
 int session_check_snapshots(struct session *s, bool has, char *why)
 {
-    int error = !has                          ? -ENOTSUP
-                : s->state == SESSION_RUNNING ? -EBUSY
-                : session_is_away(s)          ? -ESHUTDOWN
-                                              : 0;
+    bool moves = s->standing || s->arrival;
+    int error = !has                                   ? -ENOTSUP
+                : s->state == SESSION_RUNNING || moves ? -EBUSY
+                : session_is_away(s)                   ? -ESHUTDOWN
+                                                       : 0;
     if (error)
         snprintf(why, SESSION_ERROR, "%s",
                  !has                  ? "this kind of guest has no snapshots"
                  : error == -ESHUTDOWN ? "the guest has moved to another host"
+                 : moves               ? "the guest is being moved"
                                        : "the guest runs");
     return error;
 }
@@ -211,9 +213,9 @@ int session_snapshot_delete(struct session *s, int id)
 int session_write_disk(struct session *s, char *why)
 {
     session_enter(s);
-    int error = s->state == SESSION_RUNNING ? -EBUSY : 0;
+    int error = s->state == SESSION_RUNNING || session_changeable(s) ? -EBUSY : 0;
     if (error)
-        snprintf(why, SESSION_ERROR, "the guest runs");
+        snprintf(why, SESSION_ERROR, "the guest %s", s->standing ? "is being moved" : "runs");
     else if (s->ops->write_disk)
         error = s->ops->write_disk(s->backend, why);
     session_leave(s);

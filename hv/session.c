@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "hv/disk-format.h"
+#include "hv/migrate_priv.h"
 #include "hv/session_priv.h"
 #include "hv/snapshot.h"
 
@@ -180,7 +181,7 @@ static void *work(void *argument)
     struct session *s = argument;
     pthread_mutex_lock(&s->lock);
     while (!s->quit) {
-        if (s->state == SESSION_RUNNING)
+        if (s->state == SESSION_RUNNING && !s->standing)
             run_slice(s);
         else
             pthread_cond_wait(&s->wake, &s->lock);
@@ -317,6 +318,7 @@ void session_free(struct session *s)
     }
     if (s->backend)
         s->ops->destroy(s->backend);
+    migrate_arrival_free(s->arrival);
     snapshot_dir_close(s->kept);
     free(s->peer);
     destroy_locks(s);
@@ -361,7 +363,7 @@ static int take_disk(struct session *s)
 static int begin(struct session *s, const struct backend_command *command)
 {
     bool back = command->goal >= GOAL_STEP_BACK;
-    if (s->state == SESSION_RUNNING)
+    if (s->state == SESSION_RUNNING || session_changeable(s))
         return -EBUSY;
     if (session_is_away(s) || (s->state == SESSION_ENDED && !back))
         return -ESHUTDOWN;
@@ -462,6 +464,8 @@ int session_reset(struct session *s)
     char why[SESSION_ERROR];
     session_enter(s);
     int error = s->state == SESSION_RUNNING ? -EBUSY : session_is_away(s) ? -ESHUTDOWN : 0;
+    if (s->standing || s->arrival)
+        error = -EBUSY;
     if (!error) {
         error = s->ops->reset(s->backend, why);
         if (error) {
@@ -489,6 +493,8 @@ int session_set_balloon(struct session *s, uint64_t pages)
     session_enter(s);
     if (!s->ops->set_balloon)
         error = -ENOTSUP;
+    else if (session_changeable(s))
+        error = -EBUSY;
     else if (pages <= s->config.memory / BALLOON_PAGE && pages <= UINT32_MAX)
         error = s->ops->set_balloon(s->backend, (uint32_t)pages);
     session_leave(s);
@@ -563,5 +569,7 @@ void session_view_migration(struct session *s, struct view_migration *out)
 {
     session_enter(s);
     *out = s->migration;
+    if (s->arrival)
+        migrate_arrival_view(s->arrival, out);
     session_leave(s);
 }

@@ -4,6 +4,7 @@
 #ifndef VITRINE_HV_SESSION_PRIV_H
 #define VITRINE_HV_SESSION_PRIV_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -39,7 +40,7 @@ struct session {
     uint8_t *input;
     size_t input_head, input_count;
     bool input_ended;
-    uint64_t typed; /* bytes, ever */
+    uint64_t typed;                 /* bytes, ever */
     struct input_record *input_log; /* what was delivered, and when: for replay */
     size_t input_logged, input_log_size;
 
@@ -63,13 +64,18 @@ struct session {
     unsigned events_head, events_count;
     uint64_t events_dropped;
 
-    struct snapshot_dir *kept; /* where snapshots are files; NULL: they are in memory only */
+    struct snapshot_dir *kept;  /* where snapshots are files; NULL: they are in memory only */
     struct snapshot_peer *peer; /* which of those files are in memory, too */
     int peers;
     struct view_migration migration;
     struct view_protection protection;
-    bool moving; /* a migration or a protection is under way */
-    uint64_t shown; /* bytes of the console's text that the world has seen; with output_lock */
+    bool moving;   /* a migration or a protection is under way */
+    bool standing; /* ... and the guest is being handed over: nobody runs or changes it */
+    struct arrival
+        *arrival; /* it runs here, and the rest of its memory is coming: migrate-arrive.c */
+    uint64_t
+        moved_token; /* it runs elsewhere, and its memory follows by this name; 0: it did not */
+    uint64_t shown;  /* bytes of the console's text that the world has seen; with output_lock */
     atomic_uint throttle; /* percent of the time that the guest is kept from running */
 
     double napped;      /* host time of the present slice that the guest did not run */
@@ -102,6 +108,13 @@ void session_forget_peer(struct session *session, struct snapshot_peer *peer);
 
 /* The machine is another one than before: what belonged to the old one goes. With the lock held. */
 void session_start_anew(struct session *session, const char *text);
+
+/* May somebody change the guest now? Not while it is handed over to another host. With the lock
+ * held. 0 or -EBUSY. */
+static inline int session_changeable(const struct session *session)
+{
+    return session->standing ? -EBUSY : 0;
+}
 
 /* Does the guest run elsewhere, or may it? With the lock held. */
 bool session_is_away(const struct session *session);

@@ -16,12 +16,20 @@ static bool is_certain(const struct simulated *s)
     return s->between || s->guest->hart.waiting;
 }
 
+/* false: not now, since there is no room, or since a page that it needs is on its way. */
+static bool offer(struct simulated *s, uint8_t byte)
+{
+    simulated_absent_running(s, true);
+    bool taken = machine_input(s->guest, &byte, 1);
+    simulated_absent_running(s, false);
+    return taken;
+}
+
 bool simulated_give(struct simulated *s, const struct input_record *r)
 {
-    uint8_t byte = (uint8_t)r->value;
     if (r->kind == INPUT_BALLOON)
         return !machine_set_balloon(s->guest, r->value);
-    return machine_input(s->guest, &byte, 1);
+    return offer(s, (uint8_t)r->value);
 }
 
 static void given(struct simulated *s)
@@ -44,7 +52,7 @@ static void take_typed(struct simulated *s)
 {
     const struct hart *h = &s->guest->hart;
     uint8_t byte;
-    while (session_input_peek(s->session, &byte) && machine_input(s->guest, &byte, 1)) {
+    while (session_input_peek(s->session, &byte) && offer(s, byte)) {
         session_input_taken(s->session, h->executed, h->clock.idle);
         given(s);
     }

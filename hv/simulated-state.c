@@ -55,6 +55,7 @@ static const struct state_field simulated_fields[] = {
     STATE_NOT(struct simulated, history, "kept moments"),
     STATE_NOT(struct simulated, disk_held, "what the user wants: no snapshots meanwhile"),
     STATE_NOT(struct simulated, move, "an account of pages"),
+    STATE_NOT(struct simulated, absent, "pages on their way: no moments are kept meanwhile"),
     STATE_NOT(struct simulated, recorder, "a record of the run"),
     STATE_NOT(struct simulated, last_stop, "of the last run"),
 };

@@ -174,6 +174,8 @@ static bool at_idle(struct simulated *s, struct backend_stop *stop)
     bool stepping = s->goal.target != UINT64_MAX,
          over = session_input_over(s->session) || recorder_follows(s);
     simulated_deliver(s);
+    if (s->guest->absent)
+        return simulated_at_absent(s, stop);
     if (h->mip & h->mie)
         return false;
     if (wait == UINT64_MAX && (over || stepping)) {
@@ -206,6 +208,8 @@ static bool guest_reset(struct simulated *s, struct backend_stop *stop)
 {
     char why[MACHINE_ERROR];
     uint64_t target = s->goal.target;
+    if (simulated_reset_waits(s))
+        return false;
     if (s->config->no_reboot) {
         simulated_say(stop, SESSION_ENDED, STOPPED_POWEROFF,
                       "the guest has reset its machine, which ends the run");
@@ -246,6 +250,7 @@ static bool take_reason(struct simulated *s, enum stop_reason reason, struct bac
     case STOP_BREAKPOINT: return at_breakpoint(s, stop);
     case STOP_IDLE: return at_idle(s, stop);
     case STOP_RESET: return guest_reset(s, stop);
+    case STOP_ABSENT: return simulated_at_absent(s, stop);
     case STOP_WATCHPOINT: simulated_say_watch(s, stop); return true;
     case STOP_POWEROFF: stop_powered_off(s, stop); return true;
     case STOP_STUCK:
@@ -295,7 +300,9 @@ uint64_t simulated_cpu_ns(void)
 static enum stop_reason run_machine(struct simulated *s)
 {
     uint64_t from = s->guest->hart.executed, began = simulated_cpu_ns();
+    simulated_absent_running(s, true);
     enum stop_reason reason = machine_run(s->guest, slice_budget(s));
+    simulated_absent_running(s, false);
     if (reason != STOP_NONE)
         s->between = false;
     else if (s->guest->hart.executed > from)
@@ -308,6 +315,8 @@ static bool one_slice(struct simulated *s, struct backend_stop *stop)
 {
     if (s->history.search.active)
         return replay_search(s, stop);
+    if (simulated_resets(s))
+        return simulated_await_reset(s, stop) || (!s->absent && guest_reset(s, stop));
     replay_mark(s);
     if (recorder_look(s, stop))
         return true;
@@ -524,6 +533,7 @@ void simulated_destroy(void *self)
     struct simulated *s = self;
     if (s->guest && s->guest->disk_image && !s->config->disk_discard && !s->disk_held)
         disk_write_through(s->guest->disk_image); /* session_write_disk() tells of failures */
+    simulated_absent_free(s);
     replay_free(s);
     recorder_free(s);
     simulated_forget_snapshots(s);

@@ -145,6 +145,7 @@ struct simulated {
     struct backend_stop last_stop; /* of the newest run; zeros if it was paused */
     bool disk_held;                /* the guest is protected: simulated-disk.c */
     struct simulated_move *move;   /* while the guest is moved to another host: simulated-move.c */
+    struct simulated_absent *absent; /* while pages are on another host: simulated-absent.c */
 };
 
 extern const struct state_table console_state, simulated_state;
@@ -240,6 +241,25 @@ int simulated_write_disk(void *self, char *why);
 int simulated_forget_past(void *self, char *why);
 /* Which part of the overlay the disk's written blocks are; -1: none. Memory is part 0. */
 int simulated_disk_part(const struct simulated *s);
+
+/* ---- simulated-absent.c --------------------------------------------------------------------- */
+
+/* Functions of struct backend_move. */
+int simulated_absent(void *self, struct postcopy *from);
+void simulated_arrived(void *self);
+
+/* All of these do nothing while no page is on another host. */
+void simulated_absent_free(struct simulated *s);
+/* What follows is done for the guest, and must not wait for pages. */
+void simulated_absent_running(struct simulated *s, bool runs);
+/* The machine has stopped for a page (STOP_ABSENT). True: the run is over, the page does not come.
+ */
+bool simulated_at_absent(struct simulated *s, struct backend_stop *stop);
+/* The guest resets its machine. True: not before all pages are here: simulated_await_reset(). */
+bool simulated_reset_waits(struct simulated *s);
+bool simulated_resets(const struct simulated *s);
+/* True: the run is over, they do not come. */
+bool simulated_await_reset(struct simulated *s, struct backend_stop *stop);
 
 /* ---- simulated-time.c ----------------------------------------------------------------------- */
 

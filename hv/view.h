@@ -81,8 +81,8 @@ struct view_register {
     char group[16]; /* "general", "segment", "control", "msr" ...; its registers stand together */
     uint16_t bits;  /* width: 1 to 128 */
     uint64_t value;
-    uint64_t high; /* bits 64..127 of a wide one, else 0 */
-    bool changed;  /* since the session last stopped before this stop */
+    uint64_t high;        /* bits 64..127 of a wide one, else 0 */
+    bool changed;         /* since the session last stopped before this stop */
     char text[VIEW_TEXT]; /* the value in words: flags, fields, the symbol there; may be "" */
 };
 
@@ -100,7 +100,7 @@ struct view_insn {
     uint32_t word;     /* RISC-V: the instruction; else its first four bytes, lowest first */
     uint8_t length;    /* bytes: RISC-V 4, x86 1 to 15; never 0, so that va + length goes on */
     uint8_t bytes[15]; /* as they stand in memory; all 0 if not readable */
-    bool readable; /* false: no memory there, `text` says why */
+    bool readable;     /* false: no memory there, `text` says why */
     char text[VIEW_TEXT];
     char symbol[VIEW_SYMBOL]; /* "main" at its first instruction, "main+0x10" within; "" if none */
     bool symbol_start;        /* this is the symbol's first address */
@@ -135,11 +135,11 @@ struct view_walk {
     uint64_t va, pa; /* pa valid if ok */
     uint64_t root_pa;
     uint16_t asid;
-    uint8_t mode;     /* effective privilege of the access */
-    char access;      /* 'r', 'w' or 'x' */
+    uint8_t mode; /* effective privilege of the access */
+    char access;  /* 'r', 'w' or 'x' */
     uint8_t step_count;
     struct view_walk_step step[VIEW_WALK_STEPS];
-    uint32_t page_size;   /* bytes: 4 KiB, 2 MiB, 4 MiB, 1 GiB (monitor's map: 4 KiB); 0 if not ok */
+    uint32_t page_size; /* bytes: 4 KiB, 2 MiB, 4 MiB, 1 GiB (monitor's map: 4 KiB); 0 if not ok */
     uint32_t permissions; /* PTE_R|W|X|U|G|A|D (cpu/rv.h), whatever the ISA calls them. Sv32: of the
                            * leaf; x86: what all levels together allow, R if present, X if not NX */
     char why[VIEW_TEXT];  /* if !ok: the reason in words ("level 0 entry is not valid") */
@@ -151,8 +151,8 @@ enum shadow_change_kind { SHADOW_NONE, SHADOW_FILLED, SHADOW_UPGRADED, SHADOW_DR
 /* The last thing that happened to shadow entries, for marking them in the drawing. */
 struct view_shadow_change {
     enum shadow_change_kind kind;
-    uint64_t va;            /* page; meaningless if `count` entries went at once */
-    uint32_t count;         /* entries concerned */
+    uint64_t va;    /* page; meaningless if `count` entries went at once */
+    uint32_t count; /* entries concerned */
     uint64_t pte_old, pte_new;
     uint64_t exit_seq;      /* the exit that did it */
     char reason[VIEW_TEXT]; /* "first access", "guest wrote for the first time", "sfence.vma" ... */
@@ -219,8 +219,8 @@ struct view_memory {
 
 /* How hot each run of the guest's pages is, from the hardware's log of pages written. */
 struct view_dirty {
-    bool present;            /* false: this guest's writes are not logged */
-    uint64_t memory;         /* bytes of guest memory, which the cells cover from address 0 of RAM on */
+    bool present;    /* false: this guest's writes are not logged */
+    uint64_t memory; /* bytes of guest memory, which the cells cover from address 0 of RAM on */
     uint32_t pages_per_cell; /* 4 KiB pages */
     uint32_t cells;          /* at most VIEW_DIRTY_CELLS; the last may cover less than the others */
     uint8_t heat[VIEW_DIRTY_CELLS]; /* 255: written in the newest interval; fades to 0 */
@@ -292,7 +292,7 @@ struct view_exit {
     char device[24];      /* ... which device has answered; "": none */
     char reason_name[24]; /* "CSR write", "shadow fault", "MMIO" ... */
     char text[VIEW_TEXT]; /* the guest's instruction, disassembled */
-    char action[VIEW_TEXT]; /* what the monitor did, in one line */
+    char action[VIEW_TEXT];           /* what the monitor did, in one line */
     struct view_shadow_change shadow; /* kind SHADOW_NONE if none */
 };
 
@@ -317,9 +317,9 @@ struct view_exit_stats {
 struct view_device_register {
     char name[24];
     uint32_t offset;
-    uint8_t size;    /* bytes */
-    char access[4];  /* "r", "w", "rw" */
-    uint64_t value;  /* without the side effects of a read; 0 for write-only registers */
+    uint8_t size;   /* bytes */
+    char access[4]; /* "r", "w", "rw" */
+    uint64_t value; /* without the side effects of a read; 0 for write-only registers */
     char meaning[VIEW_TEXT];
 };
 
@@ -353,11 +353,12 @@ enum session_stop {
     STOPPED_BREAKPOINT, /* before executing it */
     STOPPED_WATCHPOINT, /* after the access */
     STOPPED_PAUSE,
-    STOPPED_LIMIT,      /* the instruction limit of the configuration */
-    STOPPED_IDLE,       /* sleeps in WFI for ever: no timer armed and no input can come */
-    STOPPED_POWEROFF,   /* test finisher, SBI system reset or HTIF; see exit_code */
-    STOPPED_STUCK,      /* firmware or monitor cannot go on: see text */
-    /* KVM has given the vCPU up, which is view_status.vcpu. Registers and memory can be looked at. */
+    STOPPED_LIMIT,    /* the instruction limit of the configuration */
+    STOPPED_IDLE,     /* sleeps in WFI for ever: no timer armed and no input can come */
+    STOPPED_POWEROFF, /* test finisher, SBI system reset or HTIF; see exit_code */
+    STOPPED_STUCK,    /* firmware or monitor cannot go on: see text */
+    /* KVM has given the vCPU up, which is view_status.vcpu. Registers and memory can be looked at.
+     */
     STOPPED_SHUTDOWN,   /* triple fault: a fault while the double fault was delivered */
     STOPPED_INTERNAL,   /* KVM cannot go on, e.g. its instruction emulator lacks the instruction */
     STOPPED_FAIL_ENTRY, /* the processor has refused the guest's state */
@@ -365,13 +366,15 @@ enum session_stop {
     STOPPED_RECORD_END, /* following a record, its end was reached */
     STOPPED_DIFFERS,    /* following a record, the run came to something else */
     STOPPED_MOVED,      /* the guest runs on another host, or may: see struct view_migration */
+    STOPPED_MISSING, /* before an instruction for which a page of memory has not come from the other
+                      * host, to which the link is lost: see text. It goes on if it comes */
 };
 
 /* What is known of the run, see session_step_back(). */
 struct view_history {
-    bool present;    /* there is a history */
-    bool in_past;    /* the guest stands before the end of it */
-    uint64_t first, end; /* instruction counts */
+    bool present;          /* there is a history */
+    bool in_past;          /* the guest stands before the end of it */
+    uint64_t first, end;   /* instruction counts */
     uint64_t bytes, limit; /* of host memory: taken, and allowed */
     unsigned checkpoints;
 };
@@ -395,8 +398,8 @@ struct view_timeline {
     uint64_t here;               /* where the guest stands: an instruction, as all below */
     unsigned checkpoints, inputs, moments, snapshots;
     uint64_t checkpoint[VIEW_CHECKPOINTS];
-    uint64_t input[VIEW_INPUTS];             /* something that was typed was delivered there */
-    struct view_moment moment[VIEW_MOMENTS]; /* whose exits are known */
+    uint64_t input[VIEW_INPUTS];               /* something that was typed was delivered there */
+    struct view_moment moment[VIEW_MOMENTS];   /* whose exits are known */
     struct view_kept snapshot[VIEW_SNAPSHOTS]; /* those that are moments of this run */
 };
 
@@ -430,9 +433,9 @@ struct view_layers {
     uint64_t page;    /* its page's beginning */
     bool there;       /* false: there is no such page, nobody was asked, and `why` says why */
     char why[VIEW_TEXT];
-    char base[32];    /* what the base is, in words */
-    uint64_t layers;  /* in all, top and base included */
-    uint64_t asked;   /* of these, until one answered */
+    char base[32];   /* what the base is, in words */
+    uint64_t layers; /* in all, top and base included */
+    uint64_t asked;  /* of these, until one answered */
     unsigned count;
     struct view_layer layer[VIEW_LAYERS]; /* from the top down */
 };
@@ -440,10 +443,10 @@ struct view_layers {
 struct view_status {
     enum session_state state;
     enum session_stop stop;
-    int exit_code;        /* if STOPPED_POWEROFF */
+    int exit_code; /* if STOPPED_POWEROFF */
     /* More about the stop, in lines, if there is more: why KVM has given the vCPU up. */
     char detail[VIEW_DETAIL];
-    char text[VIEW_TEXT]; /* the stop in words, e.g. "watchpoint: write of 0x80401000" */
+    char text[VIEW_TEXT];   /* the stop in words, e.g. "watchpoint: write of 0x80401000" */
     uint64_t watch_address; /* if STOPPED_WATCHPOINT */
     char watch_access;      /* 'r', 'w', 'x' */
     uint64_t instructions;  /* guest's, since reset; see `counted` */
@@ -451,14 +454,14 @@ struct view_status {
     uint64_t stops;         /* how often the session has stopped: changes when a view is stale */
     bool under_monitor;     /* in a virtual machine: there are exits, not traps */
     enum view_isa isa;
-    unsigned vcpus; /* how many there are, at least 1 */
-    unsigned vcpu;  /* the one that questions and steps mean, 0.. */
-    bool counted;   /* `instructions` is exact; false: it may be 0, or an estimate */
+    unsigned vcpus;   /* how many there are, at least 1 */
+    unsigned vcpu;    /* the one that questions and steps mean, 0.. */
+    bool counted;     /* `instructions` is exact; false: it may be 0, or an estimate */
     uint64_t exit_ns; /* host time of all exits together; 0 where time is counted in instructions */
     char guest[VIEW_FILE];
     char engine[16]; /* "kvm" where the host's processor runs the guest */
     uint64_t memory; /* bytes of guest memory */
-    double mips;      /* million instructions per second of host time in the last second of running */
+    double mips; /* million instructions per second of host time in the last second of running */
 };
 
 /* ---- moving to another host ----------------------------------------------------------------- */
@@ -470,6 +473,9 @@ enum view_migration_phase {
     MIGRATION_MOVED,    /* it runs on the other side; or incoming: it came here */
     MIGRATION_STAYED,   /* the attempt has failed: it is where it was */
     MIGRATION_DOUBT,    /* it was handed over, and nobody has confirmed that */
+    MIGRATION_POSTCOPY, /* it runs on the other side (or incoming: here), the rest of its memory is
+                         * on the way */
+    MIGRATION_TORN, /* the same, but the link is lost: some of its memory is only at the source */
 };
 
 /* One round of a migration. */
@@ -503,6 +509,11 @@ struct view_migration {
     unsigned rounds;      /* in `log`: the last ones up to `round`, oldest first */
     struct view_round log[VIEW_ROUNDS];
     char to[VIEW_FILE]; /* the other side's name, or "" */
+    /* Post-copy: */
+    uint64_t missing;  /* pages that the destination has not yet */
+    uint64_t demands;  /* pages that it could not wait for ... */
+    double waited;     /* ... seconds from request to page, in all ... */
+    double waited_max; /* ... and at most (both are known at the destination) */
 };
 
 /* ---- protection by a second host ------------------------------------------------------------ */
@@ -541,24 +552,25 @@ struct view_protection {
     uint64_t generation;   /* of the fence; 0: there is none */
     uint64_t epochs;       /* sent (backup: got) */
     uint64_t acknowledged; /* of these */
-    uint64_t instruction;  /* guest instructions at the last one acknowledged, where they are counted */
-    uint64_t pages;        /* sent in epochs (not those of the first copy), in all ... */
-    uint64_t blocks;       /* ... and of the disk, 4 KiB each */
-    uint64_t bytes;        /* sent in all */
-    uint64_t released;     /* bytes of console output that the world was shown */
-    uint64_t shown_from;   /* has been a backup: the first byte that it has shown has this number. The
-                            * primary may have shown it, and some that follow, already */
-    double pause;          /* seconds that the guest stood for epochs, in all ... */
-    double pause_max;      /* ... and at most for one */
-    double delay;          /* seconds from an epoch to its acknowledgement, in all */
-    double seconds;        /* since the first epoch */
-    uint64_t held;         /* bytes of console output that nobody has seen yet */
-    int64_t since;         /* when this phase began: seconds since 1970, of the host's clock */
-    unsigned losses;       /* how often a backup was lost */
-    bool searching;        /* for a (next) backup: hv/guard.h */
-    char to[VIEW_FILE];    /* the other side's name, or "" */
-    char why[VIEW_TEXT];   /* the last loss; why the last search found nobody; or "" */
-    unsigned recent;       /* in `log`: the last epochs, oldest first */
+    uint64_t
+        instruction;   /* guest instructions at the last one acknowledged, where they are counted */
+    uint64_t pages;    /* sent in epochs (not those of the first copy), in all ... */
+    uint64_t blocks;   /* ... and of the disk, 4 KiB each */
+    uint64_t bytes;    /* sent in all */
+    uint64_t released; /* bytes of console output that the world was shown */
+    uint64_t shown_from; /* has been a backup: the first byte that it has shown has this number. The
+                          * primary may have shown it, and some that follow, already */
+    double pause;        /* seconds that the guest stood for epochs, in all ... */
+    double pause_max;    /* ... and at most for one */
+    double delay;        /* seconds from an epoch to its acknowledgement, in all */
+    double seconds;      /* since the first epoch */
+    uint64_t held;       /* bytes of console output that nobody has seen yet */
+    int64_t since;       /* when this phase began: seconds since 1970, of the host's clock */
+    unsigned losses;     /* how often a backup was lost */
+    bool searching;      /* for a (next) backup: hv/guard.h */
+    char to[VIEW_FILE];  /* the other side's name, or "" */
+    char why[VIEW_TEXT]; /* the last loss; why the last search found nobody; or "" */
+    unsigned recent;     /* in `log`: the last epochs, oldest first */
     struct view_epoch log[VIEW_EPOCHS];
 };
 

@@ -28,6 +28,10 @@ if HAVE_CHECK
 %C%_test_virtio_devices_SOURCES = %D%/test-virtio-devices.c %D%/tap.h %D%/device.c %D%/device.h \
 	%D%/virtio-driver.c %D%/virtio-driver.h
 %C%_test_virtio_devices_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-absent
+%C%_test_absent_SOURCES = %D%/test-absent.c %D%/tap.h %D%/device.c %D%/device.h \
+	%D%/virtio-driver.c %D%/virtio-driver.h
+%C%_test_absent_LDADD = $(%C%_unit_libs)
 %C%_test_clint_SOURCES = %D%/test-clint.c %D%/tap.h %D%/device.c %D%/device.h
 %C%_test_clint_LDADD = $(%C%_unit_libs)
 %C%_test_fdt_SOURCES = %D%/test-fdt.c %D%/tap.h
@@ -327,7 +331,7 @@ EXTRA_PROGRAMS += %D%/bench/time
 %C%_bench_time_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
 # make bench: figures beside a peer's, in one run.
 bench: all $(%C%_bench_kvm_program) %D%/bench/time$(EXEEXT) %D%/bench/disk$(EXEEXT) \
-		%D%/bench/protect$(EXEEXT)
+		%D%/bench/protect$(EXEEXT) %D%/bench/migrate$(EXEEXT)
 	@$(AM_TESTS_ENVIRONMENT) /usr/bin/python3 $(top_srcdir)/%D%/bench/bench.py
 # make bench-kvm: its part about x86 guests.
 bench-kvm: all $(%C%_bench_kvm_program)
@@ -336,11 +340,11 @@ EXTRA_PROGRAMS += %D%/bench/disk
 %C%_bench_disk_SOURCES = %D%/bench/disk.c
 %C%_bench_disk_LDADD = hv/libhv.a $(ZLIB_LIBS)
 EXTRA_PROGRAMS += %D%/bench/migrate
-%C%_bench_migrate_SOURCES = %D%/bench/migrate.c
+%C%_bench_migrate_SOURCES = %D%/bench/migrate.c %D%/bench/pair.c %D%/bench/pair.h
 %C%_bench_migrate_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(KVM_LIBS) \
 	$(NETTLE_LIBS) $(ZLIB_LIBS)
 EXTRA_PROGRAMS += %D%/bench/protect
-%C%_bench_protect_SOURCES = %D%/bench/protect.c
+%C%_bench_protect_SOURCES = %D%/bench/protect.c %D%/bench/pair.c %D%/bench/pair.h
 %C%_bench_protect_LDADD = $(%C%_bench_migrate_LDADD)
 if KVM
 %C%_bench_kvm_program = %D%/bench/kvm

@@ -15,6 +15,7 @@
 #include "cpu/isa.h"
 
 enum { PATIENCE_MS = 10000, WAIT_MS = 20000, MEMORY = 12 << 20, PRINTED = 1 << 18 };
+enum { TORN_STEPS = 100000, END_OF_ROUND = 7 /* the source's call that sends ROUND */ };
 
 /* ---- the guests ----------------------------------------------------------------------------- */
 
@@ -154,6 +155,8 @@ struct session *pair_session_to(enum pair_guest guest, enum session_under under,
 /* Is it this call's turn? Lets a part of it pass, then ends the link for both sides. */
 static bool breaks(struct breaking *b, const uint8_t *out, uint8_t *in, size_t count)
 {
+    if (b->made++ == END_OF_ROUND && b->plan.slow && b->source)
+        usleep(2000);
     bool ours = b->plan.fault != FAULT_NONE && b->plan.source == b->source;
     bool due = ours && b->calls++ == b->plan.call;
     if (ours && b->plan.fault == FAULT_SLOW && b->calls <= b->plan.call)
@@ -219,12 +222,25 @@ struct destination {
     struct breaking link;
 };
 
+/* By post-copy the guest runs before the rest of it is here. */
+static void take(struct pair *pair, struct link *link)
+{
+    struct view_migration view;
+    pair->destination_end =
+        migrate_receive(pair->destination, link, &pair->runs, pair->destination_why);
+    session_view_migration(pair->destination, &view);
+    if (view.phase != MIGRATION_POSTCOPY)
+        return;
+    if (pair->runs)
+        session_run(pair->destination);
+    pair->destination_end = migrate_receive_rest(pair->destination, pair->destination_why);
+}
+
 static void *receive(void *context)
 {
     struct destination *d = context;
     struct link link = {&BREAKING, &d->link};
-    d->pair->destination_end =
-        migrate_receive(d->pair->destination, &link, &d->pair->runs, d->pair->destination_why);
+    take(d->pair, &link);
     link_close(&link);
     return NULL;
 }
@@ -248,6 +264,30 @@ void pair_migrate(struct pair *pair, const struct migrate_options *options)
     pair->calls[1] = own.calls;
 }
 
+static void *receive_again(void *context)
+{
+    struct destination *d = context;
+    d->pair->destination_end = migrate_receive_again(d->pair->destination, &d->link.below,
+                                                     d->pair->destination_why);
+    link_close(&d->link.below);
+    return NULL;
+}
+
+void pair_recover(struct pair *pair)
+{
+    int fd[2];
+    pthread_t thread;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
+        abort();
+    struct destination d = {.pair = pair, .link = {.below = link_of_socket(fd[0], PATIENCE_MS)}};
+    struct link link = link_of_socket(fd[1], PATIENCE_MS);
+    if (pthread_create(&thread, NULL, receive_again, &d))
+        abort();
+    pair->source_end = migrate_recover(pair->source, &link, pair->source_why);
+    link_close(&link);
+    pthread_join(thread, NULL);
+}
+
 void pair_half(struct pair *pair, int fd, bool source, const struct migrate_options *options)
 {
     struct breaking own = {link_of_socket(fd, PATIENCE_MS), fd, source, pair->plan};
@@ -255,8 +295,7 @@ void pair_half(struct pair *pair, int fd, bool source, const struct migrate_opti
     if (source)
         pair->source_end = migrate_send(pair->source, &link, options, pair->source_why);
     else
-        pair->destination_end =
-            migrate_receive(pair->destination, &link, &pair->runs, pair->destination_why);
+        take(pair, &link);
     link_close(&link);
     pair->calls[source] = own.calls;
 }
@@ -311,13 +350,50 @@ bool pair_same(struct session *session)
     return same;
 }
 
+static bool stands(struct session *session)
+{
+    session_pause(session);
+    return session_wait(session, WAIT_MS) == 0;
+}
+
 static const char *check_stayed(struct pair *pair, struct session **survivor)
 {
-    if (pair->destination_end == MIGRATE_MOVED)
+    if (pair->destination_end == MIGRATE_MOVED || pair->destination_end == MIGRATE_TORN)
         return "both sides run the guest";
     *survivor = pair->source;
-    session_pause(pair->source);
-    return session_wait(pair->source, WAIT_MS) ? "the source does not pause" : NULL;
+    return stands(pair->source) ? NULL : "the source does not pause";
+}
+
+const char *pair_check_torn(struct session *destination)
+{
+    struct view_status status;
+    if (!stands(destination))
+        return "a guest whose memory is missing does not pause";
+    session_status(destination, &status);
+    if (status.state == SESSION_ENDED)
+        return "a guest whose memory is missing has ended";
+    uint64_t at = status.instructions;
+    if (session_step(destination, TORN_STEPS) || session_wait(destination, WAIT_MS))
+        return "a guest whose memory is missing cannot be run up to where it is";
+    session_status(destination, &status);
+    bool said = status.stop == STOPPED_MISSING && strstr(status.text, " missing: the ");
+    return said || (status.stop == STOPPED_STEP && status.instructions == at + TORN_STEPS)
+               ? NULL
+               : "a guest whose memory is missing does not say so";
+}
+
+/* It stands where it needs a page, and goes on when the link is there again. */
+static const char *check_torn(struct pair *pair, struct session **survivor)
+{
+    const char *wrong = pair_check_torn(pair->destination);
+    if (wrong)
+        return wrong;
+    pair->torn = true;
+    pair_recover(pair);
+    if (pair->source_end != MIGRATE_MOVED || pair->destination_end != MIGRATE_MOVED)
+        return "the link is there again, and the rest does not come";
+    *survivor = pair->destination;
+    return NULL;
 }
 
 static const char *check_away(struct pair *pair, struct session **survivor)
@@ -326,13 +402,15 @@ static const char *check_away(struct pair *pair, struct session **survivor)
     if (session_run(source) != -ESHUTDOWN || session_reset(source) != -ESHUTDOWN ||
         session_step(source, 1) != -ESHUTDOWN)
         return "the source can run a guest that it has handed over";
-    if (pair->source_end == MIGRATE_MOVED && session_take_back(source) != -EINVAL)
+    if (pair->source_end != MIGRATE_DOUBT && session_take_back(source) != -EINVAL)
         return "the source takes a guest back that has arrived";
     if (pair->source_end == MIGRATE_MOVED && pair->destination_end != MIGRATE_MOVED)
         return "nobody runs the guest";
+    if (pair->destination_end == MIGRATE_TORN)
+        return check_torn(pair, survivor);
     *survivor = pair->destination;
     if (pair->destination_end == MIGRATE_MOVED)
-        return NULL;
+        return stands(*survivor) ? NULL : "the destination does not pause";
     *survivor = source;
     return session_take_back(source) ? "the source cannot take the guest back" : NULL;
 }

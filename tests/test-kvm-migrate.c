@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "hv/migrate.h"
 #include "hv/protect.h"
@@ -430,6 +432,27 @@ START_TEST(test_disk_outlives)
 }
 END_TEST
 
+/* Its memory is KVM's to read, so nobody can be asked for a page: refused before anything is sent. */
+START_TEST(test_no_postcopy)
+{
+    struct session *source = guest();
+    struct view_status status;
+    char why[SESSION_ERROR] = "";
+    int fd[2];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    struct link link = link_of_socket(fd[0], PATIENCE_MS);
+    ck_assert_int_eq(migrate_send(source, &link, &(struct migrate_options){.postcopy = true}, why),
+                     MIGRATE_STAYED);
+    link_close(&link);
+    close(fd[1]);
+    ck_assert_msg(strstr(why, "post-copy") && !strchr(why, '\n'), "%s", why);
+    session_status(source, &status);
+    ck_assert_int_eq(status.state, SESSION_STOPPED);
+    ck_assert_int_ge(run_to_end(source), 0);
+    session_free(source);
+}
+END_TEST
+
 int main(void)
 {
     if (kvm_is_missing())
@@ -441,6 +464,7 @@ int main(void)
     tcase_add_test(tests, test_moves);
     tcase_add_test(tests, test_digest);
     tcase_add_test(tests, test_outlives);
+    tcase_add_test(tests, test_no_postcopy);
     suite_add_tcase(suite, tests);
     tcase_set_timeout(disks, 120);
     tcase_add_checked_fixture(disks, setup_disk, teardown_disk);

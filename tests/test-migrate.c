@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,68 +236,109 @@ START_TEST(test_two_accounts)
 }
 END_TEST
 
-/* ---- faults --------------------------------------------------------------------------------- */
+/* ---- post-copy ------------------------------------------------------------------------------ */
 
-/* All ways to break at one call of one side. Returns whether there was such a call. */
-static bool break_at(bool source, unsigned call, enum fault fault, unsigned part)
+static const struct migrate_options POSTCOPY = {.downtime = 1e-9, .postcopy = true};
+
+/* Each page that the guest writes is missing when it is handed over. */
+START_TEST(test_postcopy)
 {
-    struct pair pair = pair_of(SESSION_HV, SESSION_HV, "auto");
-    pair.plan = (struct fault_plan){fault, source, call, part};
+    struct pair pair = pair_of(WAYS[_i].from, WAYS[_i].to, WAYS[_i].engine);
+    struct view_migration there, here;
+    pair.plan = (struct fault_plan){.fault = FAULT_SLOW, .source = true, .call = 40};
     ck_assert_int_eq(session_run(pair.source), 0);
-    pair_migrate(&pair, &(struct migrate_options){.downtime = 10});
-    bool was = pair.calls[source] > call;
+    pair_migrate(&pair, &POSTCOPY);
+    ck_assert_msg(pair.source_end == MIGRATE_MOVED, "%s", pair.source_why);
+    ck_assert_msg(pair.destination_end == MIGRATE_MOVED, "%s", pair.destination_why);
+    session_view_migration(pair.source, &here);
+    session_view_migration(pair.destination, &there);
+    ck_assert_int_eq(here.phase, MIGRATION_MOVED);
+    ck_assert_int_eq(there.phase, MIGRATION_MOVED);
+    ck_assert_uint_eq(here.round, 1);
+    ck_assert_uint_eq(here.missing, 0);
+    ck_assert_uint_ge(there.demands, 1);
+    ck_assert_uint_le(there.demands, 33);
+    ck_assert(there.waited > 0 && there.waited_max <= there.waited);
     check_pair(&pair);
     pair_free(&pair);
-    return was;
-}
-
-static const struct {
-    enum fault fault;
-    unsigned part;
-} FAULTS[] = {{FAULT_CUT, 0}, {FAULT_CUT, 4}, {FAULT_CUT, 7}, {FAULT_LOSE, 0}};
-
-/* Check's loop index: which fault, at which side. */
-START_TEST(test_faults)
-{
-    unsigned points = 0;
-    while (break_at(_i % 2, points, FAULTS[_i / 2].fault, FAULTS[_i / 2].part))
-        points++;
-    ck_assert_uint_gt(points, 12);
 }
 END_TEST
 
-/* ---- streams -------------------------------------------------------------------------------- */
-
-/* A destination that gets exactly these bytes. */
-struct bytes_link {
-    const uint8_t *bytes;
-    size_t count, at;
-};
-
-static int bytes_send(void *self, const void *bytes, size_t count)
+/* A guest that writes faster than pre-copy can follow: every migration of it ends. */
+START_TEST(test_postcopy_busy)
 {
-    return 0;
+    struct pair pair = {.source = pair_session(PAIR_BUSY, SESSION_HV, "auto"),
+                        .destination = pair_session(PAIR_BUSY, SESSION_HV, "auto")};
+    struct view_status status;
+    ck_assert_int_eq(session_run(pair.source), 0);
+    pair_migrate(&pair, &POSTCOPY);
+    ck_assert_msg(pair.source_end == MIGRATE_MOVED, "%s", pair.source_why);
+    session_pause(pair.destination);
+    ck_assert_int_eq(session_wait(pair.destination, -1), 0);
+    session_status(pair.destination, &status);
+    struct session *reference = pair_session(PAIR_BUSY, SESSION_HV, "auto");
+    ck_assert_int_eq(session_step(reference, status.instructions), 0);
+    ck_assert_int_eq(session_wait(reference, -1), 0);
+    ck_assert_uint_eq(session_digest(reference), session_digest(pair.destination));
+    session_free(reference);
+    pair_free(&pair);
 }
+END_TEST
 
-static int bytes_receive(void *self, void *bytes, size_t count)
+/* What was typed and not delivered comes with it, and a stopped guest arrives stopped. */
+START_TEST(test_postcopy_of_a_stopped_guest)
 {
-    struct bytes_link *b = self;
-    if (b->count - b->at < count)
-        return -ECONNRESET;
-    memcpy(bytes, b->bytes + b->at, count);
-    b->at += count;
-    return 0;
+    struct pair pair = pair_of(SESSION_HV, SESSION_HV, "auto");
+    ck_assert_int_eq(session_step(pair.source, 12345), 0);
+    ck_assert_int_eq(session_wait(pair.source, -1), 0);
+    pair_migrate(&pair, &POSTCOPY);
+    ck_assert_int_eq(pair.source_end, MIGRATE_MOVED);
+    ck_assert(!pair.runs);
+    check_pair(&pair);
+    pair_free(&pair);
 }
+END_TEST
 
-static const struct link_ops BYTES = {bytes_send, bytes_receive, NULL};
-
-static enum migrate_end feed(struct session *session, const uint8_t *bytes, size_t count, char *why)
+/* While pages are missing no moment can be kept; afterwards they can, and the history begins then. */
+START_TEST(test_nothing_is_kept_meanwhile)
 {
-    struct bytes_link self = {bytes, count, 0};
-    struct link link = {&BYTES, &self};
-    bool runs;
-    return migrate_receive(session, &link, &runs, why);
+    struct session_config config;
+    char why[SESSION_ERROR];
+    struct view_history history;
+    session_config_init(&config);
+    config.image = pair_image(PAIR_STEADY);
+    config.memory = 12 << 20;
+    config.history = 64 << 20;
+    struct pair pair = {.source = pair_session(PAIR_STEADY, SESSION_HV, "auto"),
+                        .destination = session_new(&config, why)};
+    ck_assert_ptr_nonnull(pair.destination);
+    ck_assert_int_eq(session_run(pair.source), 0);
+    /* The second message of pages behind the guest does not arrive. */
+    pair.plan = (struct fault_plan){FAULT_CUT, true, 20, 0, true};
+    pair_migrate(&pair, &POSTCOPY);
+    ck_assert_int_eq(pair.destination_end, MIGRATE_TORN);
+    session_pause(pair.destination);
+    ck_assert_int_eq(session_wait(pair.destination, -1), 0);
+    session_view_history(pair.destination, &history);
+    ck_assert(!history.present);
+    ck_assert_int_eq(session_snapshot(pair.destination, "a", why), -EBUSY);
+    ck_assert_int_eq(session_reset(pair.destination), -EBUSY);
+    ck_assert_int_eq(session_step_back(pair.destination, 1), -ENOTSUP);
+    pair_recover(&pair);
+    ck_assert_int_eq(pair.destination_end, MIGRATE_MOVED);
+    session_view_history(pair.destination, &history);
+    ck_assert(history.present);
+    ck_assert_int_ge(session_snapshot(pair.destination, "a", why), 0);
+    ck_assert_int_eq(session_step(pair.destination, 5000), 0);
+    ck_assert_int_eq(session_wait(pair.destination, -1), 0);
+    ck_assert_int_eq(session_step_back(pair.destination, 1000), 0);
+    ck_assert_int_eq(session_wait(pair.destination, -1), 0);
+    ck_assert(pair_same(pair.destination));
+    pair_free(&pair);
 }
+END_TEST
+
+/* ---- a destination that likes everything ------------------------------------------------------ */
 
 /* A link that keeps what was sent, and answers as a destination would that likes everything. */
 struct recorder {
@@ -355,6 +397,160 @@ static int recorder_receive(void *self, void *bytes, size_t count)
 }
 
 static const struct link_ops RECORDER = {recorder_send, recorder_receive, NULL};
+
+/* ---- questions while it is handed over -------------------------------------------------------- */
+
+/* A destination that likes everything, but does not answer PREPARE before it may. */
+struct slow_answer {
+    struct recorder recorder;
+    sem_t asked, may;
+    struct session *source;
+    enum migrate_end end;
+};
+
+static int slow_send(void *self, const void *bytes, size_t count)
+{
+    struct slow_answer *slow = self;
+    int error = recorder_send(&slow->recorder, bytes, count);
+    if (stream_u32(bytes) == MESSAGE_PREPARE) {
+        sem_post(&slow->asked);
+        sem_wait(&slow->may);
+    }
+    return error;
+}
+
+static int slow_receive(void *self, void *bytes, size_t count)
+{
+    struct slow_answer *slow = self;
+    return recorder_receive(&slow->recorder, bytes, count);
+}
+
+static const struct link_ops SLOW = {slow_send, slow_receive, NULL};
+
+static void *send_to_slow(void *context)
+{
+    struct slow_answer *slow = context;
+    struct link link = {&SLOW, slow};
+    char why[SESSION_ERROR];
+    slow->end = migrate_send(slow->source, &link, &(struct migrate_options){.downtime = 10}, why);
+    return NULL;
+}
+
+/* While the other side takes its time every question is answered, and nothing can be changed. */
+START_TEST(test_questions_during_the_handover)
+{
+    struct slow_answer slow = {.source = pair_session(PAIR_STEADY, SESSION_HV, "auto")};
+    struct link answers = {&ANSWERS, &slow.recorder};
+    struct view_status before, after;
+    struct view_migration view;
+    pthread_t thread;
+    stream_init(&slow.recorder.answer, &answers);
+    sem_init(&slow.asked, 0, 0);
+    sem_init(&slow.may, 0, 0);
+    ck_assert_int_eq(session_run(slow.source), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, send_to_slow, &slow), 0);
+    sem_wait(&slow.asked);
+    session_status(slow.source, &before);
+    session_view_migration(slow.source, &view);
+    ck_assert_int_eq(view.phase, MIGRATION_HANDOVER);
+    ck_assert_uint_eq(session_input(slow.source, (const uint8_t *)"x", 1), 0);
+    ck_assert_int_eq(session_run(slow.source), -EBUSY);
+    ck_assert_int_eq(session_reset(slow.source), -EBUSY);
+    ck_assert_int_eq(session_write_register(slow.source, 1, 1), -EBUSY);
+    ck_assert_int_eq(session_write_memory(slow.source, true, 0x80000000u, (uint8_t *)"", 1), -EBUSY);
+    usleep(20000);
+    session_status(slow.source, &after);
+    ck_assert_uint_eq(before.instructions, after.instructions);
+    sem_post(&slow.may);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(slow.end, MIGRATE_MOVED);
+    session_free(slow.source);
+    stream_free(&slow.recorder.answer);
+    state_buffer_free(&slow.recorder.answers);
+    state_buffer_free(&slow.recorder.sent);
+    sem_destroy(&slow.asked);
+    sem_destroy(&slow.may);
+}
+END_TEST
+
+/* ---- faults --------------------------------------------------------------------------------- */
+
+/* All ways to break at one call of one side. Returns whether there was such a call. */
+static bool break_at(bool source, unsigned call, enum fault fault, unsigned part,
+                     const struct migrate_options *options, bool *torn)
+{
+    struct pair pair = pair_of(SESSION_HV, SESSION_HV, "auto");
+    pair.plan = (struct fault_plan){fault, source, call, part, options->postcopy};
+    ck_assert_int_eq(session_run(pair.source), 0);
+    pair_migrate(&pair, options);
+    bool was = pair.calls[source] > call;
+    check_pair(&pair);
+    *torn |= pair.torn;
+    pair_free(&pair);
+    return was;
+}
+
+static const struct {
+    enum fault fault;
+    unsigned part;
+} FAULTS[] = {{FAULT_CUT, 0}, {FAULT_CUT, 4}, {FAULT_CUT, 7}, {FAULT_LOSE, 0}};
+
+/* Returns whether some points have torn the guest and its memory apart. */
+static bool break_everywhere(int row, const struct migrate_options *options, unsigned least)
+{
+    unsigned points = 0;
+    bool torn = false;
+    while (break_at(row % 2, points, FAULTS[row / 2].fault, FAULTS[row / 2].part, options, &torn))
+        points++;
+    ck_assert_uint_gt(points, least);
+    return torn;
+}
+
+/* Check's loop index: which fault, at which side. */
+START_TEST(test_faults)
+{
+    ck_assert(!break_everywhere(_i, &(struct migrate_options){.downtime = 10}, 12));
+}
+END_TEST
+
+START_TEST(test_postcopy_faults)
+{
+    ck_assert(break_everywhere(_i, &POSTCOPY, 14));
+}
+END_TEST
+
+/* ---- streams -------------------------------------------------------------------------------- */
+
+/* A destination that gets exactly these bytes. */
+struct bytes_link {
+    const uint8_t *bytes;
+    size_t count, at;
+};
+
+static int bytes_send(void *self, const void *bytes, size_t count)
+{
+    return 0;
+}
+
+static int bytes_receive(void *self, void *bytes, size_t count)
+{
+    struct bytes_link *b = self;
+    if (b->count - b->at < count)
+        return -ECONNRESET;
+    memcpy(bytes, b->bytes + b->at, count);
+    b->at += count;
+    return 0;
+}
+
+static const struct link_ops BYTES = {bytes_send, bytes_receive, NULL};
+
+static enum migrate_end feed(struct session *session, const uint8_t *bytes, size_t count, char *why)
+{
+    struct bytes_link self = {bytes, count, 0};
+    struct link link = {&BYTES, &self};
+    bool runs;
+    return migrate_receive(session, &link, &runs, why);
+}
 
 static struct state_buffer record(void)
 {
@@ -512,9 +708,15 @@ int main(void)
     tcase_add_test(moving, test_ended_guests_stay);
     tcase_add_test(moving, test_other_guest);
     tcase_add_test(moving, test_two_accounts);
+    tcase_add_loop_test(moving, test_postcopy, 0, ROWS(WAYS));
+    tcase_add_test(moving, test_postcopy_busy);
+    tcase_add_test(moving, test_postcopy_of_a_stopped_guest);
+    tcase_add_test(moving, test_nothing_is_kept_meanwhile);
+    tcase_add_test(moving, test_questions_during_the_handover);
     suite_add_tcase(suite, moving);
     tcase_set_timeout(faults, 300);
     tcase_add_loop_test(faults, test_faults, 0, 2 * ROWS(FAULTS));
+    tcase_add_loop_test(faults, test_postcopy_faults, 0, 2 * ROWS(FAULTS));
     suite_add_tcase(suite, faults);
     tcase_set_timeout(streams, 300);
     tcase_add_test(streams, test_recorded_stream);

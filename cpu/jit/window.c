@@ -201,6 +201,8 @@ static bool is_alike(struct machine *m, uint32_t va, uint32_t pa, bool writable,
     struct walk w = {.context = mmu_context(m, access), .access = access};
     if (!leads_to(m, &w, va, pa))
         return false;
+    if (ram_is_absent(&m->ram, pa)) /* it is not worth a journey */
+        return false;
     const uint8_t *host = ram_page(&m->ram, pa);
     if (!host || !writable)
         return host;

@@ -65,6 +65,18 @@ void draw_migration_text(const struct view_migration *v, char *text, size_t size
         snprintf(text, size, "The guest has stayed: the move to %s has failed", to);
         break;
     case MIGRATION_DOUBT: snprintf(text, size, "The guest stands: it may run at %s", to); break;
+    case MIGRATION_POSTCOPY:
+        snprintf(text, size,
+                 v->incoming ? "The guest runs here: %llu pages of it are still at %s"
+                             : "The guest runs: %llu pages of it follow to %s",
+                 (unsigned long long)v->missing, to);
+        break;
+    case MIGRATION_TORN:
+        snprintf(text, size,
+                 v->incoming ? "The link is lost: %llu pages of the guest are only at %s"
+                             : "The link is lost: %llu pages are only here, the guest is at %s",
+                 (unsigned long long)v->missing, to);
+        break;
     case MIGRATION_NONE: snprintf(text, size, "This guest has not moved"); break;
     default: snprintf(text, size, "The guest moves"); break;
     }

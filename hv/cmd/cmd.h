@@ -16,10 +16,12 @@
 #include "hv/session.h"
 
 enum {
-    EXIT_SCRIPT = 1,  /* a command of a `vitrine debug` script failed */
-    EXIT_STAYED = 1,  /* `vitrine migrate`: the guest is where it was */
-    EXIT_DOUBT = 3,   /* the same: it may have moved, or not */
-    EXIT_DIFFERS = 1, /* a run of `vitrine compare` failed, or had another result; a replay differs */
+    EXIT_SCRIPT = 1, /* a command of a `vitrine debug` script failed */
+    EXIT_STAYED = 1, /* `vitrine migrate`: the guest is where it was */
+    EXIT_DOUBT = 3,  /* the same: it may have moved, or not */
+    EXIT_TORN = 4,   /* the same: it runs there, some of its memory is here only */
+    EXIT_DIFFERS =
+        1, /* a run of `vitrine compare` failed, or had another result; a replay differs */
     EXIT_CORRUPT = 1, /* `vitrine disk check`: the image is damaged */
     EXIT_USAGE = 2,   /* bad options, bad input files, outputs that cannot be written */
     EXIT_LEAKS = 3,   /* `vitrine disk check`: it has clusters that nobody uses, nothing worse */
@@ -64,15 +66,17 @@ enum draw_what {
     DRAW_PROTECTION
 };
 
+enum { OPTION_ROWS = 96 }; /* in the options' table, at most */
+
 /* All options of all subcommands, as parsed. */
 struct options {
     struct session_config config;
-    bool history_given;   /* else each subcommand has its own default */
-    uint64_t given;       /* bit n: row n of the options' table was given */
-    unsigned chosen;      /* bit n: enum session_under n was asked for */
-    unsigned max_seconds; /* of the host; 0: no limit */
-    const char *input;    /* file that is typed to the guest in the place of stdin */
-    unsigned trace;       /* TRACE_* */
+    bool history_given;      /* else each subcommand has its own default */
+    bool given[OPTION_ROWS]; /* each row of the options' table */
+    unsigned chosen;         /* bit n: enum session_under n was asked for */
+    unsigned max_seconds;    /* of the host; 0: no limit */
+    const char *input;       /* file that is typed to the guest in the place of stdin */
+    unsigned trace;          /* TRACE_* */
     bool json;
     const char *json_file; /* NULL: stdout */
     bool digest;
@@ -80,7 +84,7 @@ struct options {
     const char *gdb;
     const char *session; /* directory in which snapshots are kept */
     const char *from;    /* its snapshot to go on from; NULL: from the start */
-    const char *record; /* file that the session is recorded to */
+    const char *record;  /* file that the session is recorded to */
     const char
         *at;     /* where `walk` and `draw` look: instruction count, address, symbol, file:line */
     char access; /* 'r', 'w', 'x' */
@@ -99,14 +103,15 @@ struct options {
     const char *disk_format;              /* to convert to; NULL: qcow2 */
     uint64_t disk_size;                   /* bytes, 0: the backing file's */
     bool repair, unsafe, shrink;
-    const char *control;  /* path of the socket that other programs rule the run by */
-    const char *incoming; /* address where the guest comes from */
-    const char *secret;   /* file */
-    const char *protect; /* address of a backup */
-    const char *backup;  /* address where a guest to be protected comes from */
-    const char *fence;   /* file that decides who runs it */
+    const char *control;      /* path of the socket that other programs rule the run by */
+    const char *incoming;     /* address where the guest comes from */
+    const char *secret;       /* file */
+    const char *protect;      /* address of a backup */
+    const char *backup;       /* address where a guest to be protected comes from */
+    const char *fence;        /* file that decides who runs it */
     uint64_t epoch, patience; /* ms; 0: not given */
-    uint64_t downtime, rounds, throttle; /* of `migrate`: ms, number, percent; 0: not given */
+    bool postcopy, recover;   /* of `migrate` */
+    uint64_t downtime, rounds, throttle; /* of `migrate`: ms, number (0: not given), percent */
 };
 
 struct command {
@@ -164,7 +169,8 @@ int parse_size(const char *text, uint64_t *out);
 /* session_new(); NULL after the error was printed. */
 struct session *cmd_session(const struct session_config *config);
 
-/* The same, with --session and --from: kept in a directory, or gone on from one of its snapshots. */
+/* The same, with --session and --from: kept in a directory, or gone on from one of its snapshots.
+ */
 struct session *cmd_session_kept(const struct options *options,
                                  const struct session_config *config);
 

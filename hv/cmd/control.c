@@ -15,11 +15,12 @@
 #include <unistd.h>
 
 #include "hv/cmd/cmd.h"
+#include "hv/cmd/control-move.h"
 #include "hv/cmd/report.h"
 #include "hv/cmd/waker.h"
-#include "hv/migrate.h"
+#include "hv/link.h"
 
-enum { LINE = 4096, PATIENCE_MS = 10000, TICK_MS = 10, PROGRESS_TICKS = 20 };
+enum { LINE = 4096, PATIENCE_MS = 1000, PAUSE_MS = 500, TICK_MS = 10 };
 
 struct control {
     struct session *session;
@@ -28,16 +29,7 @@ struct control {
     int socket, waker, ender; /* `ender` ends the thread */
     pthread_t thread;
     atomic_bool quits, held;
-};
-
-/* A migration in a thread of its own, so that its progress can be told meanwhile. */
-struct mover {
-    struct session *session;
-    struct link link;
-    struct migrate_options options;
-    enum migrate_end end;
-    char why[SESSION_ERROR];
-    atomic_bool done;
+    struct control_move *move; /* under way; the thread's */
 };
 
 /* One that has asked. */
@@ -46,10 +38,7 @@ struct client {
     int fd;
 };
 
-static void say(struct client *client, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void say(struct client *client, const char *format, ...)
+void control_say(int client, const char *format, ...)
 {
     char line[LINE];
     va_list arguments;
@@ -59,7 +48,7 @@ static void say(struct client *client, const char *format, ...)
     count = count < LINE - 2 ? count : LINE - 2;
     line[count++] = '\n';
     /* Who does not read his answer does without it. */
-    ssize_t sent = send(client->fd, line, (size_t)count, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = send(client, line, (size_t)count, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)sent;
 }
 
@@ -72,7 +61,7 @@ static void say_object(struct client *client)
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (!out) {
-        say(client, "error: the host has no memory left");
+        control_say(client->fd, "error: the host has no memory left");
         return;
     }
     report_status(out, client->control->session);
@@ -87,7 +76,7 @@ static void say_object(struct client *client)
         at += (size_t)sent;
     }
     free(text);
-    say(client, "ok");
+    control_say(client->fd, "ok");
 }
 
 static void say_moves(struct client *client, const struct view_migration *migration)
@@ -97,18 +86,35 @@ static void say_moves(struct client *client, const struct view_migration *migrat
     session_view_protection(client->control->session, &protection);
     report_migration_line(migration, line, sizeof line);
     if (*line)
-        say(client, "%s", line);
+        control_say(client->fd, "%s", line);
     report_protection_line(&protection, line, sizeof line);
     if (*line)
-        say(client, "%s", line);
+        control_say(client->fd, "%s", line);
+}
+
+/* Where a guest that moves, or has moved, is in that. */
+static void describe_move(const struct view_migration *v, char *text, size_t size)
+{
+    static const char *const PHASES[] = {
+        [MIGRATION_COPYING] = " (is being moved)",
+        [MIGRATION_HANDOVER] = " (is being handed over)",
+        [MIGRATION_TORN] = " (the link is lost)",
+    };
+    const char *phase = v->phase < sizeof PHASES / sizeof *PHASES ? PHASES[v->phase] : NULL;
+    bool partial = v->phase == MIGRATION_POSTCOPY || v->phase == MIGRATION_TORN;
+    int count = snprintf(text, size, "%s", phase ? phase : "");
+    if (partial && (size_t)count < size)
+        snprintf(text + count, size - (size_t)count,
+                 v->incoming ? " (%llu pages of it are missing)"
+                             : " (%llu pages of it are here only)",
+                 (unsigned long long)v->missing);
 }
 
 static void do_status(struct client *client, char *words)
 {
-    static const char *const PHASES[] = {"", " (is being moved)", " (is being handed over)", "", "",
-                                         ""};
     struct view_status status;
     struct view_migration migration;
+    char move[80];
     if (!strcmp(words, "json")) {
         say_object(client);
         return;
@@ -116,19 +122,25 @@ static void do_status(struct client *client, char *words)
     session_status(client->control->session, &status);
     session_view_migration(client->control->session, &migration);
     say_moves(client, &migration);
+    describe_move(&migration, move, sizeof move);
     const char *state = status.state == SESSION_RUNNING ? "running"
                         : status.state == SESSION_ENDED ? "ended"
                                                         : "stopped";
-    say(client, "ok %s%s: %s, %llu instructions, %llu exits", state, PHASES[migration.phase],
-        status.text, (unsigned long long)status.instructions, (unsigned long long)status.exits);
+    bool runs = status.state == SESSION_RUNNING; /* then the text is of its last stop */
+    control_say(client->fd, "ok %s%s%s%s, %llu instructions, %llu exits", state, move,
+                runs ? "" : ": ", runs ? "" : status.text, (unsigned long long)status.instructions,
+                (unsigned long long)status.exits);
 }
 
 static void do_pause(struct client *client, char *words)
 {
     client->control->held = true;
     session_pause(client->control->session);
-    session_wait(client->control->session, -1);
-    say(client, "ok");
+    /* While it is handed over it stands, but a pause comes about only if it stays here. */
+    if (session_wait(client->control->session, PAUSE_MS))
+        control_say(client->fd, "error: the guest is being handed over");
+    else
+        control_say(client->fd, "ok");
 }
 
 static void do_resume(struct client *client, char *words)
@@ -138,12 +150,12 @@ static void do_resume(struct client *client, char *words)
     struct view_status status;
     session_status(client->control->session, &status);
     if (error && error != -EBUSY)
-        say(client, "error: %s",
-            !held              ? "the guest was not paused"
-            : error == -ENOLCK ? status.text
-                               : strerror(-error));
+        control_say(client->fd, "error: %s",
+                    !held              ? "the guest was not paused"
+                    : error == -ENOLCK ? status.text
+                                       : strerror(-error));
     else
-        say(client, "ok");
+        control_say(client->fd, "ok");
     if (!error)
         client->control->held = false;
     waker_wake(client->control->waker);
@@ -154,57 +166,48 @@ static void do_take_back(struct client *client, char *words)
     int error = session_take_back(client->control->session);
     error = error ? error : session_run(client->control->session);
     if (error)
-        say(client, "error: %s",
-            error == -EINVAL ? "no migration has ended in doubt"
-            : error == -EBUSY
-                ? "the disk is in use by another program: look whether the guest runs there"
-                : strerror(-error));
+        control_say(client->fd, "error: %s",
+                    error == -EINVAL ? "no migration has ended in doubt"
+                    : error == -EBUSY
+                        ? "the disk is in use by another program: look whether the guest runs there"
+                        : strerror(-error));
     else
-        say(client, "ok");
+        control_say(client->fd, "ok");
     waker_wake(client->control->waker);
 }
 
 static void do_quit(struct client *client, char *words)
 {
-    say(client, "ok");
+    control_say(client->fd, "ok");
     client->control->quits = true;
     waker_wake(client->control->waker);
 }
 
 /* ---- migrate -------------------------------------------------------------------------------- */
 
-static void *move(void *context)
+/* The connection is the mover's from then on. */
+static void begin_to_move(struct client *client, char *words, bool recover)
 {
-    struct mover *m = context;
-    m->end = migrate_send(m->session, &m->link, &m->options, m->why);
-    m->done = true;
-    return NULL;
+    struct control *c = client->control;
+    if (c->move) {
+        control_say(client->fd, "error: the guest is being moved already");
+        return;
+    }
+    c->move = control_move_new(c->session, client->fd, words, recover);
+    client->fd = -1;
 }
 
-static void tell_progress(struct client *client)
+static void do_migrate(struct client *client, char *words)
 {
-    struct view_migration v;
-    session_view_migration(client->control->session, &v);
-    say(client,
-        "progress round %u: %llu of %llu pages dirty, %.0f MB sent, %.1f MB/s, expected downtime "
-        "%.1f ms%s",
-        v.round, (unsigned long long)v.dirty, (unsigned long long)v.pages, (double)v.bytes / 1e6,
-        v.rate / 1e6, v.expected * 1e3, v.throttle ? ", slowed down" : "");
+    begin_to_move(client, words, false);
 }
 
-static void tell_end(struct client *client, const struct mover *m)
+static void do_recover(struct client *client, char *words)
 {
-    struct view_migration v;
-    session_view_migration(client->control->session, &v);
-    if (m->end == MIGRATE_MOVED)
-        say(client,
-            "ok moved in %.2f s: %u rounds, %llu pages (%llu of them zero), %.1f MB; it stood for "
-            "%.1f ms",
-            v.seconds, v.round, (unsigned long long)v.moved_pages, (unsigned long long)v.zero_pages,
-            (double)v.bytes / 1e6, v.downtime * 1e3);
-    else
-        say(client, "error: %s%s", m->end == MIGRATE_DOUBT ? "in doubt: " : "", m->why);
+    begin_to_move(client, words, true);
 }
+
+/* ---- protect -------------------------------------------------------------------------------- */
 
 /* Takes "name=" off one of the words in front; NULL: it is another. */
 static const char *option(const char *word, const char *name)
@@ -212,67 +215,6 @@ static const char *option(const char *word, const char *name)
     size_t length = strlen(name);
     return strncmp(word, name, length) == 0 && word[length] == '=' ? word + length + 1 : NULL;
 }
-
-struct request {
-    const char *address, *secret;
-    uint64_t downtime, rounds, throttle;
-};
-
-/* false: they make no sense. */
-static bool parse(char *words, struct request *r)
-{
-    *r = (struct request){.downtime = 10, .rounds = 30, .throttle = 80};
-    char *rest = NULL;
-    for (char *word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
-        const char *value;
-        if ((value = option(word, "secret")))
-            r->secret = value;
-        else if ((value = option(word, "downtime")) && parse_size(value, &r->downtime) == 0)
-            continue;
-        else if ((value = option(word, "rounds")) && parse_size(value, &r->rounds) == 0)
-            continue;
-        else if ((value = option(word, "throttle")) && parse_size(value, &r->throttle) == 0)
-            continue;
-        else if (!r->address)
-            r->address = word;
-        else
-            return false;
-    }
-    return r->address && r->rounds <= 100000 && r->throttle <= 99;
-}
-
-static void do_migrate(struct client *client, char *words)
-{
-    struct mover m = {.session = client->control->session};
-    struct request request;
-    pthread_t thread;
-    if (!parse(words, &request)) {
-        say(client, "error: this is not how a migration is asked for");
-        return;
-    }
-    if (link_call(request.address, request.secret, PATIENCE_MS, &m.link, m.why)) {
-        say(client, "error: %s", m.why);
-        return;
-    }
-    m.options = (struct migrate_options){.downtime = (double)request.downtime * 1e-3,
-                                         .rounds = (unsigned)request.rounds,
-                                         .throttle = (unsigned)request.throttle,
-                                         .to = request.address};
-    if (pthread_create(&thread, NULL, move, &m)) {
-        say(client, "error: the host gives no thread");
-    } else {
-        for (unsigned n = 1; !m.done; n++) {
-            poll(NULL, 0, TICK_MS);
-            if (n % PROGRESS_TICKS == 0)
-                tell_progress(client);
-        }
-        pthread_join(thread, NULL);
-        tell_end(client, &m);
-    }
-    link_close(&m.link);
-}
-
-/* ---- protect -------------------------------------------------------------------------------- */
 
 /* false: they make no sense. */
 static bool parse_wish(char *words, struct guard_wish *wish, const char **fence)
@@ -309,23 +251,24 @@ static void do_protect(struct client *client, char *words)
     const char *fence;
     char why[SESSION_ERROR];
     if (!guard)
-        say(client, "error: a run that is traced, recorded or debugged cannot be protected");
+        control_say(client->fd,
+                    "error: a run that is traced, recorded or debugged cannot be protected");
     else if (!parse_wish(words, &wish, &fence))
-        say(client, "error: this is not how protection is asked for");
+        control_say(client->fd, "error: this is not how protection is asked for");
     else if ((fence && guard_set_fence(guard, fence, why)) ||
              guard_protect(guard, &wish, false, why))
-        say(client, "error: %s", why);
+        control_say(client->fd, "error: %s", why);
     else
-        say(client, "ok protected by %s", wish.address);
+        control_say(client->fd, "ok protected by %s", wish.address);
 }
 
 static void do_unprotect(struct client *client, char *words)
 {
     struct guard *guard = client->control->guard;
     if (!guard || guard_release(guard))
-        say(client, "error: the guest is not protected");
+        control_say(client->fd, "error: the guest is not protected");
     else
-        say(client, "ok");
+        control_say(client->fd, "ok");
 }
 
 /* ---- serving -------------------------------------------------------------------------------- */
@@ -335,8 +278,8 @@ static const struct {
     void (*act)(struct client *client, char *words);
 } COMMANDS[] = {
     {"status", do_status},   {"pause", do_pause},         {"resume", do_resume},
-    {"migrate", do_migrate}, {"take-back", do_take_back}, {"quit", do_quit},
-    {"protect", do_protect}, {"unprotect", do_unprotect},
+    {"migrate", do_migrate}, {"recover", do_recover},     {"take-back", do_take_back},
+    {"protect", do_protect}, {"unprotect", do_unprotect}, {"quit", do_quit},
 };
 
 static void obey(struct client *client, char *line)
@@ -350,7 +293,7 @@ static void obey(struct client *client, char *line)
             return;
         }
     }
-    say(client, "error: there is no such command");
+    control_say(client->fd, "error: there is no such command");
 }
 
 /* Reads one line; false: none came in time, or it was too long. */
@@ -375,21 +318,41 @@ static bool read_line(int fd, char line[LINE])
     return false;
 }
 
+static void serve_one(struct control *c)
+{
+    char line[LINE];
+    struct client client = {c, link_accept(c->socket, 0)};
+    if (client.fd < 0)
+        return;
+    if (read_line(client.fd, line))
+        obey(&client, line);
+    if (client.fd >= 0)
+        close(client.fd);
+}
+
+static void move_on(struct control *c)
+{
+    if (!c->move || !control_move_tick(c->move))
+        return;
+    c->move = NULL;
+    waker_wake(c->waker);
+}
+
 static void *serve(void *context)
 {
     struct control *c = context;
     struct pollfd wait[2] = {{.fd = c->socket, .events = POLLIN},
                              {.fd = c->ender, .events = POLLIN}};
-    char line[LINE];
-    while (poll(wait, 2, -1) >= 0 || errno == EINTR) {
+    while (poll(wait, 2, c->move ? TICK_MS : -1) >= 0 || errno == EINTR) {
         if (wait[1].revents)
             break;
-        struct client client = {c, link_accept(c->socket, 0)};
-        if (client.fd < 0)
-            continue;
-        if (read_line(client.fd, line))
-            obey(&client, line);
-        close(client.fd);
+        if (wait[0].revents)
+            serve_one(c);
+        move_on(c);
+    }
+    while (c->move) {
+        poll(NULL, 0, TICK_MS);
+        move_on(c);
     }
     return NULL;
 }
@@ -451,7 +414,9 @@ bool control_waits(struct control *c)
     session_view_migration(c->session, &migration);
     session_status(c->session, &status);
     if (status.state == SESSION_ENDED)
-        return status.stop == STOPPED_MOVED && migration.phase == MIGRATION_DOUBT;
+        return status.stop == STOPPED_MOVED &&
+               (migration.phase == MIGRATION_DOUBT || migration.phase == MIGRATION_POSTCOPY ||
+                migration.phase == MIGRATION_TORN);
     return c->held;
 }
 

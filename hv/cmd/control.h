@@ -6,16 +6,19 @@
  *                                protection before that. json: the same as one object
  *     pause, resume              the guest; resume also runs one that has come whole, but was not
  *                                handed over
- *     migrate [secret=FILE] [downtime=MS] [rounds=N] [throttle=PERCENT] ADDRESS
+ *     migrate [secret=FILE] [downtime=MS] [rounds=N] [throttle=PERCENT] [postcopy=1] ADDRESS
  *                                moves it; a line "progress ..." each fifth of a second
  *     protect [secret=FILE] [fence=FILE] [epoch=MS] [patience=MS] ADDRESS
  *                                protects it by a `vitrine backup` there, and by the next one if
  *                                that is lost
  *     unprotect                  ends that, in order
+ *     recover [secret=FILE] ADDRESS
+ *                                goes on with a post-copy whose link was lost
  *     take-back                  after a migration that ended in doubt: the guest goes on here
  *     quit                       ends the run
  *
- * It is served by a thread of its own, one connection at a time.
+ * It is served by a thread of its own, one connection after the other; but while the guest is moved
+ * others are answered, too.
  */
 #ifndef VITRINE_HV_CMD_CONTROL_H
 #define VITRINE_HV_CMD_CONTROL_H
@@ -34,9 +37,13 @@ struct control *control_new(struct session *session, struct guard *guard, const 
 /* Ends the thread, after the answer that it is giving; NULL is allowed. */
 void control_free(struct control *control);
 
+/* A line of an answer. */
+void control_say(int client, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Has somebody said quit? */
 bool control_quits(const struct control *control);
-/* Is a stopped guest to be waited for: was it paused here, or is it in doubt who runs it? */
+/* Is a stopped guest to be waited for: was it paused here, is it in doubt who runs it, or is some of
+ * its memory here only? */
 bool control_waits(struct control *control);
 /* The guest has come, but was not handed over: it waits for `resume`. */
 void control_hold(struct control *control);

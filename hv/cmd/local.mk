@@ -23,6 +23,7 @@ vitrine_SOURCES = \
 	%D%/json.c %D%/json.h \
 	%D%/kvm-info.c \
 	%D%/incoming.c %D%/incoming.h \
+	%D%/control-move.c %D%/control-move.h \
 	%D%/main.c \
 	%D%/migrate.c \
 	%D%/options.c \

@@ -117,7 +117,7 @@ static int fail_arguments(const struct command *command)
 
 static int run_command(const struct command *command, int argc, char **argv)
 {
-    struct options options = {.access = 'r', .runs = 3, .throttle = 80};
+    struct options options = {.access = 'r', .runs = 3, .throttle = 80, .downtime = 10};
     session_config_init(&options.config);
     int first = options_parse(command, argc, argv, &options);
     if (first < 0)

@@ -16,11 +16,14 @@
 
 void cmd_migrate_help(FILE *out)
 {
-    fputs("\nADDRESS is unix:PATH or tcp:HOST:PORT, where `vitrine run --incoming ADDRESS` waits "
-          "for\n"
-          "the same guest. Exit status: 0 moved, 1 it goes on where it was, 2 nothing was tried,\n"
-          "3 in doubt: look whether it runs there; if it does not, say take-back to SESSION.\n",
-          out);
+    fputs(
+        "\nADDRESS is unix:PATH or tcp:HOST:PORT, where `vitrine run --incoming ADDRESS` waits "
+        "for\n"
+        "the same guest. Exit status: 0 moved, 1 it goes on where it was, 2 nothing was tried,\n"
+        "3 in doubt: look whether it runs there; if it does not, say take-back to SESSION;\n"
+        "4 torn: it runs there, but the link was lost before all of its memory had arrived: keep\n"
+        "both sides and say --recover when the link is there again.\n",
+        out);
 }
 
 /* The request as one line; false: it cannot be put so. */
@@ -37,11 +40,14 @@ static bool make_request(const struct options *options, const char *address, cha
                  strpbrk(secret, " \n") ? secret : address);
         return false;
     }
-    snprintf(line, size, "migrate %s%s downtime=%llu rounds=%llu throttle=%llu %s",
-             options->secret ? "secret=" : "", secret,
-             (unsigned long long)(options->downtime ? options->downtime : 10),
-             (unsigned long long)(options->rounds ? options->rounds : 30),
-             (unsigned long long)options->throttle, address);
+    const char *name = options->secret ? " secret=" : "";
+    if (options->recover)
+        snprintf(line, size, "recover%s%s %s", name, secret, address);
+    else
+        snprintf(line, size, "migrate%s%s downtime=%llu rounds=%llu throttle=%llu postcopy=%d %s",
+                 name, secret, (unsigned long long)options->downtime,
+                 (unsigned long long)options->rounds, (unsigned long long)options->throttle,
+                 options->postcopy, address);
     return true;
 }
 
@@ -66,7 +72,9 @@ static int show_answer(FILE *answer, const char *session)
             return 0;
         }
         cmd_fail("%s: %s", session, line + (strncmp(line, "error: ", 7) ? 0 : 7));
-        return strncmp(line, "error: in doubt", 15) ? EXIT_STAYED : EXIT_DOUBT;
+        return !strncmp(line, "error: in doubt", 15) ? EXIT_DOUBT
+               : !strncmp(line, "error: torn", 11)   ? EXIT_TORN
+                                                     : EXIT_STAYED;
     }
     cmd_fail("%s: it is gone, before it has answered", session);
     return EXIT_DOUBT;
@@ -76,6 +84,9 @@ int cmd_migrate(const struct options *options, int argc, char **argv)
 {
     char line[4096 + PATH_MAX], why[LINK_ERROR];
     bool public;
+    if (options->recover && (options->postcopy || options->rounds))
+        return cmd_fail(
+            "--recover goes on with what was begun: only --secret goes together with it");
     if (link_is_public(argv[1], &public, why))
         return cmd_fail("%s", why);
     if (!make_request(options, argv[1], line, sizeof line))

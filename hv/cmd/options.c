@@ -103,6 +103,11 @@ static const char *set_net(void *field, const char *value)
     return user ? NULL : "user (the only kind of network there is)";
 }
 
+static const char *set_downtime(void *field, const char *value)
+{
+    return parse_size(value, field) == 0 && *(uint64_t *)field <= 3600000 ? NULL : "0 to 3600000 (ms)";
+}
+
 static const char *set_throttle(void *field, const char *value)
 {
     return parse_size(value, field) == 0 && *(uint64_t *)field <= 99 ? NULL : "0 to 99 (percent)";
@@ -351,10 +356,14 @@ static const struct option_row ROWS[] = {
      "--protect: how often, in milliseconds from 1 to 1000 (default: 40)"},
     {"patience", "MS", CMD_RUN | CMD_CONTROL, AT(patience), set_count,
      "--protect, backup: silence for so long is a loss, in milliseconds (default: 3000)"},
-    {"downtime", "MS", CMD_MIGRATE, AT(downtime), set_count,
-     "how long the guest may stand, in milliseconds (default: 10)"},
+    {"downtime", "MS", CMD_MIGRATE, AT(downtime), set_downtime,
+     "how long the guest may stand, in milliseconds (default: 10; 0 is never enough)"},
     {"rounds", "N", CMD_MIGRATE, AT(rounds), set_count,
-     "give up if it takes more rounds than this (default: 30)"},
+     "give up if it takes more rounds than this (default: 30; with --postcopy: 1, then hand over)"},
+    {"postcopy", NULL, CMD_MIGRATE, AT(postcopy), set_flag,
+     "hand the guest over before all of its memory is there: the rest follows while it runs"},
+    {"recover", NULL, CMD_MIGRATE, AT(recover), set_flag,
+     "go on with a --postcopy whose link was lost"},
     {"throttle", "PERCENT", CMD_MIGRATE, AT(throttle), set_throttle,
      "slow a guest that writes too fast down by so much at most (default: 80)"},
     {"gdb", "[ADDRESS:]PORT", CMD_RUN, AT(gdb), set_text,
@@ -396,7 +405,7 @@ static const struct option_row ROWS[] = {
 };
 
 enum { ROW_COUNT = sizeof ROWS / sizeof *ROWS, CODE_HELP = 256, CODE_ROW };
-static_assert(ROW_COUNT <= 64, "options.given has a bit for each");
+static_assert((int)ROW_COUNT <= (int)OPTION_ROWS, "options.given has a place for each");
 
 static int has_value(const struct option_row *row)
 {
@@ -470,7 +479,7 @@ int options_parse(const struct command *command, int argc, char **argv, struct o
         if (code == '?' || code == ':')
             return complain(command, argv, code);
         const struct option_row *row = &ROWS[code == 'o' ? find_row("output") : code - CODE_ROW];
-        options->given |= 1ull << (row - ROWS);
+        options->given[row - ROWS] = true;
         const char *expected = row->parse((char *)options + row->offset, optarg);
         if (expected) {
             cmd_fail("--%s: '%s' is not %s", row->name, optarg ? optarg : "", expected);
@@ -525,7 +534,7 @@ int options_settle(struct options *options)
         return cmd_fail("%s: an x86 guest; it runs with --kvm, not --under", image);
     bool kvm = options->config.under == SESSION_KVM;
     for (int i = 0; i < ROW_COUNT; i++)
-        if (options->given >> i & 1 && check_row(&ROWS[i], kvm))
+        if (options->given[i] && check_row(&ROWS[i], kvm))
             return EXIT_USAGE;
     return kvm ? use_as_disk(&options->config) : 0;
 }

@@ -18,8 +18,10 @@ static const char *name_of(const char *const *names, unsigned count, unsigned ph
 #define NAME_OF(names, phase) name_of(names, sizeof names / sizeof *names, phase)
 
 static const char *const MIGRATION_NAMES[] = {
-    [MIGRATION_NONE] = "none",   [MIGRATION_COPYING] = "copying", [MIGRATION_HANDOVER] = "handover",
-    [MIGRATION_MOVED] = "moved", [MIGRATION_STAYED] = "stayed",   [MIGRATION_DOUBT] = "doubt",
+    [MIGRATION_NONE] = "none",          [MIGRATION_COPYING] = "copying",
+    [MIGRATION_HANDOVER] = "handover",  [MIGRATION_MOVED] = "moved",
+    [MIGRATION_STAYED] = "stayed",      [MIGRATION_DOUBT] = "doubt",
+    [MIGRATION_POSTCOPY] = "post-copy", [MIGRATION_TORN] = "torn",
 };
 
 static const char *const PROTECTION_NAMES[] = {
@@ -125,6 +127,10 @@ static void add_migration(struct json_builder *builder, const struct view_migrat
     json_builder_add_double_member(builder, "limit", v->limit);
     json_builder_add_double_member(builder, "downtime", v->downtime);
     json_builder_add_double_member(builder, "seconds", v->seconds);
+    json_builder_add_int_member(builder, "missing", v->missing);
+    json_builder_add_int_member(builder, "demands", v->demands);
+    json_builder_add_double_member(builder, "waited", v->waited);
+    json_builder_add_double_member(builder, "waited_max", v->waited_max);
     add_rounds(builder, v);
     json_builder_end_object(builder);
 }

@@ -28,6 +28,7 @@ const char *report_stop_name(unsigned stop)
         [STOPPED_RECORD_END] = "record-end",
         [STOPPED_DIFFERS] = "differs",
         [STOPPED_MOVED] = "moved",
+        [STOPPED_MISSING] = "missing",
     };
     return stop < sizeof NAMES / sizeof *NAMES ? NAMES[stop] : "unknown";
 }

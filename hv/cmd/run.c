@@ -39,6 +39,7 @@ struct run {
 
     struct keeper keeper;    /* sees to it that a backup follows this run */
     bool over;               /* this was a backup, and has no guest to run */
+    struct incoming *rest;   /* of a guest that has come by post-copy; NULL: all of it is here */
     struct control *control; /* others who rule this run; NULL: none */
 
     bool waits; /* between two batches, for input */
@@ -157,7 +158,7 @@ static bool run_is_over(struct run *run)
     if (run->gdb)
         return run->gdb_done;
     session_status(run->session, &status);
-    if (status.state == SESSION_RUNNING || control_waits(run->control))
+    if (status.state == SESSION_RUNNING || control_waits(run->control) || incoming_waits(run->rest))
         return false;
     if (!run->trace.what)
         return true;
@@ -362,8 +363,7 @@ static int prepare(struct run *run, bool *runs)
     if (keeper_init(&run->keeper, run->session, options, run->waker))
         return EXIT_USAGE;
     if (options->control) {
-        run->control =
-            control_new(run->session, run->keeper.guard, options->control, run->waker);
+        run->control = control_new(run->session, run->keeper.guard, options->control, run->waker);
         if (!run->control)
             return EXIT_USAGE;
     }
@@ -372,7 +372,7 @@ static int prepare(struct run *run, bool *runs)
     if (options->protect)
         return keeper_protect(&run->keeper, options);
     if (options->incoming)
-        came = incoming_receive(run->session, options, runs);
+        came = incoming_receive(run->session, options, runs, &run->rest);
     bool stands = came == MIGRATE_WHOLE || came == MIGRATE_STANDS;
     if (came == MIGRATE_STAYED || (stands && !run->control))
         return EXIT_USAGE;
@@ -382,6 +382,7 @@ static int prepare(struct run *run, bool *runs)
         *runs = true;
     if (!*runs)
         control_hold(run->control);
+    incoming_runs(run->rest, *runs);
     return 0;
 }
 
@@ -457,6 +458,7 @@ int cmd_run(const struct options *options, int argc, char **argv)
         status = cmd_close(run.session, end_record(&run, run_guest(&run)));
     control_free(run.control);
     keeper_free(&run.keeper);
+    incoming_end(run.rest);
     session_free(run.session);
     close(run.waker);
     free(run.kept);

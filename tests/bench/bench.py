@@ -482,6 +482,26 @@ def write_disk():
     print(result["text"].rstrip() if not result["status"] else f"error: {result['status']}")
 
 
+def write_migration(floors):
+    """How long a guest stands when it moves: the lines of bench/migrate, and its medians."""
+    path = os.path.join(BUILD, "tests", "bench", "migrate")
+    found = []
+    if not os.path.exists(path):
+        return found
+    say("moving a guest")
+    result = run([path])
+    say("")
+    print("\nMigration")
+    print(result["text"].rstrip() if not result["status"] else f"error: {result['status']}")
+    for how, ms in re.findall(r"^ *(\S+) median downtime ([\d.]+) ms", result["text"], re.M):
+        floors.above(f"{how}, a guest that moves stands, in ms", float(ms), two, "downtime ms")
+        found.append({"name": how, "kind": "migration", "downtime ms": float(ms)})
+    demands = re.search(r"demands (\d+), each waited (\d+) us", result["text"])
+    if demands:
+        found[-1].update({"demands": int(demands[1]), "demand us": int(demands[2])})
+    return found
+
+
 def main():
     import kvm  # which imports this file
     kernels = [Kernel(name) for name in kernel_names()]
@@ -517,7 +537,7 @@ def main():
     write_linux(engines)
     write_time(floors)
     write_disk()
-    records = []
+    records = write_migration(floors)
     write_protection(floors, records)
     kvm.write(floors)
     write_missed(floors, kernels, engines)

@@ -16,10 +16,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "hv/protect.h"
+#include "tests/bench/pair.h"
 
 enum { PATIENCE_MS = 20000, RUNS = 9 };
 
@@ -31,38 +31,12 @@ static const char TYPED[] = "primes\nforktest\ncowtest\nprimes\nforktest\ncowtes
 static struct session *new_session(void)
 {
     struct session_config config;
-    char why[SESSION_ERROR];
     session_config_init(&config);
     config.image = image;
     config.disk = disk;
     config.disk_readonly = true;
     config.engine = "auto";
-    struct session *session = session_new(&config, why);
-    if (!session) {
-        fprintf(stderr, "bench/protect: %s\n", why);
-        exit(2);
-    }
-    return session;
-}
-
-static uint64_t instructions(struct session *session)
-{
-    struct view_status status;
-    session_status(session, &status);
-    return status.instructions;
-}
-
-static double now(clockid_t clock)
-{
-    struct timespec ts;
-    clock_gettime(clock, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
-
-static void rest(double seconds)
-{
-    struct timespec ts = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
-    nanosleep(&ts, NULL);
+    return bench_session(&config);
 }
 
 static void begin(struct session *session)
@@ -80,13 +54,13 @@ struct speed {
 /* Over the time after the first half second. */
 static struct speed speed_of(struct session *session)
 {
-    rest(0.5);
-    uint64_t from = instructions(session);
-    double wall = now(CLOCK_MONOTONIC), cpu = now(CLOCK_PROCESS_CPUTIME_ID);
-    rest(SECONDS);
-    double done = (double)(instructions(session) - from) / 1e6;
-    return (struct speed){done / (now(CLOCK_MONOTONIC) - wall),
-                          done / (now(CLOCK_PROCESS_CPUTIME_ID) - cpu)};
+    bench_rest(0.5);
+    uint64_t from = bench_instructions(session);
+    double wall = bench_now(CLOCK_MONOTONIC), cpu = bench_now(CLOCK_PROCESS_CPUTIME_ID);
+    bench_rest(SECONDS);
+    double done = (double)(bench_instructions(session) - from) / 1e6;
+    return (struct speed){done / (bench_now(CLOCK_MONOTONIC) - wall),
+                          done / (bench_now(CLOCK_PROCESS_CPUTIME_ID) - cpu)};
 }
 
 static struct speed alone(void)
@@ -156,20 +130,13 @@ static struct speed protected_at(unsigned rate, struct view_protection *view)
     return p.speed;
 }
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Of RUNS speeds: with `cpu` of the second member. */
 static double median(const struct speed *speeds, bool cpu)
 {
     double values[RUNS];
     for (int i = 0; i < RUNS; i++)
         values[i] = cpu ? speeds[i].cpu : speeds[i].wall;
-    qsort(values, RUNS, sizeof *values, compare);
-    return values[RUNS / 2];
+    return bench_median(values, RUNS);
 }
 
 static void write_list(const char *name, const struct speed *speeds, bool cpu)

@@ -10,6 +10,10 @@ minios=$samples/minios
 control=$work/control
 there=unix:$work/there
 
+ask_there() { # line: the same to the destination
+    (control=$work/control2 && ask "$1")
+}
+
 # The source: a guest whose input comes from a FIFO, ruled by its control socket.
 start_source() { # guest, options...
     rm -f "$work/typing"
@@ -90,8 +94,137 @@ cat "$work/out1" "$work/out2" | tr -d '\r' >"$work/printed"
 check "overlay: the world has seen one guest" same_file "$work/expected" "$work/printed"
 run disk check "$work/mine.qcow2"
 check "overlay: the image is clean" status_is 0
+# ---- post-copy ----------------------------------------------------------------------------------
+
+for how in "hv hv" "bare bare" "bare hv"; do
+    from=${how% *} to=${how#* }
+    cp "$minios/fs.img" "$work/disk.img"
+    start_source "$minios/minios.elf" --disk "$work/disk.img" --under "$from"
+    cat "$work/typed1" >&3
+    await printed "$work/out1" 4
+    start_destination "$minios/minios.elf" --disk "$work/disk.img" --under "$to" \
+        --incoming "$there" --input "$work/typed2"
+    run migrate "$control" "$there" --postcopy --downtime 0
+    check "post-copy, $from to $to: it moves" status_is 0
+    check "post-copy, $from to $to: how that went is told" grep -q '^moved in .* rounds' "$out"
+    end_source
+    check "post-copy, $from to $to: the source ends" status_is 0
+    end_destination
+    check "post-copy, $from to $to: the guest ends well there" status_is 0
+    cat "$work/out1" "$work/out2" | tr -d '\r' >"$work/printed"
+    check "post-copy, $from to $to: the world has seen one guest" \
+        same_file "$work/expected" "$work/printed"
+done
+
+# A guest that writes to 32 MiB as fast as it can, and prints a letter now and then.
+python3 - >"$work/busy.bin" <<'END'
+import struct, sys
+def i(op, f3, rd, rs, imm): return (imm & 0xfff) << 20 | rs << 15 | f3 << 12 | rd << 7 | op
+def add(rd, a, b): return b << 20 | a << 15 | rd << 7 | 0x33
+def store(f3, base, value): return value << 20 | base << 15 | f3 << 12 | 0x23
+def branch(f3, a, b, words):
+    o = words * 4
+    return ((o >> 12 & 1) << 31 | (o >> 5 & 63) << 25 | b << 20 | a << 15 | f3 << 12
+            | (o >> 1 & 15) << 8 | (o >> 11 & 1) << 7 | 0x63)
+def lui(rd, value): return value << 12 | rd << 7 | 0x37
+def addi(rd, rs, value): return i(0x13, 0, rd, rs, value)
+first, end, page, uart, letter, turn, at, x = 5, 6, 7, 18, 19, 20, 10, 11
+code = [lui(first, 0x80800), lui(end, 0x82800), lui(page, 1), lui(uart, 0x10000),
+        addi(letter, 0, 65), addi(turn, 0, 0),
+        addi(at, first, 0),
+        store(2, at, turn), add(at, at, page), branch(4, at, end, -2),
+        addi(turn, turn, 1), i(0x13, 7, x, turn, 63), branch(1, x, 0, -6),
+        store(0, uart, letter), addi(letter, letter, 1), addi(x, 0, 91), branch(1, letter, x, -10),
+        addi(letter, 0, 65), branch(0, 0, 0, -12)]
+sys.stdout.buffer.write(struct.pack("<%dI" % len(code), *code))
+END
+
+# The link is cut after so many bytes.
+relay() { # address, bytes: what comes to $there.cut goes there
+    rm -f "$work/cut"
+    python3 - "$work/cut" "$1" "$2" <<'END' &
+import socket, sys, threading
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen(1)
+source, _ = listener.accept()
+target = socket.socket(socket.AF_UNIX)
+target.connect(sys.argv[2])
+def back():
+    try:
+        while part := target.recv(65536):
+            source.sendall(part)
+    except OSError:
+        pass
+threading.Thread(target=back, daemon=True).start()
+left = int(sys.argv[3])
+while left and (part := source.recv(min(65536, left))):
+    target.sendall(part)
+    left -= len(part)
+for end in source, target:
+    end.shutdown(socket.SHUT_RDWR)
+END
+    await [ -S "$work/cut" ]
+}
+
+start_source "$work/busy.bin"
+start_destination "$work/busy.bin" --incoming "$there" --control "$work/control2"
+await [ -s "$work/out1" ]
+run migrate "$control" "$there" --throttle 0 --rounds 3 --downtime 0
+check "a guest that writes too fast stays" status_is 1
+end_destination
+
+start_destination "$work/busy.bin" --incoming "$there" --control "$work/control2"
+relay "$work/there" 45000000
+run migrate "$control" "unix:$work/cut" --postcopy
+check "the link is cut in post-copy: torn" status_is 4
+check "that is said" grep -q 'pages of its memory may be here only' "$err"
+await grep -q 'waiting for the rest of the guest' "$work/err2"
+check "the destination says what is missing" grep -q 'pages of the guest are missing' "$work/err2"
+stands() {
+    ask_there status | grep -q 'is missing: the link broke'
+}
+await stands
+ask take-back >"$out"
+check "the source does not take it back" grep -q '^error: no migration' "$out"
+ask status >"$out"
+check "the source waits" grep -q '^ok ended (the link is lost) ([0-9]* pages of it are here only)' \
+    "$out"
+run migrate "$control" "unix:$work/nobody" --recover
+check "nobody there: still torn" status_is 1
+run migrate "$control" "$there" --recover
+check "over another link the rest comes" status_is 0
+letters=$(wc -c <"$work/out2")
+goes_on() {
+    [ "$(wc -c <"$work/out2")" -gt $((letters + 2)) ]
+}
+await goes_on
+ask_there status >"$out"
+check "and it goes on" grep -q '^ok running,' "$out"
+end_source
+check "the source ends" status_is 0
+ask_there quit >"$out"
+end_destination
+cat "$work/out1" "$work/out2" >"$work/printed"
+python3 - "$work/printed" <<'END'
+import sys
+text = open(sys.argv[1]).read()
+sys.exit(text != "".join(chr(65 + n % 26) for n in range(len(text))))
+END
+check "no letter is missing, none is there twice" [ $? = 0 ]
+refuses "--recover with --postcopy" migrate "$control" "$there" --recover --postcopy
 
 # ---- refusals -----------------------------------------------------------------------------------
+
+cp "$minios/fs.img" "$work/discarded.img"
+start_source "$minios/minios.elf" --disk "$work/discarded.img" --disk-discard
+start_destination "$minios/minios.elf" --incoming "$there"
+run migrate "$control" "$there"
+check "a guest whose disk is in no file stays" status_is 1
+check "and is told why" grep -q 'is in no file' "$err"
+end_destination
+ask quit >"$out"
+end_source
 
 echo "a secret of enough bytes" >"$work/secret"
 echo "another one, long enough" >"$work/other"

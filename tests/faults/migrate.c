@@ -1,10 +1,14 @@
 /*
- * Migration, broken at every point: each call of each side on the link, cut after each eighth of
- * its bytes, or with all that follows lost; and either process killed there. tests/test-migrate.c
- * does a part of it.
+ * Migration, by pre-copy and by post-copy, broken at every point: each call of each side on the link,
+ * cut after each eighth of its bytes, or with all that follows lost; and either process killed there.
+ * tests/test-migrate.c does a part of it.
+ *
+ * What post-copy can lose it may lose: when the process dies that has the rest of the guest's memory,
+ * the guest must stand where it needs it.
  */
 #include "config.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +20,11 @@
 
 enum { MORE = 20000, PARTS = 8 };
 
-static const struct migrate_options OPTIONS = {.downtime = 10};
+static const struct migrate_options WAYS[] = {{.downtime = 10},
+                                             {.downtime = 1e-9, .postcopy = true}};
+static const struct migrate_options *way;
 
-static int points, failed;
+static int points, failed, torn;
 
 static void report(const struct fault_plan *plan, const char *what, const char *wrong)
 {
@@ -26,8 +32,8 @@ static void report(const struct fault_plan *plan, const char *what, const char *
     if (!wrong)
         return;
     failed++;
-    printf("# %s at call %u of the %s, part %u: %s\n", what, plan->call,
-           plan->source ? "source" : "destination", plan->part, wrong);
+    printf("# %s%s at call %u of the %s, part %u: %s\n", way->postcopy ? "post-copy: " : "", what,
+           plan->call, plan->source ? "source" : "destination", plan->part, wrong);
 }
 
 /* Returns whether there was such a call. */
@@ -37,9 +43,10 @@ static bool break_link(const struct fault_plan *plan)
                         .destination = pair_session(PAIR_STEADY, SESSION_HV, "auto"),
                         .plan = *plan};
     session_run(pair.source);
-    pair_migrate(&pair, &OPTIONS);
+    pair_migrate(&pair, way);
     bool was = pair.calls[plan->source] > plan->call;
     report(plan, plan->fault == FAULT_CUT ? "link cut" : "bytes lost", pair_check(&pair, MORE));
+    torn += pair.torn;
     pair_free(&pair);
     return was;
 }
@@ -51,6 +58,18 @@ static struct session *survivor_of(struct pair *pair, bool source, const char **
     struct session *s = source ? pair->source : pair->destination;
     enum migrate_end end = source ? pair->source_end : pair->destination_end;
     *wrong = NULL;
+    if (end == MIGRATE_TORN) {
+        torn++;
+        if (!source)
+            *wrong = pair_check_torn(s);
+        else if (session_run(s) != -ESHUTDOWN || session_take_back(s) != -EINVAL)
+            *wrong = "the source can run a guest that it has given away";
+        return NULL; /* the other half of it has died */
+    }
+    if (end == MIGRATE_MOVED) {
+        session_pause(s);
+        session_wait(s, -1);
+    }
     if (source && end == MIGRATE_STAYED) {
         session_pause(s);
         session_wait(s, -1);
@@ -83,7 +102,7 @@ static void run_half(struct pair *pair, int fd, bool source)
     } else {
         pair->destination = pair_session(PAIR_STEADY, SESSION_HV, "auto");
     }
-    pair_half(pair, fd, source, &OPTIONS);
+    pair_half(pair, fd, source, way);
 }
 
 /* One side in a process of its own, which dies at the call. false: it came to its end before. */
@@ -113,26 +132,36 @@ static bool kill_side(const struct fault_plan *plan)
 
 static void each_call(enum fault fault, bool source, unsigned part)
 {
-    struct fault_plan plan = {fault, source, 0, part};
+    struct fault_plan plan = {fault, source, 0, part, way->postcopy};
     while (fault == FAULT_DIE ? kill_side(&plan) : break_link(&plan))
         plan.call++;
 }
 
-int main(void)
+/* Returns the number of the last line. */
+static int each_point(int number)
 {
-    int number = 0;
     for (int source = 0; source < 2; source++) {
         for (unsigned part = 0; part <= PARTS; part++) {
             int before = failed;
             each_call(part < PARTS ? FAULT_CUT : FAULT_LOSE, source, part);
             if (part < PARTS)
                 each_call(FAULT_DIE, source, part);
-            printf("%sok %d - %s, part %u of each call (%d points so far)\n",
-                   failed > before ? "not " : "", ++number, source ? "source" : "destination", part,
-                   points);
+            printf("%sok %d - %s%s, part %u of each call (%d points so far, %d torn)\n",
+                   failed > before ? "not " : "", ++number, way->postcopy ? "post-copy: " : "",
+                   source ? "source" : "destination", part, points, torn);
             fflush(stdout);
         }
     }
+    return number;
+}
+
+int main(void)
+{
+    int number = 0;
+    for (way = WAYS; way < WAYS + sizeof WAYS / sizeof *WAYS; way++)
+        number = each_point(number);
+    printf("%sok %d - some points tear the guest and its memory apart\n", torn ? "" : "not ",
+           ++number);
     printf("1..%d\n", number);
-    return failed != 0;
+    return failed != 0 || !torn;
 }

@@ -1,12 +1,11 @@
 /*
- * Fuzzes the destination of a migration: a stream from somebody who knows the protocol, and its
- * checksums, and means ill. Whatever comes, it is refused with a line, or makes a guest that can
- * run.
+ * Fuzzes both sides of a migration, by pre-copy and post-copy: what the other side sends comes from
+ * somebody who knows the protocol, and its checksums, and means ill. Whatever comes, it is refused
+ * with a line, or makes a guest that can run, or that stands where its memory is missing; and a
+ * source never runs a guest that it has given away. All of the computer and the monitor take part but
+ * for the faster engines, which take minutes to build with a fuzzer's instruments.
  *
- * Sources: hv/session.c hv/session-ask.c hv/session-io.c hv/simulated*.c hv/trap-log.c hv/overlay.c
- * hv/view-layers.c hv/page-pool.c hv/bytes.c hv/record.c hv/recorder.c hv/replay.c hv/snapshot*.c
- * hv/disk-format.c hv/storage.c hv/qcow2*.c hv/vm.c hv/vm-check.c hv/exit.c hv/emulate.c hv/inject.c
- * hv/shadow.c hv/gpa.c hv/hw.c hv/sched.c hv/migrate.c hv/migrate-stream.c hv/migrate-receive.c
+ * Parts: cpu/[a-su-z]*.c cpu/tlb.c cpu/trap.c cpu/dev/?*.c hv/?*.c
  * Packages: zlib
  */
 #include "config.h"
@@ -17,18 +16,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cpu/engine.h"
 #include "hv/migrate.h"
 #include "hv/migrate_priv.h"
 #include "hv/session_priv.h"
 #include "tests/fuzz/tape.h"
 
-enum { MEMORY = 8 << 20, STEPS = 3000 };
+enum { MEMORY = 8 << 20, STEPS = 3000, TOKEN = 7, AGAIN = 255 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
-/* x86 guests are not built in here. */
+/* x86 guests and faster engines are not built in here. */
 extern const struct backend_ops backend_kvm;
 const struct backend_ops backend_kvm = {0};
+const struct engine engine_threaded = {.name = "threaded", .about = "not in here"};
 
 static char image[] = "/tmp/fuzz-migrate-XXXXXX.bin";
 
@@ -88,6 +89,18 @@ static void put_state(struct stream *s, struct session *session, struct input *i
     state_buffer_free(&state);
 }
 
+/* Pages that are missing: some of those that the guest has. */
+static void put_missing(struct stream *s, struct input *in)
+{
+    uint8_t set[MEMORY / MIGRATE_PAGE / 8] = {0};
+    for (uint8_t n = take(in) % 64; n; n--) {
+        unsigned page = (take(in) | (unsigned)take(in) << 8) % (8 * sizeof set);
+        set[page / 8] |= (uint8_t)(1 << page % 8);
+    }
+    stream_put_u64(s, TOKEN);
+    stream_put(s, set, sizeof set - (take(in) == 1));
+}
+
 static void put_message(struct stream *s, struct session *session, struct input *in)
 {
     unsigned type = take(in) % MESSAGES;
@@ -98,11 +111,26 @@ static void put_message(struct stream *s, struct session *session, struct input 
             put_page(s, in);
         break;
     case MESSAGE_STATE: put_state(s, session, in); break;
+    case MESSAGE_MISSING: put_missing(s, in); break;
     case MESSAGE_PREPARE: stream_put_u64(s, s->sent_sum + (take(in) == 1)); break;
     case MESSAGE_ROUND: stream_put_u32(s, take(in)); break;
+    case MESSAGE_DEMAND:
+    case MESSAGE_GOT:
+    case MESSAGE_ARRIVED:
+    case MESSAGE_RECOVER: stream_put_u64(s, take(in)); break;
     default: put_some(s, in, take(in)); break;
     }
     stream_send(s, (enum message)type);
+}
+
+/* A link that was lost, and another one: everything counts from the beginning. */
+static void begin_again(struct stream *s)
+{
+    s->sent = s->sent_sum = 0;
+    migrate_send_hello(s);
+    stream_begin(s);
+    stream_put_u64(s, TOKEN);
+    stream_send(s, MESSAGE_RECOVER);
 }
 
 static void make_stream(struct tape *tape, struct session *session, struct input *in)
@@ -115,37 +143,153 @@ static void make_stream(struct tape *tape, struct session *session, struct input
     migrate_describe(session, put_item, &s);
     stream_send(&s, MESSAGE_CONFIG);
     while (in->left)
-        put_message(&s, session, in);
+        if (take(in) == AGAIN)
+            begin_again(&s);
+        else
+            put_message(&s, session, in);
     stream_free(&s);
 }
 
 /* ---- the destination ------------------------------------------------------------------------ */
 
-/* The first byte: bit 0, the bytes are the stream itself; bit 1, a bare guest. */
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
+/* The guest runs while the rest comes, and stands if it does not. */
+static void run_guest(struct session *session, struct link *link, enum migrate_end end)
+{
+    char why[SESSION_ERROR] = "";
+    session_step(session, STEPS);
+    if (end == MIGRATE_MOVED)
+        end = migrate_receive_rest(session, why);
+    if (end == MIGRATE_TORN)
+        end = migrate_receive_again(session, link, why);
+    require(end != MIGRATE_TORN || (*why && !strchr(why, '\n')));
+    session_wait(session, -1);
+    session_step(session, STEPS);
+    session_wait(session, -1);
+}
+
+static void fuzz_destination(struct session *session, struct input *in, bool raw)
 {
     char why[SESSION_ERROR] = "";
     struct tape tape = {0};
     bool runs;
+    if (raw)
+        state_buffer_add(&tape.bytes, in->at, in->left);
+    else
+        make_stream(&tape, session, in);
+    struct link link = {&PLAY, &tape};
+    enum migrate_end end = migrate_receive(session, &link, &runs, why);
+    require(end == MIGRATE_MOVED || (*why && !strchr(why, '\n')));
+    session_input_end(session);
+    if (end == MIGRATE_MOVED || end == MIGRATE_WHOLE)
+        run_guest(session, &link, end);
+    state_buffer_free(&tape.bytes);
+}
+
+/* ---- the source ----------------------------------------------------------------------------- */
+
+/* A destination that answers as it should, or with whatever the input says. */
+struct liar {
+    struct input *in;
+    struct session *session;
+    uint8_t head[24], payload[8]; /* of what the source has sent last */
+    struct stream out;            /* into the tape, which the source reads */
+    struct tape tape;
+};
+
+static void answer(struct liar *l)
+{
+    unsigned last = stream_u32(l->head);
+    static const uint8_t answers[MESSAGES] = {
+        [MESSAGE_HELLO] = MESSAGE_HELLO,    [MESSAGE_CONFIG] = MESSAGE_ACCEPT,
+        [MESSAGE_ROUND] = MESSAGE_SYNC,     [MESSAGE_PREPARE] = MESSAGE_READY,
+        [MESSAGE_COMMIT] = MESSAGE_DONE,    [MESSAGE_PAGES] = MESSAGE_GOT,
+        [MESSAGE_RECOVER] = MESSAGE_MISSING};
+    enum message type = (enum message)answers[last];
+    if (last == MESSAGE_HELLO) {
+        migrate_send_hello(&l->out);
+        return;
+    }
+    if (last == MESSAGE_RECOVER) {
+        put_message(&l->out, l->session, l->in);
+        return;
+    }
+    stream_begin(&l->out);
+    if (type == MESSAGE_SYNC)
+        stream_put(&l->out, l->payload, 4);
+    else if (type == MESSAGE_READY)
+        stream_put(&l->out, l->payload, 8);
+    else if (type == MESSAGE_GOT)
+        stream_put_u64(&l->out, take(l->in));
+    stream_send(&l->out, type);
+}
+
+static int liar_send(void *self, const void *bytes, size_t count)
+{
+    struct liar *l = self;
+    size_t payload = count - sizeof l->head;
+    memcpy(l->head, bytes, sizeof l->head);
+    memcpy(l->payload, (const uint8_t *)bytes + sizeof l->head, payload < 8 ? payload : 8);
+    return 0;
+}
+
+/* The input's end is the link's. */
+static int liar_receive(void *self, void *bytes, size_t count)
+{
+    struct liar *l = self;
+    while (l->tape.bytes.count - l->tape.at < count) {
+        if (!l->in->left)
+            return -ECONNRESET;
+        if (take(l->in) & 7)
+            answer(l);
+        else
+            put_message(&l->out, l->session, l->in);
+    }
+    return tape_receive(&l->tape, bytes, count);
+}
+
+static const struct link_ops LIAR = {liar_send, liar_receive, NULL};
+
+static void fuzz_source(struct session *session, struct input *in, bool postcopy)
+{
+    char why[SESSION_ERROR] = "";
+    struct liar liar = {.in = in, .session = session};
+    struct link record = {&RECORD, &liar.tape}, link = {&LIAR, &liar};
+    stream_init(&liar.out, &record);
+    session_input_end(session);
+    session_step(session, STEPS);
+    session_wait(session, -1);
+    enum migrate_end end =
+        migrate_send(session, &link,
+                     &(struct migrate_options){
+                         .downtime = postcopy ? 1e-9 : 10, .rounds = 2, .postcopy = postcopy},
+                     why);
+    require(end == MIGRATE_MOVED || (*why && !strchr(why, '\n')));
+    require((session_step(session, 1) == 0) == (end == MIGRATE_STAYED));
+    session_wait(session, -1);
+    liar.out.sent = liar.out.sent_sum = 0;
+    if (end == MIGRATE_TORN || end == MIGRATE_DOUBT)
+        end = migrate_recover(session, &link, why);
+    require(end == MIGRATE_STAYED || session_step(session, 1) == -ESHUTDOWN);
+    stream_free(&liar.out);
+    state_buffer_free(&liar.tape.bytes);
+}
+
+/* ---- both ----------------------------------------------------------------------------------- */
+
+/* The first byte: bit 0, the bytes are the stream itself (source: post-copy); bit 1, a bare guest;
+ * bit 2, the source. */
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
+{
     if (!strcmp(image + sizeof image - 11, "XXXXXX.bin"))
         make_image();
     if (count < 1)
         return 0;
     struct session *session = make_session(bytes[0] & 2);
     struct input in = {bytes + 1, count - 1};
-    if (bytes[0] & 1)
-        state_buffer_add(&tape.bytes, in.at, in.left);
+    if (bytes[0] & 4)
+        fuzz_source(session, &in, bytes[0] & 1);
     else
-        make_stream(&tape, session, &in);
-    struct link link = {&PLAY, &tape};
-    enum migrate_end end = migrate_receive(session, &link, &runs, why);
-    require(end == MIGRATE_MOVED || (*why && !strchr(why, '\n')));
-    session_input_end(session);
-    if (end == MIGRATE_MOVED || end == MIGRATE_WHOLE) {
-        session_step(session, STEPS);
-        session_wait(session, -1);
-    }
+        fuzz_destination(session, &in, bytes[0] & 1);
     session_free(session);
-    state_buffer_free(&tape.bytes);
     return 0;
 }
