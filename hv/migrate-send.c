@@ -406,6 +406,10 @@ static int begin_account(struct sender *s)
         return fail(s, -ESHUTDOWN, "the guest has ended");
     if (s->session->moving)
         return fail(s, -EBUSY, "the guest is being moved already");
+    if (migrate_keeps_disk(s->session))
+        return fail(s, -ENOTSUP,
+                    "what the guest writes to its disk is discarded at the end, or kept in a "
+                    "directory of snapshots, and is in no file that could move along");
     s->view.pages = s->move->pages(s->session->backend);
     s->view.limit = limit(s);
     snprintf(s->view.to, sizeof s->view.to, "%s", name_of(s));
@@ -420,13 +424,6 @@ static int begin_account(struct sender *s)
     return collect(s);
 }
 
-/* What it has written to its disk is in this program, and in no file that the other side could
- * open. */
-static bool keeps_disk(const struct session_config *c)
-{
-    return c->disk && c->disk_discard && !c->disk_readonly;
-}
-
 static int begin(struct sender *s)
 {
     if (!s->move)
@@ -435,10 +432,6 @@ static int begin(struct sender *s)
         return fail(s, -ENOTSUP,
                     "post-copy: this kind of guest cannot run before its memory is "
                     "there");
-    if (keeps_disk(&s->session->config))
-        return fail(s, -ENOTSUP,
-                    "what the guest writes to its disk is discarded at the end, and is in no file "
-                    "that could move along");
     session_enter(s->session);
     int error = begin_account(s);
     session_leave(s->session);

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cpu/dev/disk.h"
 #include "hv/migrate_priv.h"
 #include "hv/session_priv.h"
 
@@ -185,6 +186,13 @@ int migrate_disk(struct session *session, enum move_hand how, char *why)
 {
     const struct backend_move *move = session->ops->move;
     return move->hand ? move->hand(session->backend, how, why) : 0;
+}
+
+bool migrate_keeps_disk(const struct session *s)
+{
+    const struct disk *disk =
+        s->config.disk_discard && s->ops->disk_image ? s->ops->disk_image(s->backend) : NULL;
+    return disk && !disk_is_readonly(disk);
 }
 
 /* The kernel gives the locks of a program back that has died, but a moment after its sockets. */

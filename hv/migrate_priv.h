@@ -23,6 +23,9 @@ int migrate_clear(struct session *session, struct stream *stream);
 
 /* The disk changes hands: see struct backend_move. With the lock held. */
 int migrate_disk(struct session *session, enum move_hand how, char *why);
+/* Is what the guest has written to its disk only in this program, or in a directory of snapshots,
+ * and in no file that the other side could open? With the lock held. */
+bool migrate_keeps_disk(const struct session *session);
 /* MOVE_HAND_TAKE, again and again for so long as another has it. Without the lock. */
 int migrate_take_disk(struct session *session, int patience_ms, char *why);
 

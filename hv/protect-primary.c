@@ -161,6 +161,9 @@ static int check_free(struct protection *p)
         return fail(p, -ESHUTDOWN, "the guest has ended");
     if (p->session->moving)
         return fail(p, -EBUSY, "the guest is being moved or protected already");
+    if (p->session->kept && migrate_keeps_disk(p->session))
+        return fail(p, -EBUSY,
+                    "what the guest writes to its disk is kept in a directory of snapshots");
     return 0;
 }
 

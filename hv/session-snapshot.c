@@ -339,6 +339,10 @@ static int attach(struct session *s, struct snapshot_dir *dir, char *why)
         snprintf(why, SESSION_ERROR, "the session has snapshots already");
         error = -EBUSY;
     }
+    if (!error && s->moving) { /* from here on the disk's file would get nothing */
+        snprintf(why, SESSION_ERROR, "the guest is being moved or protected");
+        error = -EBUSY;
+    }
     struct snapshot_config *config = error ? NULL : malloc(sizeof *config);
     if (!error && !config) {
         snprintf(why, SESSION_ERROR, "the host has no memory left");

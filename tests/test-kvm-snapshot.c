@@ -11,8 +11,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "hv/link.h"
+#include "hv/migrate.h"
 #include "hv/qcow2.h"
 #include "hv/session.h"
 #include "hv/session_priv.h"
@@ -315,6 +318,59 @@ START_TEST(test_disk_is_written)
 }
 END_TEST
 
+/* A guest that moves has all in the file first, and no way back; one that is protected gets none.
+ */
+START_TEST(test_disk_moves)
+{
+    char why[SESSION_ERROR] = "";
+    struct session *s = begin();
+    const struct backend_move *move = s->ops->move;
+    take(s, "one");
+    count_to(s, 3);
+    ck_assert_int_eq(move->disk(s->backend, MOVE_DISK_HOLD), -EBUSY);
+    ck_assert_int_eq(move->flush(s->backend), 0);
+    file_is(3);
+    ck_assert_int_eq(session_snapshots(s, NULL, 0), 0);
+    ck_assert_int_eq(move->disk(s->backend, MOVE_DISK_HOLD), 0);
+    count_to(s, 5);
+    file_is(3);
+    ck_assert_int_eq(session_snapshot(s, "no", why), -EBUSY);
+    ck_assert_ptr_nonnull(strstr(why, "protected"));
+    ck_assert_int_eq(session_keep(s, dir_path, why), -EBUSY);
+    ck_assert_int_eq(session_write_disk(s, why), 0);
+    file_is(3);
+    ck_assert_int_eq(move->disk(s->backend, MOVE_DISK_RELEASE), 0);
+    file_is(5);
+    take(s, "two");
+    count_to(s, 7);
+    ck_assert_int_eq(session_forget_past(s, why), 0);
+    file_is(7);
+    ck_assert_int_eq(session_snapshots(s, NULL, 0), 0);
+    session_free(s);
+}
+END_TEST
+
+/* ... and what a directory has of the disk is nowhere else: it stays where that is. */
+START_TEST(test_kept_disk_stays)
+{
+    char why[SESSION_ERROR] = "";
+    int fd[2];
+    struct session *s = begin();
+    keep(s);
+    count_to(s, 3);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    struct link link = link_of_socket(fd[0], 1000);
+    ck_assert_int_eq(migrate_send(s, &link, &(struct migrate_options){0}, why), MIGRATE_STAYED);
+    ck_assert_msg(strstr(why, "directory of snapshots") != NULL, "%s", why);
+    ck_assert_int_eq(session_forget_past(s, why), -EBUSY);
+    take(s, "goes on");
+    session_free(s);
+    link_close(&link);
+    close(fd[1]);
+    file_is(0);
+}
+END_TEST
+
 /* ---- directories ---------------------------------------------------------------------------- */
 
 static void is_at(struct session *s, uint32_t count)
@@ -533,6 +589,8 @@ int main(void)
     tcase_add_test(tests, test_disk_goes_back);
     tcase_add_test(tests, test_disk_layers);
     tcase_add_test(tests, test_disk_is_written);
+    tcase_add_test(tests, test_disk_moves);
+    tcase_add_test(tests, test_kept_disk_stays);
     tcase_add_test(tests, test_round_trip);
     tcase_add_test(tests, test_diff_delete_commit);
     tcase_add_loop_test(tests, test_damaged, 0, 2);

@@ -11,10 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cpu/engine.h"
+#include "hv/link.h"
+#include "hv/migrate.h"
+#include "hv/protect.h"
 #include "hv/qcow2.h"
 #include "hv/session.h"
 #include "hv/snapshot.h"
@@ -254,6 +258,34 @@ START_TEST(test_disk)
     snapshot_free(a);
     snapshot_free(b);
     snapshot_dir_close(dir);
+}
+END_TEST
+
+/* What was written to the disk is not in its file, so the guest cannot go where only that is. */
+START_TEST(test_disk_stays)
+{
+    char why[SESSION_ERROR] = "";
+    int fd[2];
+    guest_disk_writer(image);
+    snprintf(disk, sizeof disk, "%s/disk", folder);
+    FILE *file = fopen(disk, "w");
+    ck_assert(file && !ftruncate(fileno(file), 64 * 512) && !fclose(file));
+    struct session *s = start("auto", _i ? SESSION_HV : SESSION_BARE);
+    run_on(s, 200000);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    struct link link = link_of_socket(fd[0], 1000);
+    ck_assert_int_eq(migrate_send(s, &link, &(struct migrate_options){0}, why), MIGRATE_STAYED);
+    ck_assert_msg(strstr(why, "directory of snapshots") != NULL, "%s", why);
+    *why = 0;
+    ck_assert_ptr_null(protect_begin(s, &link, &(struct protect_options){.epoch_ms = 10}, why));
+    ck_assert_msg(strstr(why, "directory of snapshots") != NULL, "%s", why);
+    ck_assert_int_eq(session_forget_past(s, why), -EBUSY);
+    run_on(s, 100);
+    keep(s, "goes on");
+    session_free(s);
+    link_close(&link);
+    close(fd[1]);
+    ck_assert(is_empty(disk));
 }
 END_TEST
 
@@ -1004,6 +1036,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_goes_on, 0, ways());
     tcase_add_loop_test(tcase, test_to_and_fro, 0, 2);
     tcase_add_loop_test(tcase, test_disk, 0, 2);
+    tcase_add_loop_test(tcase, test_disk_stays, 0, 2);
     tcase_add_loop_test(tcase, test_model, 0, 6);
     tcase_add_loop_test(tcase, test_dies, 0, 2 * PLAN_LOSSES);
     tcase_add_loop_test(tcase, test_old_directory, 0, 3);

@@ -18,7 +18,7 @@ int kvm_backend_keep_files(void *self, char *why)
 {
     int error = kvm_backend_keep_disk(self);
     if (error)
-        snprintf(why, SESSION_ERROR, "the host has no memory left for snapshots");
+        snprintf(why, SESSION_ERROR, "no snapshots: %s", strerror(-error));
     return error;
 }
 

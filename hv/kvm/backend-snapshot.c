@@ -90,6 +90,10 @@ int kvm_backend_snapshot(void *self, const char *name, char *why)
 {
     struct kvm_backend *b = self;
     struct kvm_snapshot *s = &b->snapshot[b->snapshots];
+    if (b->disk_held) {
+        snprintf(why, SESSION_ERROR, "no snapshots while the guest is protected");
+        return -EBUSY;
+    }
     if (b->snapshots == SNAPSHOTS_MAX) {
         snprintf(why, SESSION_ERROR, "there are %d snapshots already: delete one", SNAPSHOTS_MAX);
         return -ENOSPC;
