@@ -1,7 +1,7 @@
 /* See device.h. */
 #include "tests/device.h"
+#include "tests/tap.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,7 +59,8 @@ void device_check_table(struct device *d)
         ck_assert_msg(r->offset % r->size == 0 && r->offset < d->size, "%s: offset", r->name);
         ck_assert_msg(r->name[0] && r->meaning[0], "register %u has no words", i);
         ck_assert_msg(!strcmp(r->access, "r") || !strcmp(r->access, "w") ||
-                          !strcmp(r->access, "rw"), "%s: access", r->name);
+                          !strcmp(r->access, "rw"),
+                      "%s: access", r->name);
         for (unsigned j = 0; j < i; j++)
             ck_assert_msg(strcmp(d->registers[j].name, r->name), "%s stands twice", r->name);
         d->ops->peek(d->self, r->offset, r->size);

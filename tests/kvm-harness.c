@@ -2,8 +2,8 @@
 #include "config.h"
 
 #include "tests/kvm-harness.h"
+#include "tests/tap.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,7 +1,7 @@
 /* A bare virtual machine for tests. See kvm-probe.h. */
 #include "tests/kvm-probe.h"
+#include "tests/tap.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

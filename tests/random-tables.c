@@ -1,7 +1,6 @@
 /* Random page tables. See random-tables.h. */
 #include "tests/random-tables.h"
-
-#include <check.h>
+#include "tests/tap.h"
 
 enum { P = X86_PTE_P, PS = X86_PTE_PS, FRAMES = TABLES_BYTES / 4096 - 1 };
 

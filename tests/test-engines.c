@@ -5,7 +5,6 @@
  *
  * The samples are in the build tree if there was a RISC-V compiler; else they are left out.
  */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

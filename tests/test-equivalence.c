@@ -1,10 +1,9 @@
 /*
- * Popek and Goldberg's equivalence, and the engines' contract, by trial: thousands of random programs
- * that use privileged instructions, page tables, traps, timers and devices, that loop, and that
- * change their own code, end in the same guest-visible state, hart, devices and memory, in every
- * engine, bare and in a virtual machine, and are equal on the way.
+ * Popek and Goldberg's equivalence, and the engines' contract, by trial: thousands of random
+ * programs that use privileged instructions, page tables, traps, timers and devices, that loop, and
+ * that change their own code, end in the same guest-visible state, hart, devices and memory, in
+ * every engine, bare and in a virtual machine, and are equal on the way.
  */
-#include <check.h>
 #include <stdlib.h>
 
 #include "tests/lockstep.h"

@@ -1,15 +1,14 @@
 /*
  * Virtual machines beside and inside each other.
  *
- * Beside: guests that share one computer by time-sharing end as each does alone, whatever the slice,
- * and no shadow table leads out of its own guest's frames. Inside: a virtual machine is hardware for
- * a second and a third monitor, and the innermost guest cannot tell.
+ * Beside: guests that share one computer by time-sharing end as each does alone, whatever the
+ * slice, and no shadow table leads out of its own guest's frames. Inside: a virtual machine is
+ * hardware for a second and a third monitor, and the innermost guest cannot tell.
  *
  * The guests are the random programs of the equivalence test, which do everything that a wild guest
  * does: page tables overwritten, endless traps, rubbish. A guest made by hand then has more address
  * spaces than the shadow tables have room for. Leaves out sessions and the exit log's text.
  */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +16,7 @@
 #include "cpu/rv.h"
 #include "tests/lockstep.h"
 #include "tests/random-program.h"
+#include "tests/tap.h"
 
 enum { GUESTS = 3, STEPS = 2500, DEPTH = 3, MEMORY = 4 << 20 };
 
@@ -137,8 +137,8 @@ START_TEST(test_guests_do_not_notice_each_other)
             machine_clear(bare);
             load(bare, 9000 * (g + 1) + seed);
             machine_run(bare, STEPS);
-            ck_assert_msg(machines_equal(bare, vmm.vm[g]->machine, stdout), "guest %u, seed %d",
-                          g, (int)seed);
+            ck_assert_msg(machines_equal(bare, vmm.vm[g]->machine, stdout), "guest %u, seed %d", g,
+                          (int)seed);
             leaves += check_shadow(vmm.vm[g]);
         }
         check_frames_apart(&vmm);
@@ -188,8 +188,8 @@ END_TEST
 /* ---- shadow tables ------------------------------------------------------------------------ */
 
 /*
- * A guest in S mode with SPACES address spaces, each with its own page at FIRST_VA, and again at each
- * 4 MiB after that; its code, a single load, lies in a 4 MiB page that all have.
+ * A guest in S mode with SPACES address spaces, each with its own page at FIRST_VA, and again at
+ * each 4 MiB after that; its code, a single load, lies in a 4 MiB page that all have.
  */
 enum { SPACES = 80, REPEATS = 20, LW_A0_A1 = 0x0005a503 };
 enum { AT_ROOTS = 0x100000, AT_LEAVES = 0x180000, AT_PAGES = 0x200000 };
@@ -378,10 +378,5 @@ int main(void)
     tcase_add_test(tc, test_fence_in_a_superpage);
     tcase_add_test(tc, test_counts_add_up);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return tap_run(suite);
 }

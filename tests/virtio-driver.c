@@ -1,7 +1,6 @@
 /* See virtio-driver.h. */
 #include "tests/virtio-driver.h"
-
-#include <check.h>
+#include "tests/tap.h"
 
 uint32_t driver_get(struct driver *d, uint32_t reg)
 {

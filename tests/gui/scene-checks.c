@@ -1,11 +1,11 @@
 /* What every scene promises, as checks. See scene-checks.h. */
 #include "tests/gui/scene-checks.h"
 
-#include <check.h>
 #include <math.h>
 #include <string.h>
 
 #include "gui/draw/scene_priv.h"
+#include "tests/tap.h"
 
 const double check_sizes[CHECK_SIZES][2] = {{420, 300},  {420, 700},  {560, 338},  {640, 360},
                                             {1000, 300}, {1280, 720}, {800, 1000}, {1920, 1080},

@@ -4,7 +4,6 @@
  */
 #include "config.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "gui/draw/scene_priv.h"
 #include "tests/gui/fake-views.h"
 #include "tests/gui/scene-checks.h"
+#include "tests/tap.h"
 
 /* ---- everything fits ---------------------------------------------------------------------- */
 

@@ -4,7 +4,6 @@
  */
 #include "config.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "gui/draw/scene.h"
 #include "tests/gui/fake-views.h"
 #include "tests/gui/scene-checks.h"
+#include "tests/tap.h"
 
 static struct view_translation (*const translations[])(void) = {
     fake_translation, fake_guest_fault, fake_not_filled, fake_device,
