@@ -113,6 +113,6 @@ tests_gui_test_draw_time_CFLAGS = $(tests_gui_test_draw_CFLAGS)
 tests_gui_test_draw_time_LDADD = $(tests_gui_test_draw_LDADD)
 endif
 if GUI
-TESTS += tests/gui/window.py
+LONG_TESTS += tests/gui/window.py
 endif
 EXTRA_DIST += tests/gui/window.py

@@ -16,10 +16,12 @@
 #include "hv/simulated_priv.h"
 
 enum {
-    SLICE = 100000,          /* instructions: about half a millisecond of the interpreter */
-    SLICE_FAST = 1000000,    /* the same of the other engines */
-    SLICE_WATCHED = 8192,    /* while every instruction is an event: fits the ring */
-    SLICE_IDLE = 2000,       /* while a paced guest sleeps most of the time */
+    SLICE = 100000,       /* instructions: about half a millisecond of the interpreter */
+    SLICE_FAST = 1000000, /* the same of the other engines */
+    SLICE_WATCHED = 8192, /* while every instruction is an event: fits the ring */
+    SLICE_IDLE = 2000,    /* while a paced guest sleeps most of the time */
+    SLICE_SLOWEST = 10,   /* halved so many times at most, where the host has been slow */
+    SLICE_LONG_NS = 20000000,
     PACE_MAX_NS = 50000000,  /* longest nap of a paced guest: input and pause wake it anyway */
     IDLE_MAX_NS = 100000000, /* and of one that waits for input */
 };
@@ -158,6 +160,7 @@ static uint64_t slice_budget(const struct simulated *s)
         slice = SLICE_WATCHED;
     if (s->sleepy)
         slice = SLICE_IDLE;
+    slice >>= s->slow;
     uint64_t bound = replay_bound(s), digest = recorder_bound(s);
     bound = digest < bound ? digest : bound;
     if (simulated_input_waits(s))
@@ -297,9 +300,26 @@ uint64_t simulated_cpu_ns(void)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+static uint64_t host_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* Instructions are no measure of the host's time where a guest has its disk flushed again and
+ * again: whoever waits for the session must not wait for a million of them. */
+static void judge_slice(struct simulated *s, uint64_t ns)
+{
+    if (ns > SLICE_LONG_NS && s->slow < SLICE_SLOWEST)
+        s->slow++;
+    else if (ns < SLICE_LONG_NS / 4 && s->slow)
+        s->slow--;
+}
+
 static enum stop_reason run_machine(struct simulated *s)
 {
-    uint64_t from = s->guest->hart.executed, began = simulated_cpu_ns();
+    uint64_t from = s->guest->hart.executed, began = simulated_cpu_ns(), since = host_ns();
     simulated_absent_running(s, true);
     enum stop_reason reason = machine_run(s->guest, slice_budget(s));
     simulated_absent_running(s, false);
@@ -307,6 +327,7 @@ static enum stop_reason run_machine(struct simulated *s)
         s->between = false;
     else if (s->guest->hart.executed > from)
         s->between = true;
+    judge_slice(s, host_ns() - since);
     replay_ran(s, from, simulated_cpu_ns() - began);
     return reason;
 }

@@ -66,11 +66,11 @@ enum { SEARCH_PIECES = 16 };
  * the other. */
 struct search {
     bool active;
-    struct session_break point; /* BACK_WRITE: where; else length 0 */
+    struct session_break point;               /* BACK_WRITE: where; else length 0 */
     struct search_piece piece[SEARCH_PIECES]; /* what of it a device may have written */
     unsigned pieces;
     uint64_t from, upper;
-    int at; /* the checkpoint that the present stretch begins with */
+    int at;         /* the checkpoint that the present stretch begins with */
     unsigned stops; /* in this stretch, so far */
     uint64_t tail,
         dark;   /* only its last `tail` instructions are looked at, from position `dark`; */
@@ -96,14 +96,14 @@ struct history {
     bool ended;    /* the guest had ended when the present command began: it must not run on */
     struct checkpoint *point; /* in the order of their positions */
     int count, room;
-    size_t delivered;  /* records of the input log, so far */
-    uint64_t end;      /* the run is known up to here */
-    uint64_t interval; /* instructions between two checkpoints near the present */
-    uint64_t price;    /* of a checkpoint, in ns of the processor's time */
+    size_t delivered;    /* records of the input log, so far */
+    uint64_t end;        /* the run is known up to here */
+    uint64_t interval;   /* instructions between two checkpoints near the present */
+    uint64_t price;      /* of a checkpoint, in ns of the processor's time */
     uint64_t price_back; /* of going back to one */
     uint64_t spent;      /* by the engine since the checkpoint behind us */
-    uint64_t typed;    /* session_typed() when the guest last stood at the end */
-    int barrier;       /* layer of the newest pinned checkpoint behind us; 0: none */
+    uint64_t typed;      /* session_typed() when the guest last stood at the end */
+    int barrier;         /* layer of the newest pinned checkpoint behind us; 0: none */
     struct search search;
     struct backend_stop told; /* how the travel under way shall end */
     uint64_t exits;           /* the travel leads to this exit; 0: to an instruction */
@@ -121,10 +121,11 @@ struct simulated {
     struct machine *guest; /* the guest's machine, real or virtual */
 
     struct goal goal;
-    bool sleepy;  /* a paced guest that sleeps most of the time */
-    bool between; /* the last run ended with its budget: the machine has not looked for interrupts
-                   * since, nor was input delivered. Then its state is a function of the count of
-                   * instructions */
+    bool sleepy;   /* a paced guest that sleeps most of the time */
+    unsigned slow; /* slices are halved so many times, since they have taken long */
+    bool between;  /* the last run ended with its budget: the machine has not looked for interrupts
+                    * since, nor was input delivered. Then its state is a function of the count of
+                    * instructions */
     bool balloon_asked; /* for so many pages, and the guest could not be told yet */
     uint32_t balloon_wanted;
     struct hart before_real, before_virtual; /* when the last command began, for "changed" */

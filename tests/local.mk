@@ -106,11 +106,14 @@ if HAVE_CHECK
 %C%_test_view_time_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Snapshots as files.
 %C%_unit_tests += %D%/test-snapshot
-%C%_test_snapshot_SOURCES = %D%/test-snapshot.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
-	%D%/disk-writer.c %D%/disk-writer.h %D%/random-elf.c %D%/random-elf.h \
-	%D%/snapshot-plan.c %D%/snapshot-plan.h \
-	$(%C%_random_programs)
+%C%_snapshot_parts = %D%/snapshot-guest.c %D%/snapshot-guest.h %D%/tap.h %D%/small-guest.c \
+	%D%/small-guest.h %D%/disk-writer.c %D%/disk-writer.h %D%/random-elf.c %D%/random-elf.h \
+	%D%/snapshot-plan.c %D%/snapshot-plan.h $(%C%_random_programs)
+%C%_test_snapshot_SOURCES = %D%/test-snapshot.c $(%C%_snapshot_parts)
 %C%_test_snapshot_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-snapshot-files
+%C%_test_snapshot_files_SOURCES = %D%/test-snapshot-files.c $(%C%_snapshot_parts)
+%C%_test_snapshot_files_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Sessions as files.
 %C%_unit_tests += %D%/test-record
 %C%_test_record_SOURCES = %D%/test-record.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h \
