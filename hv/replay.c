@@ -19,8 +19,8 @@
 
 enum {
     POINTS_MOST = 2048,     /* checkpoints */
-    INTERVAL_NS = 30000000, /* what the engine shall take from one to the next, ... */
-    ANSWER_NS = 80000000, /* ... or more, if they are dear, up to this with the way back to one: */
+    INTERVAL_NS = 20000000, /* what the engine shall take from one to the next, ... */
+    ANSWER_NS = 50000000, /* ... or more, if they are dear, up to this with the way back to one: */
     PRICE = 25,           /* a checkpoint may take this part of the time between two */
     PAGE_NS = 1500,       /* of that, for each page that was written */
     INTERVAL_FIRST = 5000000, /* instructions */
@@ -197,6 +197,13 @@ static bool is_due(const struct simulated *s)
            h->point[before + 1].moment.executed - now(s) > h->interval / 2;
 }
 
+/* One is wanted here, and only has to wait for the guest to come out of what it is in. */
+static bool is_overdue(const struct simulated *s)
+{
+    const struct history *h = &s->history;
+    return newest_before(h, now(s)) + 1 == h->count && h->spent >= time_between(s);
+}
+
 /* A long way to a position in the past needs no checkpoints before the end of it is near. */
 static bool is_far(const struct simulated *s)
 {
@@ -328,7 +335,7 @@ uint64_t replay_bound(const struct simulated *s)
     const struct input_record *r = next_record(s);
     uint64_t step = next_step(s);
     if (h->on && !h->search.active && h->count)
-        bound = h->spent < time_between(s) ? h->interval / 8 : SOON;
+        bound = is_overdue(s) ? SOON : h->interval / 8;
     if (step && s->goal.target - now(s) > step)
         bound = least(bound, s->goal.target - now(s) - step);
     if (r)

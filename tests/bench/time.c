@@ -1,15 +1,16 @@
 /*
  * What going back in time costs. Prints lines of words and numbers, one figure each.
  *
- *      snapshot, restore   a guest of 256 MiB that has touched all of it and has written 100 pages
- *                          since; in turns, medians
- *      directory           the same guest in a session directory: its first snapshot, which has all
- * of it; one with 100 pages, and back to it, medians; and opening the newest in a new program
- *      layers              looking a page up under 1,000 layers beside one layer
- *      back                after a run of so many seconds with the fastest engine, at its end and
- * at places all over it: one instruction, the next one, a million; to those places; and to the
- * newest breakpoint. The slowest of each cost                of keeping account of written pages,
- * and of a history, kernel by kernel, in processor time
+ * - snapshot, restore: a guest of 256 MiB that has touched all of it and has written 100 pages
+ *   since; in turns, medians
+ * - directory: the same guest in a session directory: its first snapshot, which has all of it;
+ *   one with 100 pages, and back to it, medians; and opening the newest in a new program
+ * - layers: looking a page up under 1,000 layers beside one layer
+ * - back: after a run of so many seconds with the fastest engine, at its end and at places all
+ *   over it: one instruction, the next one, a million; to those places; and to the newest
+ *   breakpoint. The slowest of each
+ * - cost: of keeping account of written pages, and of a history, kernel by kernel, in processor
+ *   time
  *
  *      bench/time [SECONDS [KERNEL.elf ...]]
  *      bench/time SECONDS back GUEST.elf ...     only steps back, of these guests
