@@ -56,11 +56,24 @@ static void draw(GtkDrawingArea *area, cairo_t *cr, int width, int height, gpoin
         draw_paint(cr, &drawing, width, height, vitrine_is_dark(GTK_WIDGET(area)));
 }
 
+void vitrine_drawing_describe(GtkWidget *area, const struct drawing *drawing)
+{
+    char title[160], text[320];
+    draw_describe(drawing, title, sizeof title, text, sizeof text);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(area), GTK_ACCESSIBLE_PROPERTY_LABEL, title,
+                                   GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, text, -1);
+}
+
+int vitrine_drawing_export(GtkWidget *area, const struct drawing *drawing, const char *path)
+{
+    return draw_to_file(path, drawing, gtk_widget_get_width(area), gtk_widget_get_height(area),
+                        vitrine_is_dark(area));
+}
+
 int vitrine_drawing_view_export(VitrineDrawingView *view, const char *path)
 {
     struct drawing drawing = drawing_of(view);
-    return draw_to_file(path, &drawing, gtk_widget_get_width(view->area),
-                        gtk_widget_get_height(view->area), vitrine_is_dark(view->area));
+    return vitrine_drawing_export(view->area, &drawing, path);
 }
 
 /* ---- what to draw ------------------------------------------------------------------------- */
@@ -114,11 +127,8 @@ static void take_exits(VitrineDrawingView *view)
 
 static void describe(VitrineDrawingView *view)
 {
-    char title[160], text[320];
     struct drawing drawing = drawing_of(view);
-    draw_describe(&drawing, title, sizeof title, text, sizeof text);
-    gtk_accessible_update_property(GTK_ACCESSIBLE(view->area), GTK_ACCESSIBLE_PROPERTY_LABEL, title,
-                                   GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, text, -1);
+    vitrine_drawing_describe(view->area, &drawing);
 }
 
 void vitrine_drawing_view_refresh(VitrineDrawingView *view)

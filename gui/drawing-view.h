@@ -20,4 +20,9 @@ void vitrine_drawing_view_follow(VitrineDrawingView *view);
 /* As draw_to_file(), at the size that is seen. */
 int vitrine_drawing_view_export(VitrineDrawingView *view, const char *path);
 
+/* For any widget that shows a drawing: tells screen readers what that is; and as draw_to_file(), at
+ * the size that is seen. */
+void vitrine_drawing_describe(GtkWidget *area, const struct drawing *drawing);
+int vitrine_drawing_export(GtkWidget *area, const struct drawing *drawing, const char *path);
+
 #endif

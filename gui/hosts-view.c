@@ -4,7 +4,7 @@
  */
 #include "gui/hosts-view.h"
 
-#include "gui/draw/draw.h"
+#include "gui/drawing-view.h"
 #include "gui/rows.h"
 
 enum { LEAST_HEIGHT = 120 };
@@ -58,17 +58,13 @@ static void draw(GtkDrawingArea *area, cairo_t *cr, int width, int height, gpoin
 int vitrine_hosts_view_export(VitrineHostsView *view, const char *path)
 {
     struct drawing drawing = drawing_of(view);
-    return draw_to_file(path, &drawing, gtk_widget_get_width(view->area),
-                        gtk_widget_get_height(view->area), vitrine_is_dark(view->area));
+    return vitrine_drawing_export(view->area, &drawing, path);
 }
 
 static void describe(VitrineHostsView *view)
 {
-    char title[160], text[320];
     struct drawing drawing = drawing_of(view);
-    draw_describe(&drawing, title, sizeof title, text, sizeof text);
-    gtk_accessible_update_property(GTK_ACCESSIBLE(view->area), GTK_ACCESSIBLE_PROPERTY_LABEL, title,
-                                   GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, text, -1);
+    vitrine_drawing_describe(view->area, &drawing);
 }
 
 /* ---- what can be asked for ---------------------------------------------------------------- */

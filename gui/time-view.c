@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "gui/draw/draw.h"
+#include "gui/drawing-view.h"
 #include "gui/rows.h"
 
 enum { LEAST_HEIGHT = 100, FINE = 100, COARSE = 10 }; /* parts of the run that a key moves by */
@@ -49,8 +49,7 @@ static void draw(GtkDrawingArea *area, cairo_t *cr, int width, int height, gpoin
 int vitrine_time_view_export(VitrineTimeView *view, const char *path)
 {
     struct drawing drawing = drawing_of(view);
-    return draw_to_file(path, &drawing, gtk_widget_get_width(view->ruler),
-                        gtk_widget_get_height(view->ruler), vitrine_is_dark(view->ruler));
+    return vitrine_drawing_export(view->ruler, &drawing, path);
 }
 
 /* It is a slider, whose value is a number of instructions. */

@@ -41,23 +41,8 @@ static void remove_image(void)
 static void make_image(void)
 {
     static const uint32_t loop[] = {0x00000013, 0xffdff06f}; /* nop; j back to it */
-    int fd = mkstemps(image, 4);
-    require(fd >= 0 && write(fd, loop, sizeof loop) == (ssize_t)sizeof loop);
-    close(fd);
+    make_file(image, loop, sizeof loop);
     atexit(remove_image);
-}
-
-static struct session *make_session(bool bare)
-{
-    struct session_config config;
-    char why[SESSION_ERROR];
-    session_config_init(&config);
-    config.image = image;
-    config.memory = MEMORY;
-    config.under = bare ? SESSION_BARE : SESSION_HV;
-    struct session *session = session_new(&config, why);
-    require(session != NULL);
-    return session;
 }
 
 /* ---- the stream ----------------------------------------------------------------------------- */
@@ -284,7 +269,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
         make_image();
     if (count < 1)
         return 0;
-    struct session *session = make_session(bytes[0] & 2);
+    struct session *session = make_session(image, NULL, MEMORY, bytes[0] & 2);
     struct input in = {bytes + 1, count - 1};
     if (bytes[0] & 4)
         fuzz_source(session, &in, bytes[0] & 1);

@@ -59,28 +59,10 @@ static void make_files(void)
         0x10732023, /* sw   t2, 256(t1) */
         0xff9ff06f, /* j    back to the first store */
     };
-    int fd = mkstemps(image, 4);
-    require(fd >= 0 && write(fd, loop, sizeof loop) == (ssize_t)sizeof loop);
-    close(fd);
-    fd = mkstemps(disk, 4);
-    require(fd >= 0 && ftruncate(fd, DISK) == 0);
-    close(fd);
+    make_file(image, loop, sizeof loop);
+    make_file(disk, "", 0);
+    require(truncate(disk, DISK) == 0);
     atexit(remove_files);
-}
-
-static struct session *make_session(bool bare)
-{
-    struct session_config config;
-    char why[SESSION_ERROR];
-    session_config_init(&config);
-    config.image = image;
-    config.disk = disk;
-    config.disk_discard = true;
-    config.memory = MEMORY;
-    config.under = bare ? SESSION_BARE : SESSION_HV;
-    struct session *session = session_new(&config, why);
-    require(session != NULL);
-    return session;
 }
 
 static void run(struct session *session)
@@ -259,7 +241,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
         make_files();
     if (count < 1)
         return 0;
-    struct session *session = make_session(bytes[0] & 2);
+    struct session *session = make_session(image, disk, MEMORY, bytes[0] & 2);
     struct input in = {bytes + 1, count - 1};
     if (bytes[0] & 1)
         state_buffer_add(&tape.bytes, in.at, in.left);

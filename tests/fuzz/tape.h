@@ -6,13 +6,40 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hv/migrate-stream.h"
+#include "hv/session.h"
 
 static inline void require(bool sound)
 {
     if (!sound)
         abort();
+}
+
+/* A file with these bytes; `path` is a pattern for mkstemps(), with four letters behind the X. */
+static inline void make_file(char *path, const void *bytes, size_t count)
+{
+    int fd = mkstemps(path, 4);
+    require(fd >= 0 && write(fd, bytes, count) == (ssize_t)count);
+    close(fd);
+}
+
+/* `disk` NULL: none. */
+static inline struct session *make_session(const char *image, const char *disk, uint64_t memory,
+                                           bool bare)
+{
+    struct session_config config;
+    char why[SESSION_ERROR];
+    session_config_init(&config);
+    config.image = image;
+    config.disk = disk;
+    config.disk_discard = disk;
+    config.memory = memory;
+    config.under = bare ? SESSION_BARE : SESSION_HV;
+    struct session *session = session_new(&config, why);
+    require(session != NULL);
+    return session;
 }
 
 /* What is sent goes into a buffer; what our side says goes nowhere. */
