@@ -307,6 +307,10 @@ EXTRA_DIST += $(%C%_faults_scripts)
 %C%_fuzz_seeded_protect_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-protect.c %D%/fuzz/tape.h
 %C%_fuzz_seeded_protect_CPPFLAGS = $(AM_CPPFLAGS) -DHAVE_LIBHV -DSEEDED_INPUTS=1000
 %C%_fuzz_seeded_protect_LDADD = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
+%C%_seeded += %D%/fuzz/seeded-migrate
+%C%_fuzz_seeded_migrate_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-migrate.c %D%/fuzz/tape.h
+%C%_fuzz_seeded_migrate_CPPFLAGS = $(%C%_fuzz_seeded_protect_CPPFLAGS)
+%C%_fuzz_seeded_migrate_LDADD = $(%C%_fuzz_seeded_protect_LDADD)
 %C%_fuzz_seeded_virtio_net_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-virtio-net.c
 %C%_fuzz_seeded_virtio_net_LDADD = $(%C%_seeded_libs)
 if KVM

@@ -26,10 +26,12 @@ enum { MEMORY = 8 << 20, STEPS = 3000, TOKEN = 7, AGAIN = 255 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
+#ifndef HAVE_LIBHV
 /* x86 guests and faster engines are not built in here. */
 extern const struct backend_ops backend_kvm;
 const struct backend_ops backend_kvm = {0};
 const struct engine engine_threaded = {.name = "threaded", .about = "not in here"};
+#endif
 
 static char image[] = "/tmp/fuzz-migrate-XXXXXX.bin";
 
