@@ -429,6 +429,8 @@ void fake_migration(struct view_migration *v, enum view_migration_phase phase, u
     v->round--;
     if (phase == MIGRATION_MOVED)
         v->downtime = .0031;
+    if (phase == MIGRATION_POSTCOPY || phase == MIGRATION_TORN)
+        v->missing = 65000;
 }
 
 void fake_disk_layers(struct view_layers *v, unsigned snapshots, unsigned files, int answer)

@@ -67,7 +67,7 @@ static const struct {
 } migrations[] = {{MIGRATION_NONE, 0},    {MIGRATION_COPYING, 0},  {MIGRATION_COPYING, 1},
                   {MIGRATION_COPYING, 4}, {MIGRATION_HANDOVER, 5}, {MIGRATION_MOVED, 1},
                   {MIGRATION_MOVED, 5},   {MIGRATION_STAYED, 30},  {MIGRATION_STAYED, 99999},
-                  {MIGRATION_DOUBT, 3}};
+                  {MIGRATION_DOUBT, 3},   {MIGRATION_POSTCOPY, 1}, {MIGRATION_TORN, 3}};
 enum { MIGRATIONS = sizeof migrations / sizeof migrations[0] };
 
 START_TEST(migrations_fit)
