@@ -105,11 +105,14 @@ START_TEST(seabios_starts)
 }
 END_TEST
 
-/* Prints a text, each byte by INT 10h and on COM1, and ends with code 33. */
+/* Prints a text, each byte by INT 10h and on COM1, and ends with code 33. SeaBIOS's serial console
+ * holds each byte back until the next one or the next tick of the timer. So that what comes does not
+ * depend on the host's speed there are no ticks, and the last letter is followed by a backspace. */
 static const uint8_t boot_sector[] = {
+    0xfa,                         /* cli */
     0x31, 0xc0,                   /* xor ax, ax */
     0x8e, 0xd8,                   /* mov ds, ax */
-    0xbe, 0x20, 0x7c,             /* mov si, 0x7c20 */
+    0xbe, 0x21, 0x7c,             /* mov si, 0x7c21 */
     0xac,                         /* lodsb */
     0x84, 0xc0,                   /* test al, al */
     0x74, 0x0d,                   /* jz end */
@@ -123,7 +126,7 @@ static const uint8_t boot_sector[] = {
     0xb0, 0x21,                   /* mov al, 33 */
     0xee,                         /* out dx, al */
     0xf4,                         /* hlt */
-    'F', 'i', 'n', 'e', 0,
+    'F', 'i', 'n', 'e', '\b', 0,
 };
 
 START_TEST(seabios_boots)
