@@ -403,7 +403,7 @@ int main(void)
 {
     Suite *suite = suite_create("engines");
     TCase *tc = tcase_create("all engines");
-    tcase_set_timeout(tc, 300);
+    tcase_set_timeout(tc, 600);
     tcase_add_test(tc, test_programs_do_what_they_should);
     tcase_add_loop_test(tc, test_sample, 0, ROWS(samples));
     tcase_add_test(tc, test_swapping_engines);

@@ -117,7 +117,7 @@ int main(void)
 {
     Suite *suite = suite_create("equivalence");
     TCase *tc = tcase_create("random programs");
-    tcase_set_timeout(tc, 300);
+    tcase_set_timeout(tc, 600);
     tcase_add_loop_test(tc, test_defaults, 0, 8);
     tcase_add_test(tc, test_misaligned_trap);
     tcase_add_test(tc, test_ad_trap);

@@ -499,7 +499,7 @@ START_TEST(real_gdb)
     ck_assert_int_ge(fd, 0);
     dprintf(fd, COMMANDS, gdb_address(guest.gdb));
     close(fd);
-    snprintf(command, sizeof command, "timeout 20 gdb -nx -batch -x %s 2>&1", path);
+    snprintf(command, sizeof command, "timeout 300 gdb -nx -batch -x %s 2>&1", path);
     FILE *gdb = popen(command, "r");
     ck_assert_ptr_nonnull(gdb);
     size_t count = fread(output, 1, sizeof output - 1, gdb);
@@ -516,7 +516,7 @@ int main(void)
     Suite *suite = suite_create("the GDB stub on x86");
     TCase *tc = tcase_create("stub");
     tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_set_timeout(tc, 60);
+    tcase_set_timeout(tc, 600);
     tcase_add_test(tc, packets);
     tcase_add_test(tc, all_registers);
     tcase_add_test(tc, changed_packets);

@@ -18,7 +18,7 @@
 #include "tests/protect-pair.h"
 #include "tests/tap.h"
 
-enum { MORE = 50000, PATIENCE_MS = 10000, TRIES = 20000, EPOCHS = 5 };
+enum { MORE = 50000, PATIENCE_MS = 10000, TRIES = 200000, EPOCHS = 5 };
 
 static char folder[] = "/tmp/test-guard-XXXXXX", address[64], fence_path[64];
 
@@ -220,10 +220,21 @@ static pid_t start_primary(struct protect_pair *pair, int fd, int out)
     _exit(0);
 }
 
-static void *kill_later(void *child)
+struct victim {
+    struct session *backup;
+    pid_t primary;
+};
+
+/* Kills the first host when the guest is somewhere in the middle. */
+static void *kill_later(void *context)
 {
-    usleep(400000);
-    kill(*(pid_t *)child, SIGKILL);
+    struct victim *victim = context;
+    struct view_protection v = {0};
+    for (int i = 0; i < TRIES && v.acknowledged < 30; i++) {
+        usleep(1000);
+        session_view_protection(victim->backup, &v);
+    }
+    kill(victim->primary, SIGKILL);
     return NULL;
 }
 
@@ -246,7 +257,8 @@ START_TEST(test_a_backup_gets_a_backup)
     close(out[1]);
     struct guard *g = new_guard(pair.backup);
     struct guard_wish to = wish();
-    ck_assert_int_eq(pthread_create(&thread, NULL, kill_later, &first), 0);
+    struct victim victim = {pair.backup, first};
+    ck_assert_int_eq(pthread_create(&thread, NULL, kill_later, &victim), 0);
     protect_pair_half(&pair, fd[0], false);
     pthread_join(thread, NULL);
     end_of(first);
@@ -335,12 +347,12 @@ int main(void)
 {
     Suite *suite = suite_create("guard");
     TCase *next = tcase_create("next"), *search = tcase_create("search");
-    tcase_set_timeout(next, 120);
+    tcase_set_timeout(next, 600);
     tcase_add_loop_test(next, test_the_next_backup, 0, 2);
     tcase_add_test(next, test_in_doubt);
     tcase_add_test(next, test_a_backup_gets_a_backup);
     suite_add_tcase(suite, next);
-    tcase_set_timeout(search, 60);
+    tcase_set_timeout(search, 600);
     tcase_add_test(search, test_a_search_is_called_off);
     tcase_add_test(search, test_the_guards_fence);
     suite_add_tcase(suite, search);

@@ -227,7 +227,7 @@ int main(void)
     tcase_add_test(locks, test_given_unflushed);
     tcase_add_test(locks, test_another_image);
     suite_add_tcase(suite, locks);
-    tcase_set_timeout(guests, 300);
+    tcase_set_timeout(guests, 600);
     tcase_add_loop_test(guests, test_migrates, 0, ROWS(WAYS));
     tcase_add_loop_test(guests, test_protects, 0, ROWS(WAYS));
     tcase_add_loop_test(guests, test_broken_migration, 0, 2 * ROWS(FAULTS));

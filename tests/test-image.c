@@ -454,7 +454,7 @@ int main(void)
     Suite *suite = suite_create("image");
     TCase *tests = tcase_create("image");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 600);
     tcase_add_test(tests, loads_segments_and_clears_bss);
     tcase_add_test(tests, finds_symbols);
     tcase_add_test(tests, finds_lines);

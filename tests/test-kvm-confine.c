@@ -371,7 +371,7 @@ int main(void)
         return 0;
     Suite *suite = suite_create("kvm-confine");
     TCase *tests = tcase_create("confine");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 600);
     tcase_add_loop_test(tests, forbidden_calls_fail, 0, ROWS(FORBIDDEN));
     tcase_add_test(tests, others_may_do_it);
     tcase_add_test(tests, threads_hold_what_they_were_given);

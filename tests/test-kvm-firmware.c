@@ -160,7 +160,7 @@ int main(void)
     Suite *suite = suite_create("kvm-firmware");
     TCase *tests = tcase_create("kvm-firmware");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 600);
     tcase_add_test(tests, seabios_starts);
     tcase_add_test(tests, seabios_boots);
     suite_add_tcase(suite, tests);

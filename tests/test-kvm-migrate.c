@@ -364,7 +364,7 @@ static void protect_and_cut(struct guarded *primary, struct guarded *backup, uin
     backup->fd = fd[1];
     ck_assert_int_eq(pthread_create(&threads[0], NULL, stand_by, backup), 0);
     ck_assert_int_eq(pthread_create(&threads[1], NULL, protect, primary), 0);
-    for (int i = 0; i < 20000 && v.acknowledged < epochs && v.phase < PROTECTION_ALONE; i++) {
+    for (int i = 0; i < 200000 && v.acknowledged < epochs && v.phase < PROTECTION_ALONE; i++) {
         usleep(1000);
         session_view_protection(primary->session, &v);
     }
@@ -459,14 +459,14 @@ int main(void)
         return 0;
     Suite *suite = suite_create("kvm-migrate");
     TCase *tests = tcase_create("moving"), *disks = tcase_create("disks");
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 600);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, test_moves);
     tcase_add_test(tests, test_digest);
     tcase_add_test(tests, test_outlives);
     tcase_add_test(tests, test_no_postcopy);
     suite_add_tcase(suite, tests);
-    tcase_set_timeout(disks, 120);
+    tcase_set_timeout(disks, 600);
     tcase_add_checked_fixture(disks, setup_disk, teardown_disk);
     tcase_add_loop_test(disks, test_disk_moves, 0, DISK_KINDS);
     tcase_add_loop_test(disks, test_disk_outlives, 1, 4);

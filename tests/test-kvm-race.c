@@ -18,7 +18,7 @@
 #include "tests/device.h"
 #include "tests/kvm-guest.h"
 
-enum { PORT = 0x80, VCPUS_MAX = 4, FOR_EVER_MS = 3600 * 1000, TEST_SECONDS = 240 };
+enum { PORT = 0x80, VCPUS_MAX = 4, FOR_EVER_MS = 3600 * 1000, TEST_SECONDS = 600 };
 
 static struct kvm_vm vm;
 

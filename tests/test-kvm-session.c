@@ -465,7 +465,7 @@ int main(void)
     Suite *suite = suite_create("kvm-session");
     TCase *tests = tcase_create("session");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 600);
     tcase_add_test(tests, runs_to_its_end);
     tcase_add_test(tests, exits_are_events);
     tcase_add_test(tests, tells_viewers_of_an_exit_and_of_the_mode);

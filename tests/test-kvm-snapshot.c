@@ -584,7 +584,7 @@ int main(void)
     TCase *tests = tcase_create("kvm-snapshot");
     if (kvm_is_missing())
         return 0;
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 600);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, test_disk_goes_back);
     tcase_add_test(tests, test_disk_layers);

@@ -229,7 +229,7 @@ int main(void)
     Suite *suite = suite_create("kvm-start");
     TCase *tests = tcase_create("kvm-start");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 600);
     tcase_add_test(tests, runs_pvh);
     tcase_add_test(tests, runs_elf64);
     tcase_add_test(tests, runs_elf32);

@@ -227,7 +227,7 @@ int main(void)
     Suite *suite = suite_create("kvm-state");
     TCase *tests = tcase_create("state");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 600);
     tcase_add_test(tests, goes_on_as_before);
     tcase_add_test(tests, any_layer_at_any_time);
     tcase_add_test(tests, cost_grows_with_dirty_pages);

@@ -442,7 +442,7 @@ static Suite *make_suite(void)
     tcase_add_test(slots, saves_what_devices_remember);
     suite_add_tcase(suite, slots);
     tcase_add_checked_fixture(guest, sample_setup, sample_teardown);
-    tcase_set_timeout(guest, 300);
+    tcase_set_timeout(guest, 600);
     tcase_add_test(guest, a_guest_uses_all_of_them);
     tcase_add_test(guest, a_snapshot_with_a_queue_in_flight);
     tcase_add_test(guest, the_balloon_of_a_session);

@@ -340,7 +340,7 @@ int main(void)
     Suite *suite = suite_create("kvm-vm");
     TCase *tests = tcase_create("vm");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 600);
     tcase_add_test(tests, ports_reach_devices);
     tcase_add_test(tests, memory_reaches_devices);
     tcase_add_test(tests, kicks_are_not_lost);

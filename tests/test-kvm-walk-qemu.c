@@ -216,7 +216,7 @@ int main(void)
     Suite *suite = suite_create("the page walk of x86 guests, and QEMU's");
     TCase *tc = tcase_create("random tables");
     tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_set_timeout(tc, 120);
+    tcase_set_timeout(tc, 600);
     tcase_add_loop_test(tc, agrees_with_qemu, 0, ROWS(WORLD));
     suite_add_tcase(suite, tc);
     return tap_run(suite);

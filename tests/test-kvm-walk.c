@@ -567,7 +567,7 @@ int main(void)
     suite_add_tcase(suite, hand);
     if (kvm_probe_can()) {
         TCase *kvm = tcase_create("random tables against KVM");
-        tcase_set_timeout(kvm, 60);
+        tcase_set_timeout(kvm, 600);
         tcase_add_loop_test(kvm, agrees_with_kvm, 0, ROWS(WORLD));
         suite_add_tcase(suite, kvm);
     }

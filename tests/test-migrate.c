@@ -698,7 +698,7 @@ int main(void)
     Suite *suite = suite_create("migrate");
     TCase *moving = tcase_create("moving"), *faults = tcase_create("faults");
     TCase *streams = tcase_create("streams"), *links = tcase_create("links");
-    tcase_set_timeout(moving, 120);
+    tcase_set_timeout(moving, 600);
     tcase_add_loop_test(moving, test_moves, 0, ROWS(WAYS));
     tcase_add_loop_test(moving, test_moves_in_rounds, 0, ROWS(WAYS));
     tcase_add_test(moving, test_moves_a_stopped_guest);
@@ -714,11 +714,11 @@ int main(void)
     tcase_add_test(moving, test_nothing_is_kept_meanwhile);
     tcase_add_test(moving, test_questions_during_the_handover);
     suite_add_tcase(suite, moving);
-    tcase_set_timeout(faults, 300);
+    tcase_set_timeout(faults, 600);
     tcase_add_loop_test(faults, test_faults, 0, 2 * ROWS(FAULTS));
     tcase_add_loop_test(faults, test_postcopy_faults, 0, 2 * ROWS(FAULTS));
     suite_add_tcase(suite, faults);
-    tcase_set_timeout(streams, 300);
+    tcase_set_timeout(streams, 600);
     tcase_add_test(streams, test_recorded_stream);
     tcase_add_loop_test(streams, test_damaged_stream, 0, 2);
     suite_add_tcase(suite, streams);

@@ -386,7 +386,7 @@ int main(void)
     Suite *suite = suite_create("net-filter");
     TCase *tests = tcase_create("net-filter");
     tcase_add_checked_fixture(tests, setup, NULL);
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 600);
     tcase_add_loop_test(tests, reaches, 0, ROWS(reach_cases));
     tcase_add_loop_test(tests, refuses, 0, ROWS(bad_cases));
     tcase_add_test(tests, arp_passes_whole);

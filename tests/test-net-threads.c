@@ -101,7 +101,7 @@ int main(void)
 {
     Suite *suite = suite_create("net");
     TCase *tests = tcase_create("threads");
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 600);
     tcase_add_test(tests, many_threads);
     suite_add_tcase(suite, tests);
     return tap_run(suite);

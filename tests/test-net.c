@@ -788,7 +788,7 @@ int main(void)
     Suite *suite = suite_create("net");
     TCase *tests = tcase_create("net");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 600);
     tcase_add_loop_test(tests, answers_arp, 0, 2);
     tcase_add_test(tests, gives_an_address_by_dhcp);
     tcase_add_test(tests, answers_pings);

@@ -210,7 +210,7 @@ int main(void)
 {
     Suite *suite = suite_create("overlay");
     TCase *t = tcase_create("overlay");
-    tcase_set_timeout(t, 120);
+    tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, test_random, 0, 20);
     tcase_add_test(t, test_no_such_layer);
     tcase_add_test(t, test_cost_is_what_changed);

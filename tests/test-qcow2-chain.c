@@ -214,7 +214,7 @@ int main(void)
     Suite *suite = suite_create("qcow2-chain");
     TCase *tests = tcase_create("chain");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 600);
     tcase_add_test(tests, a_thousand_layers_are_asked_once);
     tcase_add_test(tests, a_chain_has_a_bounded_depth);
     tcase_add_test(tests, the_map_tells_the_layer_before_and_after);

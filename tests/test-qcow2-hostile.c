@@ -264,7 +264,7 @@ int main(void)
     Suite *suite = suite_create("qcow2-hostile");
     TCase *tests = tcase_create("hostile");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 600);
     tcase_add_loop_test(tests, headers_that_are_refused, 0, ROWS(header_cases));
     tcase_add_test(tests, files_that_are_no_images);
     tcase_add_loop_test(tests, tables_that_lie, 0, ROWS(table_cases));

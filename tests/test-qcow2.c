@@ -569,7 +569,7 @@ int main(void)
     Suite *suite = suite_create("qcow2");
     TCase *tests = tcase_create("qcow2");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 600);
     tcase_add_test(tests, a_new_image_is_all_zero);
     tcase_add_test(tests, ranges_are_checked);
     tcase_add_test(tests, an_overlay_shows_what_is_below);

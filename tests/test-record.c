@@ -431,7 +431,7 @@ int main(void)
     tcase_add_test(file, test_places);
     suite_add_tcase(suite, file);
     TCase *both = tcase_create("bare and under the monitor");
-    tcase_set_timeout(both, 900);
+    tcase_set_timeout(both, 600);
     tcase_add_loop_test(both, test_session, 0, 2);
     tcase_add_loop_test(both, test_balloon, 0, 2);
     tcase_add_loop_test(both, test_resets, 0, 2);

@@ -218,11 +218,11 @@ int main(void)
 {
     Suite *suite = suite_create("input and running backwards");
     TCase *t = tcase_create("every way");
-    tcase_set_timeout(t, 900);
+    tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, test_disk, 0, moments_ways());
     suite_add_tcase(suite, t);
     TCase *both = tcase_create("bare and under the monitor");
-    tcase_set_timeout(both, 900);
+    tcase_set_timeout(both, 600);
     tcase_add_loop_test(both, test_typing_in_the_past, 0, 2);
     tcase_add_loop_test(both, test_balloon, 0, 2);
     tcase_add_loop_test(both, test_uncertain_place, 0, 2);

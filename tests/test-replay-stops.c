@@ -236,7 +236,7 @@ int main(void)
 {
     Suite *suite = suite_create("running backwards to a stop");
     TCase *both = tcase_create("bare and under the monitor");
-    tcase_set_timeout(both, 900);
+    tcase_set_timeout(both, 600);
     tcase_add_loop_test(both, test_back_to_breakpoints, 0, 2);
     tcase_add_loop_test(both, test_who_wrote, 0, 2);
     tcase_add_loop_test(both, test_back_to_exits, 0, 2);

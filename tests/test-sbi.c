@@ -396,7 +396,7 @@ int main(void)
     Suite *suite = suite_create("sbi");
     TCase *tests = tcase_create("sbi");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 600);
     tcase_add_test(tests, hands_over);
     tcase_add_loop_test(tests, answers_calls, 0, ROWS(answers));
     tcase_add_test(tests, implementation_is_nobody_elses);

@@ -574,7 +574,7 @@ int main(void)
 {
     Suite *suite = suite_create("session");
     TCase *tc = tcase_create("bare and under the monitor");
-    tcase_set_timeout(tc, 120);
+    tcase_set_timeout(tc, 600);
     tcase_add_loop_test(tc, test_steps_are_exact, 0, 2);
     tcase_add_loop_test(tc, test_step_over, 0, 2);
     tcase_add_loop_test(tc, test_step_to_exit, 0, 2);

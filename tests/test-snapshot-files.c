@@ -602,7 +602,7 @@ int main(void)
 {
     Suite *suite = suite_create("snapshot-files");
     TCase *tcase = tcase_create("snapshot-files");
-    tcase_set_timeout(tcase, 120);
+    tcase_set_timeout(tcase, 600);
     tcase_add_checked_fixture(tcase, snapshot_set_up, snapshot_tear_down);
     tcase_add_loop_test(tcase, test_model, 0, 6);
     tcase_add_loop_test(tcase, test_dies, 0, 2 * PLAN_LOSSES);

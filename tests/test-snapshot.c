@@ -352,7 +352,7 @@ int main(void)
 {
     Suite *suite = suite_create("snapshot");
     TCase *tcase = tcase_create("snapshot");
-    tcase_set_timeout(tcase, 120);
+    tcase_set_timeout(tcase, 600);
     tcase_add_checked_fixture(tcase, snapshot_set_up, snapshot_tear_down);
     tcase_add_loop_test(tcase, test_goes_on, 0, ways());
     tcase_add_loop_test(tcase, test_to_and_fro, 0, 2);

@@ -398,7 +398,7 @@ int main(void)
     tcase_add_test(tables, test_versions);
     suite_add_tcase(suite, tables);
     TCase *saves = tcase_create("saves");
-    tcase_set_timeout(saves, 120);
+    tcase_set_timeout(saves, 600);
     tcase_add_loop_test(saves, test_saved_state_comes_back, 0, 20);
     tcase_add_test(saves, test_a_torn_save_changes_nothing);
     tcase_add_test(saves, test_damage_never_crashes);

@@ -370,7 +370,7 @@ int main(void)
 {
     Suite *suite = suite_create("view-time");
     TCase *c = tcase_create("view-time");
-    tcase_set_timeout(c, 120);
+    tcase_set_timeout(c, 600);
     tcase_add_loop_test(c, test_timeline, 0, 2);
     tcase_add_loop_test(c, test_profile, 0, 2);
     tcase_add_loop_test(c, test_input, 0, 2);

@@ -693,7 +693,7 @@ static Suite *make_suite(void)
     };
     Suite *suite = suite_create("virtio-devices");
     TCase *tests = tcase_create("virtio-devices");
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 600);
     for (unsigned i = 0; i < sizeof each / sizeof each[0]; i++)
         tcase_add_loop_test(tests, each[i], 0, KINDS);
 #ifdef HAVE_KVM

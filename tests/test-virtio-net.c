@@ -317,7 +317,7 @@ int main(void)
     Suite *suite = suite_create("virtio-net");
     TCase *tests = tcase_create("virtio-net");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 600);
     tcase_add_test(tests, says_what_it_is);
     tcase_add_loop_test(tests, sends, 0, ROWS(sizes));
     tcase_add_test(tests, sends_what_is_in_pieces);

@@ -733,7 +733,7 @@ static Suite *make_suite(void)
     Suite *suite = suite_create("virtio");
     TCase *tests = tcase_create("virtio");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 600);
     tcase_add_test(tests, says_what_it_is);
     tcase_add_loop_test(tests, features, 0, ROWS(feature_cases));
     tcase_add_test(tests, features_are_settled_by_features_ok);

@@ -370,7 +370,7 @@ int main(void)
 {
     Suite *suite = suite_create("vm");
     TCase *tc = tcase_create("beside and inside");
-    tcase_set_timeout(tc, 120);
+    tcase_set_timeout(tc, 600);
     tcase_add_test(tc, test_guests_do_not_notice_each_other);
     tcase_add_loop_test(tc, test_nested, 1, DEPTH + 1);
     tcase_add_test(tc, test_sets_are_evicted_and_kept);

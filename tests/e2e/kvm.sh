@@ -277,11 +277,7 @@ on_terminal() { # text
     status=0
     : >"$out"
     {
-        tries=0
-        until grep -q '>' "$out" || [ $tries = 100 ]; do
-            sleep 0.1
-            tries=$((tries + 1))
-        done
+        await grep -q '>' "$out"
         # shellcheck disable=SC2059 # the text has escapes
         printf "$1"
         sleep 1

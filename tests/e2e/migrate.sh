@@ -18,7 +18,7 @@ ask_there() { # line: the same to the destination
 start_source() { # guest, options...
     rm -f "$work/typing"
     mkfifo "$work/typing"
-    timeout -k 5 120 "$vitrine" run "$@" --control "$control" <"$work/typing" >"$work/out1" \
+    timeout -k 5 600 "$vitrine" run "$@" --control "$control" <"$work/typing" >"$work/out1" \
         2>"$work/err1" &
     source=$!
     exec 3>"$work/typing"
@@ -33,7 +33,7 @@ end_source() {
 
 start_destination() { # guest, options...
     : >"$work/err2"
-    timeout -k 5 120 "$vitrine" run "$@" >"$work/out2" 2>"$work/err2" &
+    timeout -k 5 600 "$vitrine" run "$@" >"$work/out2" 2>"$work/err2" &
     destination=$!
     await grep -q 'waiting for a guest' "$work/err2"
 }

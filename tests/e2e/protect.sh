@@ -16,17 +16,18 @@ trap 'for p in $primary $backup $third; do kill -9 "$p" 2>/dev/null; done; rm -r
 
 start_backup() { # options...
     : >"$work/err2"
-    "$vitrine" backup "$there" "$guest" "$@" >"$work/out2" \
+    "$vitrine" backup "$there" "$guest" --patience 20000 "$@" >"$work/out2" \
         2>"$work/err2" &
     backup=$!
     await grep -q 'waiting for a guest' "$work/err2"
 }
 
-# Its input comes from a FIFO.
+# Its input comes from a FIFO. A link that is closed is a loss at once; patience is for the silence of
+# a busy host.
 start_primary() { # options...
     rm -f "$work/typing"
     mkfifo "$work/typing"
-    "$vitrine" run "$guest" --protect "$there" "$@" <"$work/typing" >"$work/out1" \
+    "$vitrine" run "$guest" --protect "$there" --patience 20000 "$@" <"$work/typing" >"$work/out1" \
         2>"$work/err1" &
     primary=$!
     exec 3>"$work/typing"
@@ -35,11 +36,11 @@ start_primary() { # options...
 end_of() { # pid
     status=0
     tries=0
-    while kill -0 "$1" 2>/dev/null && [ $tries -lt 600 ]; do
+    while kill -0 "$1" 2>/dev/null && [ $tries -lt 3000 ]; do
         tries=$((tries + 1))
         sleep 0.1
     done
-    [ $tries -lt 600 ] || kill -9 "$1"
+    [ $tries -lt 3000 ] || kill -9 "$1"
     wait "$1" 2>/dev/null || status=$?
 }
 
@@ -147,7 +148,7 @@ guard="--disk $work/disk.img --fence $fence"
 : >"$work/err2"
 # shellcheck disable=SC2086
 "$vitrine" backup "$there" "$minios/minios.elf" $guard --protect "unix:$work/third" \
-    --control "$work/control2" <"$work/typing2" >"$work/out2" 2>"$work/err2" &
+    --patience 20000 --control "$work/control2" <"$work/typing2" >"$work/out2" 2>"$work/err2" &
 backup=$!
 exec 4>"$work/typing2"
 await grep -q 'waiting for a guest' "$work/err2"
@@ -177,7 +178,7 @@ check "taken over: as JSON" grep -qx 'taken backup True 2 True' "$work/values"
 : >"$work/err3"
 # shellcheck disable=SC2086
 "$vitrine" backup "unix:$work/third" "$minios/minios.elf" $guard --input "$work/typed-c" \
-    --json="$work/json" >"$work/out3" 2>"$work/err3" &
+    --patience 20000     --json="$work/json" >"$work/out3" 2>"$work/err3" &
 third=$!
 await grep -q 'the guest is protected again' "$work/err2"
 check "the new primary is protected again" grep -q 'the guest is protected again' "$work/err2"
@@ -215,7 +216,8 @@ check "what is not protected cannot be released" status_is 1
 run control "$work/control1" protect "$there" --fence "$fence"
 check "nobody stands by: refused" status_is 1
 start_backup --fence "$fence"
-run control "$work/control1" protect "$there" --fence "$fence" --epoch 10
+run control "$work/control1" protect "$there" --fence "$fence" --epoch 10 \
+    --patience 20000
 check "a guest that runs is protected" status_is 0
 run control "$work/control1" protect "$there"
 check "once is enough" status_is 1
@@ -244,8 +246,8 @@ check "the run's report tells of it" grep -q '"phase" : "over"' "$work/json"
 rm -f "$fence"
 head -n 2 "$work/typed" >"$work/more"
 echo poweroff >>"$work/more"
-start_backup --fence "$fence" --input "$work/more" --patience 500
-start_primary --fence "$fence" --patience 500
+start_backup --fence "$fence" --input "$work/more" --patience 3000
+start_primary --fence "$fence" --patience 3000
 await printed "$work/out1" 3
 kill -STOP "$primary"
 end_of "$backup"
@@ -294,9 +296,9 @@ fresh_overlay fs.img
 head -n 1 "$work/typed" >"$work/more"
 echo poweroff >>"$work/more"
 control=$work/control
-start_backup --disk "$overlay" --fence "$fence" --patience 500 --control "$control" \
+start_backup --disk "$overlay" --fence "$fence" --patience 3000 --control "$control" \
     --input "$work/more"
-start_primary --disk "$overlay" --fence "$fence" --patience 500
+start_primary --disk "$overlay" --fence "$fence" --patience 3000
 await printed "$work/out1" 3
 kill -STOP "$primary"
 await grep -q 'is not run' "$work/err2"

@@ -50,20 +50,10 @@ END
 # the terminal's settings before and after, and the exit status.
 cat >"$work/inside" <<END
 stty -g >"$work/before"
-env --default-signal=HUP,TERM,ABRT "$vitrine" run "\$@" 2>"$err" &
-echo \$! >"$work/pid"
-fg >/dev/null 2>&1
+sh -c 'echo \$\$ >"$work/pid"; exec env --default-signal=HUP,TERM,ABRT "\$@"' sh "$vitrine" run "\$@" 2>"$err"
 echo \$? >"$work/status"
 stty -g >"$work/after"
 END
-# A minute at most, for a busy host; what comes of it is checked.
-wait_until() {
-    tries=0
-    until "$@" || [ $tries = 600 ]; do
-        sleep 0.1
-        tries=$((tries + 1))
-    done
-}
 on_terminal() { # text, options...
     text=$1
     shift
@@ -71,10 +61,10 @@ on_terminal() { # text, options...
     : >"$out"
     : >"$err"
     {
-        wait_until grep -q '>' "$out"
+        await grep -q '>' "$out"
         # shellcheck disable=SC2059 # the text has escapes
         printf "$text"
-        wait_until test -s "$work/after"
+        await test -s "$work/after"
     } | script -qefc "bash -m '$work/inside' '$work/echo.elf' $*" /dev/null >"$out" 2>&1
     status=$(cat "$work/status" 2>/dev/null)
 }
@@ -105,15 +95,22 @@ _start:
 1:  addi a0, a0, 1
     j 1b
 END
+ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
+# Does the program use the processor: does its guest run?
+busy() { # pid
+    before=$(ticks "$1") && sleep 0.2 && [ "$(ticks "$1")" -gt $((before + 2)) ]
+}
 for under in bare hv; do
+    : >"$out"
     {
-        sleep 1
+        await grep -q '^(vitrine)' "$out"
         printf 'step 2\n\nrun\n'
-        sleep 1
+        await grep -q 'stepped; 4 instructions' "$out"
+        await busy "$(cat "$work/pid")"
         printf '\003'
-        sleep 1
+        await grep -q 'paused' "$out"
         printf 'quit\n'
-    } | script -qefc "exec $vitrine debug $work/spin.elf --under $under" /dev/null >"$out" 2>&1
+    } | script -qefc "echo \$\$ >$work/pid; exec $vitrine debug $work/spin.elf --under $under" /dev/null >"$out" 2>&1
     status=$?
     check "$under: the debugger prompts" grep -q '^(vitrine)' "$out"
     check "$under: an empty line repeats" grep -q 'stepped; 4 instructions' "$out"
@@ -123,15 +120,20 @@ done
 
 # Signals: typed nothing, the guest sleeps meanwhile. What does not end by the signal is killed, so
 # that the test fails instead of waiting for ever.
-ticks() { awk '{ print $14 + $15 }' "/proc/$(cat "$work/pid")/stat"; }
+ends() { ! kill -0 "$1"; }
 for signal in TERM HUP ABRT; do
     rm -f "$work/pid"
+    : >"$out"
     {
+        await test -s "$work/pid"
+        await grep -q '>' "$out"
+        pid=$(cat "$work/pid")
+        before=$(ticks "$pid")
         sleep 2
-        [ $signal = TERM ] && ticks >"$work/ticks"
-        kill -$signal "$(cat "$work/pid")"
-        sleep 5
-        kill -KILL "$(cat "$work/pid")" 2>/dev/null
+        [ $signal = TERM ] && echo $(($(ticks "$pid") - before)) >"$work/ticks"
+        kill -$signal "$pid"
+        await ends "$pid"
+        kill -KILL "$pid" 2>/dev/null
     } &
     killer=$!
     on_terminal '' --under hv
@@ -139,7 +141,7 @@ for signal in TERM HUP ABRT; do
     wait
     check "SIG$signal gives the terminal back" restored
 done
-idle() { [ -s "$work/ticks" ] && [ "$(cat "$work/ticks")" -lt 50 ]; }
+idle() { [ -s "$work/ticks" ] && [ "$(cat "$work/ticks")" -lt 20 ]; }
 if [ -r /proc/self/stat ]; then
     check "a guest that waits for a key takes no time of the host" idle
 else

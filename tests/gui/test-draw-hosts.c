@@ -243,12 +243,12 @@ int main(void)
     Suite *suite = suite_create("draw-hosts");
     TCase *fit = tcase_create("fit"), *epochs = tcase_create("epochs"),
           *rounds = tcase_create("rounds");
-    tcase_set_timeout(fit, 60);
+    tcase_set_timeout(fit, 600);
     tcase_add_loop_test(fit, protections_fit, 0, PROTECTIONS);
     tcase_add_loop_test(fit, migrations_fit, 0, MIGRATIONS);
     suite_add_tcase(suite, fit);
-    tcase_set_timeout(epochs, 60);
-    tcase_set_timeout(rounds, 60);
+    tcase_set_timeout(epochs, 600);
+    tcase_set_timeout(rounds, 600);
     tcase_add_test(epochs, the_world_is_behind);
     tcase_add_test(epochs, what_is_not_acknowledged_is_held);
     tcase_add_loop_test(epochs, losses_are_told, 0, TITLES);

@@ -356,11 +356,11 @@ static Suite *draw_suite(void)
 {
     Suite *suite = suite_create("draw-time");
     TCase *fits = tcase_create("fits"), *content = tcase_create("content");
-    tcase_set_timeout(fits, 60);
+    tcase_set_timeout(fits, 600);
     tcase_add_loop_test(fits, timelines_fit, 0, RUNS);
     tcase_add_loop_test(fits, layers_fit, 0, STACKS);
     suite_add_tcase(suite, fits);
-    tcase_set_timeout(content, 60);
+    tcase_set_timeout(content, 600);
     tcase_add_test(content, the_handle_is_where_the_guest_stands);
     tcase_add_test(content, places_are_instructions);
     tcase_add_test(content, marks_are_there);

@@ -408,7 +408,7 @@ static Suite *draw_suite(void)
 {
     Suite *suite = suite_create("draw-x86");
     TCase *fits = tcase_create("fits"), *content = tcase_create("content");
-    tcase_set_timeout(fits, 60);
+    tcase_set_timeout(fits, 600);
     tcase_add_loop_test(fits, walks_fit, 0, TRANSLATIONS);
     tcase_add_loop_test(fits, tables_fit, 0, TABLES);
     tcase_add_loop_test(fits, exits_fit, 0, 4);

@@ -406,7 +406,7 @@ static Suite *draw_suite(void)
     Suite *suite = suite_create("draw");
     TCase *fits = tcase_create("fits"), *content = tcase_create("content"),
           *output = tcase_create("files");
-    tcase_set_timeout(fits, 60);
+    tcase_set_timeout(fits, 600);
     tcase_add_loop_test(fits, translation_fits, 0, TRANSLATIONS);
     tcase_add_loop_test(fits, tables_fit, 0, 7);
     tcase_add_loop_test(fits, exits_fit, 0, 5);

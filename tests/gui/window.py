@@ -26,7 +26,7 @@ DISK = os.path.join(BUILD, "samples/minios/fs.img")
 HELLO = os.path.join(BUILD, "samples/hello.elf")
 LONGMODE = os.path.join(BUILD, "samples/x86/longmode/longmode.elf")
 CHAOS = os.path.join(BUILD, "samples/x86/chaos.elf")
-LIMIT = 40  # seconds that anything may take on a busy machine
+LIMIT = 120  # seconds that anything may take on a busy machine
 
 
 def skip(why):
