@@ -36,6 +36,12 @@ _start:
     j 1b
 END
 
+# Does the debugger wait for something? It sleeps, and has not worked for a while.
+waits() { # pid
+    before=$(ticks "$1") && sleep 0.3 && [ "$(ticks "$1")" = "$before" ] &&
+        grep -q ') S ' "/proc/$1/stat"
+}
+
 # Does the guest run by now?
 control=$work/control
 runs() { ask status | grep -q '^ok running'; }
@@ -127,7 +133,7 @@ END
         $gdb -nx -batch -x "$work/commands" "$work/spin.elf" </dev/null >"$out" 2>&1 &
         debugger=$!
         await runs
-        sleep 0.3
+        await waits $debugger
         kill -INT $debugger
         wait $debugger
         check "$under: Ctrl-C interrupts" grep -q '^interrupted 1' "$out"

@@ -73,6 +73,9 @@ await() {
     done
 }
 
+# The processor time of a process so far, in hundredths of a second.
+ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; } # pid
+
 # Has a file so many lines by now?
 printed() { [ "$(wc -l <"$1")" -ge "$2" ]; }
 

@@ -95,7 +95,6 @@ _start:
 1:  addi a0, a0, 1
     j 1b
 END
-ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 # Does the program use the processor: does its guest run?
 busy() { # pid
     before=$(ticks "$1") && sleep 0.2 && [ "$(ticks "$1")" -gt $((before + 2)) ]
