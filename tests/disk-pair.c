@@ -16,7 +16,7 @@
 #include "tests/disk-writer.h"
 #include "tests/small-guest.h"
 
-enum { BEFORE = 150000, MORE = 100000, WAIT_MS = 20000, FENCE_MS = 5000 };
+enum { BEFORE = 150000, MORE = 100000, WAIT_MS = 300000, FENCE_MS = 5000 };
 enum { CLUSTER = 65536, SIZE = FLUSHER_CLUSTERS * CLUSTER, MEMORY = 12 << 20 };
 
 /* ---- files ---------------------------------------------------------------------------------- */

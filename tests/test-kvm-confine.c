@@ -18,7 +18,7 @@
 #include "hv/session.h"
 #include "tests/kvm-guest.h"
 
-enum { PORT = 0x80, VCPUS = 3, LONG_MS = 20000 };
+enum { PORT = 0x80, VCPUS = 3, LONG_MS = 300000 };
 
 static struct kvm_vm vm;
 

@@ -19,7 +19,7 @@
 #include "tests/tap.h"
 
 #define SEABIOS "/usr/share/seabios/bios-256k.bin"
-enum { MEMORY = 64 << 20, PATIENCE = 100000, FLOPPY = 1440 << 10 };
+enum { MEMORY = 64 << 20, PATIENCE = 300000, FLOPPY = 1440 << 10 };
 
 static struct harness h;
 static struct fwcfg *cfg;

@@ -13,7 +13,7 @@
 #include "tests/disk-pair.h"
 #include "tests/kvm-guest.h"
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 300000 };
 
 static char image[] = "/tmp/vitrine-test-kvm.XXXXXX";
 

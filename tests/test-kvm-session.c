@@ -8,7 +8,7 @@
 #include "hv/session.h"
 #include "tests/kvm-guest.h"
 
-enum { LONG_MS = 20000 };
+enum { LONG_MS = 300000 };
 
 static struct session *s;
 static char image[] = "/tmp/vitrine-test-kvm.XXXXXX";

@@ -22,7 +22,7 @@
 #include "hv/snapshot.h"
 #include "tests/kvm-guest.h"
 
-enum { LONG_MS = 20000, SECTORS = 64, SECTOR = 512, CODE = 0x100000, AGAIN = 0x3b };
+enum { LONG_MS = 300000, SECTORS = 64, SECTOR = 512, CODE = 0x100000, AGAIN = 0x3b };
 
 static char folder[64], image[100], disk[100], dir_path[100];
 

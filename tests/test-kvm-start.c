@@ -13,7 +13,7 @@
 #include "tests/tap.h"
 #include "tests/x86-sample.h"
 
-enum { MEMORY = 64 << 20, PATIENCE = 10000 };
+enum { MEMORY = 64 << 20, PATIENCE = 300000 };
 
 static struct harness h;
 static struct kvm_boot_config config;

@@ -10,7 +10,7 @@
 #include "tests/kvm-guest.h"
 #include "tests/virtio-driver.h"
 
-enum { SECTORS = 8, SECTOR = 512, PAGE = 4096, LONG_MS = 60000 };
+enum { SECTORS = 8, SECTOR = 512, PAGE = 4096, LONG_MS = 300000 };
 enum { BLOCK = 0, NET = 1, CONSOLE = 2, RNG = 3, BALLOON = 4, SLOTS };
 #define SLOT(n) (0xd0000000u + 0x1000u * (n))
 

@@ -87,7 +87,7 @@ static void await(const char *wanted, char *answer)
     answer[0] = 0;
     while (!strstr(answer, wanted)) {
         struct pollfd ready = {.fd = stub, .events = POLLIN};
-        ck_assert_msg(poll(&ready, 1, 5000) == 1, "QEMU does not answer: %s", answer);
+        ck_assert_msg(poll(&ready, 1, 300000) == 1, "QEMU does not answer: %s", answer);
         ssize_t got = recv(stub, answer + count, ANSWER - 1 - count, 0);
         ck_assert_int_gt(got, 0);
         count += (size_t)got;

@@ -121,7 +121,7 @@ static uint32_t pc_of(struct session *s)
 
 static void wait_stop(struct session *s, enum session_stop wanted)
 {
-    ck_assert_int_eq(session_wait(s, 20000), 0);
+    ck_assert_int_eq(session_wait(s, 300000), 0);
     ck_assert_int_eq(status_of(s).stop, wanted);
 }
 

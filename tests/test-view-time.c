@@ -60,7 +60,7 @@ static void finish(struct session *s)
 static void wait_for(struct session *s, int failed)
 {
     ck_assert_int_eq(failed, 0);
-    ck_assert_int_eq(session_wait(s, 60000), 0);
+    ck_assert_int_eq(session_wait(s, 300000), 0);
 }
 
 static int keep(struct session *s, const char *name)

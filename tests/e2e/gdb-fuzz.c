@@ -107,7 +107,7 @@ static bool answers_with(int fd, const char *first, const char *second)
     static char answers[65536];
     size_t count = 0;
     struct pollfd ready = {.fd = fd, .events = POLLIN};
-    while (count + 1 < sizeof answers && poll(&ready, 1, 60000) > 0) {
+    while (count + 1 < sizeof answers && poll(&ready, 1, 300000) > 0) {
         ssize_t got = recv(fd, answers + count, sizeof answers - 1 - count, 0);
         if (got <= 0)
             break;
