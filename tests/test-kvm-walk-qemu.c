@@ -55,7 +55,7 @@ static void dial(void)
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     snprintf(to.sun_path, sizeof to.sun_path, "%s", path);
     stub = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    for (int i = 0; i < 200 && connect(stub, (struct sockaddr *)&to, sizeof to); i++)
+    for (int i = 0; i < 6000 && connect(stub, (struct sockaddr *)&to, sizeof to); i++)
         usleep(50000);
 }
 
