@@ -4,9 +4,7 @@
 #
 # The kernel is one that samples/x86/linux.sh has built: in the folder VITRINE_LINUX_X86, else in
 # samples/x86/linux of the build folder or of build/ in the source. VITRINE_BUILD_LINUX=yes builds it.
-# The one for several processors (linux.sh --smp) is beside it, in a folder with -smp at its name's end.
-#
-# VITRINE_LINUX_DEBIAN is the kernel of a Debian package (default: the newest /boot/vmlinuz-*).
+# VITRINE_LINUX_DEBIAN may be the kernel of a Debian package (/boot/vmlinuz-...): it gets a shell, too.
 # shellcheck source=tests/e2e/lib.sh
 . "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/e2e/lib.sh"
 need_kvm
@@ -37,13 +35,10 @@ boot() { # seconds, arguments...
 
 head -c 1M /dev/zero >"$work/disk.img"
 
-# A kernel and its virtual machine to the first program, which computes and tells the result by the
-# address of its fault.
-to_first_program() { # image, options...
-    image=$1
-    shift
-    boot 1800 "$image" --initrd "$linux/nocall.cpio" --kernel-args "$args" --memory 128M \
-        --disk "$work/disk.img" "$@"
+# To the first program, which computes and tells the result by the address of its fault.
+for way in vmlinux bzImage; do
+    boot 1800 "$linux/$way" --initrd "$linux/nocall.cpio" --kernel-args "$args" --memory 128M \
+        --disk "$work/disk.img"
     says "the kernel's first line" '\] Linux version 6\.1\.[0-9]+ '
     says "the memory map is ours" 'BIOS-e820: \[mem 0x0000000000100000-0x0000000007ffffff\] usable'
     says "the hypervisor is found" 'Hypervisor detected: KVM$'
@@ -54,26 +49,7 @@ to_first_program() { # image, options...
     says "and has computed what it must, with 64 pages on demand" 'init\[1\]: segfault at 5eedc7e0 '
     says "the kernel panics, as it must" 'Kernel panic - not syncing: Attempted to kill init'
     check "$way: the reset ends the run with 0" status_is 0
-}
-
-for way in vmlinux bzImage; do
-    to_first_program "$linux/$way"
 done
-
-# Two processors. A kernel waits 10 s for the second one to answer, of which interpreting may use up
-# many on a busy host: what it says then is as good a sign that it was started.
-way=smp
-if [ -e "$linux-smp/vmlinux" ]; then
-    to_first_program "$linux-smp/vmlinux" --cpus 2
-    says "ACPI's tables name two processors" 'smpboot: Allowing 2 CPUs, 0 hotplug CPUs'
-    if kvm_is_software && printed 'CPU1 failed to report alive state|failed.* to wakeup CPU#1'; then
-        skip "$way: the second one runs" "it has not answered within the kernel's 10 s"
-    else
-        says "the second one runs" 'smp: Brought up 1 node, 2 CPUs'
-    fi
-else
-    skip "two processors" "no $linux-smp/vmlinux: build it with samples/x86/linux.sh --smp"
-fi
 
 # A shell needs system calls.
 shell() { # kernel
@@ -96,14 +72,13 @@ shell() { # kernel
     check "$way: reboot -f ends the run with 0" status_is 0
 }
 
-newest() { find /boot -name 'vmlinuz-*-amd64' 2>/dev/null | sort -V | tail -n 1; }
 for way in vmlinux debian; do
     kernel=$linux/vmlinux
-    [ $way = vmlinux ] || kernel=${VITRINE_LINUX_DEBIAN:-$(newest)}
+    [ $way = vmlinux ] || kernel=$VITRINE_LINUX_DEBIAN
     if kvm_is_software; then
         skip "$way: a shell on COM1" "this KVM cannot run syscall"
-    elif [ ! -r "$kernel" ]; then
-        skip "$way: a shell on COM1" "no kernel of Debian's that may be read"
+    elif [ -z "$kernel" ]; then
+        skip "$way: a shell on COM1" "VITRINE_LINUX_DEBIAN names no kernel"
     else
         shell "$kernel"
     fi
