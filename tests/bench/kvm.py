@@ -21,6 +21,7 @@ import bench
 COMPUTE = ("isort", "sieve", "matmul", "sha256", "nqueens", "dhry")
 SECONDS = 300  # of a guest that says nothing
 SLOW_RUNS = 3  # of Linux where its kernel is interpreted
+SILENT = 1800  # seconds without a line of a kernel that is interpreted, on a busy computer
 QEMU = shutil.which("qemu-system-x86_64")
 X86 = os.path.join(bench.SAMPLES, "x86")
 # Prints a byte by the debug port, then works without end: mov al, '!'; out 0xe9, al; pause; jmp.
@@ -223,7 +224,7 @@ def boot(command):
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT)
     while wanted and GIVEN_UP not in text:
-        if not select.select([child.stdout], [], [], SECONDS)[0]:
+        if not select.select([child.stdout], [], [], SILENT)[0]:
             break
         piece = os.read(child.stdout.fileno(), 4096)
         if not piece:
