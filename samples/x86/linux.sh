@@ -9,7 +9,8 @@
 #   initramfs.cpio  busybox, and an init that ends in a shell on COM1
 #   nocall.cpio     a first program without system calls, for backends that cannot run them
 #
-# --smp makes a kernel for several processors, which finds them by ACPI.
+# --smp makes a kernel for several processors, which finds them by ACPI (default OUTDIR: linux-smp
+# beside the other).
 # Nothing is downloaded; --install asks apt for the packages that are missing. It takes 10 minutes of
 # processor time and 1.2 GB in OUTDIR (`rm -r OUTDIR/source OUTDIR/build` gives them back).
 set -eu
@@ -19,6 +20,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 install=no
 config=config
 out=
+name=linux
 
 fail() {
     echo "linux.sh: $*" >&2
@@ -28,14 +30,14 @@ fail() {
 while [ $# -gt 0 ]; do
     case $1 in
     --install) install=yes ;;
-    --smp) config='config config-smp' ;;
+    --smp) config='config config-smp' name=linux-smp ;;
     -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0"; exit 0 ;;
     -*) fail "unknown option '$1' (see --help)" ;;
     *) [ -z "$out" ] || fail "one folder only"; out=$1 ;;
     esac
     shift
 done
-out=${out:-$here/../../build/samples/x86/linux}
+out=${out:-$here/../../build/samples/x86/$name}
 jobs=${JOBS:-$(nproc)}
 epoch=1767225600 # the time of everything that is built: the beginning of 2026
 
