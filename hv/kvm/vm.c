@@ -249,6 +249,19 @@ static int create_vcpu(struct kvm_vm *vm, unsigned index, char *why)
     return 0;
 }
 
+/* KVM has a map from IDs to local APICs, which it makes anew when one of them changes; when a vCPU's
+ * APIC is made the vCPU is not on KVM's list yet. Until one of the first things that a guest mostly
+ * does, to switch its APIC on, an interrupt to the last vCPU alone would go nowhere. Putting the
+ * state of one back as it is counts as a change. */
+static int refresh_apic_map(struct kvm_vm *vm, char *why)
+{
+    struct kvm_lapic_state apic;
+    int fd = vm->vcpu[0].fd;
+    if (ioctl(fd, KVM_GET_LAPIC, &apic) || ioctl(fd, KVM_SET_LAPIC, &apic))
+        return fail(why, "/dev/kvm: a local APIC");
+    return 0;
+}
+
 int kvm_vm_keep(struct kvm_vm *vm, int fd)
 {
     if (fd < 0)
@@ -301,7 +314,7 @@ int kvm_vm_init(struct kvm_vm *vm, const struct kvm_vm_config *config, char *why
     error = prepare_vcpus(vm, why);
     for (unsigned i = 0; i < config->vcpus && !error; i++)
         error = create_vcpu(vm, i, why);
-    return error;
+    return error ? error : refresh_apic_map(vm, why);
 }
 
 static void end_threads(struct kvm_vm *vm)
