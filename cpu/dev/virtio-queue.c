@@ -11,6 +11,8 @@
  *
  * Source: VIRTIO 1.1, section 2.6.
  */
+#include <stdatomic.h>
+
 #include "cpu/dev/virtio_priv.h"
 
 enum { DESC_NEXT = 1, DESC_WRITE = 2, AVAIL_NO_INTERRUPT = 1 };
@@ -147,10 +149,14 @@ static bool put_used(const struct virtio_request *r)
     return dma_write(&v->dma, ring + 2, &index, sizeof index);
 }
 
-/* Buffers were used: interrupts the driver, unless it does not want that (section 2.6.7). */
+/* Buffers were used: interrupts the driver, unless it does not want that (section 2.6.7). The
+ * driver may change its mind on another processor meanwhile: it says so first and looks at the used
+ * ring once more then, as this writes to the ring first and looks at what it says then. If either
+ * read before its own write was seen, nobody would tell of this buffer: hence the fence. */
 static bool signal_used(struct virtio *v, unsigned q)
 {
     uint16_t flags;
+    atomic_thread_fence(memory_order_seq_cst);
     if (!dma_read(&v->dma, v->driver[q], &flags, sizeof flags))
         return false;
     if (!(flags & AVAIL_NO_INTERRUPT))
