@@ -70,7 +70,7 @@ static const struct state_table table = STATE_TABLE("virtio", struct virtio, 1, 
 
 static uint64_t offered(const struct virtio *v)
 {
-    return v->kind->features | F_VERSION_1;
+    return v->kind->features | VIRTIO_F_INDIRECT | F_VERSION_1;
 }
 
 static uint32_t read_config(const struct virtio *v, uint32_t offset, unsigned size)
