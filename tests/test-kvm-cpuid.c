@@ -159,6 +159,22 @@ START_TEST(amd_hosts)
 }
 END_TEST
 
+/* A list that was made for one vCPU serves for the next: it is the same as one made from the
+ * host's. */
+START_TEST(one_after_the_other)
+{
+    struct list again, fresh;
+    (_i ? amd : intel)(&again);
+    for (unsigned index = 0; index < 3; index++) {
+        (_i ? amd : intel)(&fresh);
+        change(&fresh, index, 3);
+        change(&again, index, 3);
+        ck_assert_uint_eq(again.head.nent, fresh.head.nent);
+        ck_assert_mem_eq(again.entry, fresh.entry, fresh.head.nent * sizeof *fresh.entry);
+    }
+}
+END_TEST
+
 /* What a processor's leaf 0 does not reach is not added. */
 START_TEST(old_processors)
 {
@@ -203,6 +219,7 @@ int main(void)
     TCase *tests = tcase_create("cpuid");
     tcase_add_loop_test(tests, intel_hosts, 0, sizeof SIZES / sizeof *SIZES);
     tcase_add_loop_test(tests, amd_hosts, 0, sizeof SIZES / sizeof *SIZES);
+    tcase_add_loop_test(tests, one_after_the_other, 0, 2);
     tcase_add_test(tests, old_processors);
     int kvm = open("/dev/kvm", O_RDWR);
     if (kvm >= 0)

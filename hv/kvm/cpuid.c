@@ -199,15 +199,26 @@ void kvm_cpuid_change(struct kvm_cpuid2 *cpuid, const struct kvm_cpuid_vcpu *v)
 
 /* ---- to KVM --------------------------------------------------------------------------------- */
 
+static void change_for(struct kvm_cpuid2 *cpuid, const struct kvm_vm *vm, unsigned index)
+{
+    const struct kvm_cpuid_vcpu vcpu = {
+        .index = index,
+        .vcpus = vm->config.vcpus,
+        .tsc_deadline = ioctl(vm->kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
+    };
+    kvm_cpuid_change(cpuid, &vcpu);
+}
+
 /* How many entries there are is known only by asking with enough room. */
 int kvm_cpuid_init(struct kvm_vm *vm)
 {
     for (unsigned entries = ENTRIES_FIRST; entries <= ENTRIES_MAX; entries *= 2) {
-        struct kvm_cpuid2 *cpuid = calloc(1, cpuid_size(entries));
+        struct kvm_cpuid2 *cpuid = calloc(1, cpuid_size(entries + KVM_CPUID_MORE));
         if (!cpuid)
             return -ENOMEM;
         cpuid->nent = entries;
         if (ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, cpuid) == 0) {
+            change_for(cpuid, vm, 0);
             vm->cpuid = cpuid;
             return 0;
         }
@@ -222,16 +233,11 @@ int kvm_cpuid_init(struct kvm_vm *vm)
 int kvm_cpuid_set(struct kvm_vcpu *v)
 {
     const struct kvm_vm *vm = v->vm;
-    const struct kvm_cpuid_vcpu vcpu = {
-        .index = v->index,
-        .vcpus = vm->config.vcpus,
-        .tsc_deadline = ioctl(vm->kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
-    };
     struct kvm_cpuid2 *cpuid = malloc(cpuid_size(vm->cpuid->nent + KVM_CPUID_MORE));
     if (!cpuid)
         return -ENOMEM;
     memcpy(cpuid, vm->cpuid, cpuid_size(vm->cpuid->nent));
-    kvm_cpuid_change(cpuid, &vcpu);
+    change_for(cpuid, vm, v->index);
     int error = ioctl(v->fd, KVM_SET_CPUID2, cpuid) ? -errno : 0;
     free(cpuid);
     return error;

@@ -21,8 +21,8 @@ struct kvm_cpuid_vcpu {
     bool tsc_deadline;     /* KVM's APIC has this mode of the timer */
 };
 
-/* Changes a list of KVM_GET_SUPPORTED_CPUID into what KVM_SET_CPUID2 takes for a vCPU. There is
- * room for cpuid->nent + KVM_CPUID_MORE entries. */
+/* Changes a list of KVM_GET_SUPPORTED_CPUID, or one that was changed for another vCPU, into what
+ * KVM_SET_CPUID2 takes for this one. There is room for cpuid->nent + KVM_CPUID_MORE entries. */
 void kvm_cpuid_change(struct kvm_cpuid2 *cpuid, const struct kvm_cpuid_vcpu *vcpu);
 
 #endif
