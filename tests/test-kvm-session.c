@@ -430,6 +430,31 @@ START_TEST(sleep_of_two_without_end_is_a_stop)
 }
 END_TEST
 
+/* KVM's clock, in the guest's memory at 0x9000, has a flag for a pause: Linux,
+ * Documentation/virt/kvm/x86/msr.rst, MSR_KVM_SYSTEM_TIME_NEW. */
+START_TEST(a_guest_with_a_clock_hears_of_pauses)
+{
+    enum { CLOCK = 0x9000, FLAGS = 29, STOPPED = 2 };
+    static const uint8_t code[] = {
+        0xb9, 0x01, 0x4d, 0x56, 0x4b, /* mov ecx, 0x4b564d01 */
+        0xb8, 0x01, 0x90, 0x00, 0x00, /* mov eax, 0x9001: there, and on */
+        0x31, 0xd2,                   /* xor edx, edx */
+        0x0f, 0x30,                   /* wrmsr */
+        0x90, 0xeb, 0xfd,             /* nop; jmp nop */
+    };
+    struct view_memory memory;
+    open_guest("flat32", code, sizeof code);
+    ck_assert_int_eq(session_run_to(s, 0x10000e), 0);
+    wait_for(STOPPED_STEP);
+    for (int i = 0; i < 2; i++) { /* the first that begins with a clock, and one more */
+        ck_assert_int_eq(session_step(s, 1), 0);
+        wait_for(STOPPED_STEP);
+    }
+    session_view_memory(s, true, CLOCK, FLAGS + 1, &memory);
+    ck_assert_uint_eq(memory.data[FLAGS] & STOPPED, STOPPED);
+}
+END_TEST
+
 START_TEST(sees_which_pages_are_written)
 {
     static struct view_dirty dirty;
@@ -516,6 +541,7 @@ int main(void)
     tcase_add_test(tests, tells_why_a_vcpu_was_given_up);
     tcase_add_test(tests, sleep_without_end_is_a_stop);
     tcase_add_test(tests, sleep_of_two_without_end_is_a_stop);
+    tcase_add_test(tests, a_guest_with_a_clock_hears_of_pauses);
     tcase_add_test(tests, sees_which_pages_are_written);
     tcase_add_test(tests, typed_bytes_arrive);
     tcase_add_loop_test(tests, refuses_bad_configurations, 0, ROWS(refused));

@@ -187,6 +187,15 @@ static void plan_step_over(struct kvm_backend *b, const struct kvm_cpu_state *st
     }
 }
 
+/* A guest with KVM's clock is told that time has gone on without it, so that it does not take a
+ * pause in the debugger for a processor that hangs (api.rst, KVM_KVMCLOCK_CTRL). One that has not
+ * switched that clock on need not know: EINVAL. */
+static void tell_of_the_pause(const struct kvm_backend *b)
+{
+    for (unsigned i = 0; i < b->vm.vcpus; i++)
+        ioctl(b->vm.vcpu[i].fd, KVM_KVMCLOCK_CTRL, 0);
+}
+
 int kvm_backend_begin(void *self, const struct backend_command *command)
 {
     struct kvm_backend *b = self;
@@ -195,6 +204,7 @@ int kvm_backend_begin(void *self, const struct backend_command *command)
     b->has_before = kvm_cpu_state_get(b->vm.vcpu[b->vcpu].fd, &b->before) == 0;
     if (!b->has_before)
         return -EIO;
+    tell_of_the_pause(b);
     if (command->goal == GOAL_STEP_OVER)
         plan_step_over(b, &b->before);
     if (command->goal == GOAL_RUN_TO) {
