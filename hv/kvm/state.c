@@ -49,6 +49,7 @@ struct msrs {
 /* Room for the largest piece. */
 union any {
     struct kvm_xsave xsave;
+    struct kvm_xcrs xcrs;
     struct kvm_lapic_state lapic;
     struct kvm_irqchip chip;
     struct kvm_clock_data clock;
@@ -196,6 +197,12 @@ int kvm_state_save(struct kvm_vm *vm, struct state_buffer *buffer)
 
 /* ---- load ----------------------------------------------------------------------------------- */
 
+/* A processor without XSAVE has no XCR0: KVM tells of none then, and takes none, not even none. */
+static bool is_absent(const struct piece *piece, const union any *any)
+{
+    return piece->set == KVM_SET_XCRS && any->xcrs.nr_xcrs == 0;
+}
+
 /* Reads through the pieces, with the system calls (`apply`) or without, to see whether all are
  * there. */
 static int load_pieces(struct reader *r, int fd, const struct piece *pieces, int count, bool apply)
@@ -210,7 +217,7 @@ static int load_pieces(struct reader *r, int fd, const struct piece *pieces, int
         memcpy(&any, bytes, size);
         if (pieces[i].set == KVM_SET_CLOCK)
             any.clock.flags = 0; /* what KVM_GET_CLOCK tells there, KVM_SET_CLOCK does not take */
-        if (apply && ioctl(fd, pieces[i].set, &any) && !error)
+        if (apply && !is_absent(&pieces[i], &any) && ioctl(fd, pieces[i].set, &any) && !error)
             error = -errno;
     }
     return error;
