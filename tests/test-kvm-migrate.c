@@ -13,7 +13,7 @@
 #include "tests/disk-pair.h"
 #include "tests/kvm-guest.h"
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 20000, RUN_MS = 120000 }; /* with the other side; a guest's whole run */
 
 static char image[] = "/tmp/vitrine-test-kvm.XXXXXX";
 
@@ -196,7 +196,7 @@ static int run_to_end(struct session *s)
     struct view_status status;
     int error = session_run(s);
     ck_assert(error == 0 || error == -EBUSY);
-    ck_assert_int_eq(session_wait(s, PATIENCE_MS), 0);
+    ck_assert_int_eq(session_wait(s, RUN_MS), 0);
     session_status(s, &status);
     ck_assert_msg(status.stop == STOPPED_POWEROFF, "%s\n%s", status.text, status.detail);
     return status.exit_code;
@@ -254,7 +254,7 @@ START_TEST(test_digest)
     struct session *source = guest();
     struct side there;
     ck_assert_int_eq(session_step(source, 1000), 0);
-    ck_assert_int_eq(session_wait(source, PATIENCE_MS), 0);
+    ck_assert_int_eq(session_wait(source, RUN_MS), 0);
     static struct view_registers here, gone;
     session_view_registers(source, &here);
     migrate(source, &there);
@@ -459,14 +459,14 @@ int main(void)
         return 0;
     Suite *suite = suite_create("kvm-migrate");
     TCase *tests = tcase_create("moving"), *disks = tcase_create("disks");
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 600);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, test_moves);
     tcase_add_test(tests, test_digest);
     tcase_add_test(tests, test_outlives);
     tcase_add_test(tests, test_no_postcopy);
     suite_add_tcase(suite, tests);
-    tcase_set_timeout(disks, 120);
+    tcase_set_timeout(disks, 600);
     tcase_add_checked_fixture(disks, setup_disk, teardown_disk);
     tcase_add_loop_test(disks, test_disk_moves, 0, DISK_KINDS);
     tcase_add_loop_test(disks, test_disk_outlives, 1, 4);
