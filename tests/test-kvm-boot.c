@@ -392,6 +392,26 @@ START_TEST(loads_multiboot2_addresses)
 }
 END_TEST
 
+/* The header is not where the file begins, and the address to load at is -1: the file's beginning
+ * goes in front of the header. */
+START_TEST(loads_multiboot2_from_the_beginning)
+{
+    enum { HEADER_ADDRESS = 6, LOAD_ADDRESS = 7, BEFORE = 64 };
+    struct {
+        uint8_t before[BEFORE];
+        struct x86_text text;
+    } file = {.before = "first"};
+    x86_multiboot2(&file.text, 1);
+    file.text.header[HEADER_ADDRESS] = X86_TEXT + BEFORE;
+    file.text.header[LOAD_ADDRESS] = UINT32_MAX;
+    save(image, &file, sizeof file);
+    boot();
+    ck_assert_uint_eq(state.entry, X86_ENTRY);
+    ck_assert_uint_eq(state.low, X86_TEXT);
+    expect_bytes(X86_TEXT, &file, sizeof file);
+}
+END_TEST
+
 /* ---- Linux -------------------------------------------------------------------------------- */
 
 START_TEST(loads_bzimage)
@@ -582,6 +602,7 @@ int main(void)
     tcase_add_test(tests, loads_multiboot_addresses);
     tcase_add_test(tests, loads_multiboot2_elf);
     tcase_add_test(tests, loads_multiboot2_addresses);
+    tcase_add_test(tests, loads_multiboot2_from_the_beginning);
     tcase_add_test(tests, loads_bzimage);
     tcase_add_test(tests, loads_bzimage_without_64_bits);
     tcase_add_test(tests, moves_a_kernel_that_does_not_fit);

@@ -201,6 +201,7 @@ START_TEST(triple_faults)
         ck_assert_msg(has_line(&e, TRIPLE[_i].lines[i]), "%s: no \"%s\" in\n%s\n%s\n%s\n%s\n%s",
                       TRIPLE[_i].broken, TRIPLE[_i].lines[i], e.line[1], e.line[2], e.line[3],
                       e.line[4], e.line[5]);
+    ck_assert_int_eq(has_line(&e, "kernels reset a PC"), !strcmp(TRIPLE[_i].broken, "idt limit"));
     /* in the last three, delivery itself would work */
     ck_assert_int_eq(has_line(&e, "that looks right"), _i >= ROWS(TRIPLE) - 3);
 }

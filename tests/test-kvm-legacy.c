@@ -454,6 +454,20 @@ START_TEST(cfg_does_dma)
 }
 END_TEST
 
+/* A store of the guest's fills so much memory with zeros, and no more. */
+START_TEST(cfg_does_little_at_once)
+{
+    enum { MOST = 4 << 20 };
+    struct kvm_memory small = memory;
+    ck_assert_int_eq(kvm_memory_init(&memory, 2 * MOST), 0);
+    ck_assert_uint_eq(cfg_dma(2, MOST, 0x2000), 0);
+    memset(kvm_memory_at(&memory, 0x2000, 1), 0xff, 1);
+    ck_assert_uint_eq(cfg_dma(2, MOST + 1, 0x2000), 1);
+    ck_assert_uint_eq(*kvm_memory_at(&memory, 0x2000, 1), 0xff);
+    kvm_memory_free(&small);
+}
+END_TEST
+
 START_TEST(cfg_describes_a_machine)
 {
     static const struct kvm_boot_device device = {0xd0000000u, 4096, 5};
@@ -523,6 +537,7 @@ int main(void)
     tcase_add_test(tests, cfg_is_there);
     tcase_add_test(tests, cfg_has_files);
     tcase_add_test(tests, cfg_does_dma);
+    tcase_add_test(tests, cfg_does_little_at_once);
     tcase_add_test(tests, cfg_describes_a_machine);
     tcase_add_test(tests, cfg_takes_abuse);
     return tap_run(suite);

@@ -249,6 +249,27 @@ START_TEST(meets_breakpoints)
 }
 END_TEST
 
+/* Where addresses are a segment's base and an offset, a breakpoint is met at their sum. */
+START_TEST(steps_end_at_breakpoints)
+{
+    static const uint8_t far[] = {
+        0xea, 0x05, 0x00, 0xc0, 0x07, /* 7c00: jmp 07c0:0005 */
+        0x43, 0x43, 0x43,             /* 7c05: inc bx, three times */
+        0xeb, 0xfe,                   /* 7c08: jmp . */
+    };
+    struct session_break point = {.kind = BREAK_EXECUTE, .address = 0x7c07};
+    open_guest("flat16", far, sizeof far);
+    ck_assert_int_gt(session_break_add(s, &point), 0);
+    ck_assert_int_eq(session_step(s, 20), 0);
+    wait_for(STOPPED_BREAKPOINT);
+    ck_assert_uint_eq(reg("rip"), 7);
+    ck_assert_uint_eq(reg("rbx"), 2);
+    ck_assert_int_eq(session_step(s, 20), 0);
+    wait_for(STOPPED_STEP);
+    ck_assert_uint_eq(reg("rip"), 8);
+}
+END_TEST
+
 START_TEST(refuses_what_the_processor_cannot_watch)
 {
     struct session_break point = {.kind = BREAK_WRITE, .address = 0x9001, .length = 2};
@@ -395,6 +416,45 @@ START_TEST(sleep_without_end_is_a_stop)
 }
 END_TEST
 
+/* The second one has been sent an INIT and waits for a SIPI, which nobody can send any more. */
+START_TEST(sleep_of_two_without_end_is_a_stop)
+{
+    static const uint8_t halt[] = {
+        0xc7, 0x05, 0x10, 0x03, 0xe0, 0xfe, 0, 0,    0, 1, /* mov dword [0xfee00310], 1 << 24 */
+        0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0, 0x45, 0, 0, /* mov dword [0xfee00300], 0x4500 */
+        0xfa, 0xf4,                                        /* cli; hlt */
+    };
+    config.cpus = 2;
+    open_guest("flat32", halt, sizeof halt);
+    run_to_stop(STOPPED_IDLE);
+}
+END_TEST
+
+/* KVM's clock, in the guest's memory at 0x9000, has a flag for a pause: Linux,
+ * Documentation/virt/kvm/x86/msr.rst, MSR_KVM_SYSTEM_TIME_NEW. */
+START_TEST(a_guest_with_a_clock_hears_of_pauses)
+{
+    enum { CLOCK = 0x9000, FLAGS = 29, STOPPED = 2 };
+    static const uint8_t code[] = {
+        0xb9, 0x01, 0x4d, 0x56, 0x4b, /* mov ecx, 0x4b564d01 */
+        0xb8, 0x01, 0x90, 0x00, 0x00, /* mov eax, 0x9001: there, and on */
+        0x31, 0xd2,                   /* xor edx, edx */
+        0x0f, 0x30,                   /* wrmsr */
+        0x90, 0xeb, 0xfd,             /* nop; jmp nop */
+    };
+    struct view_memory memory;
+    open_guest("flat32", code, sizeof code);
+    ck_assert_int_eq(session_run_to(s, 0x10000e), 0);
+    wait_for(STOPPED_STEP);
+    for (int i = 0; i < 2; i++) { /* the first that begins with a clock, and one more */
+        ck_assert_int_eq(session_step(s, 1), 0);
+        wait_for(STOPPED_STEP);
+    }
+    session_view_memory(s, true, CLOCK, FLAGS + 1, &memory);
+    ck_assert_uint_eq(memory.data[FLAGS] & STOPPED, STOPPED);
+}
+END_TEST
+
 START_TEST(sees_which_pages_are_written)
 {
     static struct view_dirty dirty;
@@ -472,6 +532,7 @@ int main(void)
     tcase_add_test(tests, steps_instruction_by_instruction);
     tcase_add_test(tests, disassembles_around_the_pc);
     tcase_add_test(tests, meets_breakpoints);
+    tcase_add_test(tests, steps_end_at_breakpoints);
     tcase_add_test(tests, refuses_what_the_processor_cannot_watch);
     tcase_add_test(tests, answers_while_it_runs);
     tcase_add_test(tests, registers_and_memory_can_be_written);
@@ -479,6 +540,8 @@ int main(void)
     tcase_add_test(tests, layers_answer);
     tcase_add_test(tests, tells_why_a_vcpu_was_given_up);
     tcase_add_test(tests, sleep_without_end_is_a_stop);
+    tcase_add_test(tests, sleep_of_two_without_end_is_a_stop);
+    tcase_add_test(tests, a_guest_with_a_clock_hears_of_pauses);
     tcase_add_test(tests, sees_which_pages_are_written);
     tcase_add_test(tests, typed_bytes_arrive);
     tcase_add_loop_test(tests, refuses_bad_configurations, 0, ROWS(refused));

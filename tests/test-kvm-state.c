@@ -220,6 +220,46 @@ START_TEST(torn_state_is_refused)
 }
 END_TEST
 
+/* An INIT that another vCPU has sent and nobody has acted on yet: what is saved is one moment, and
+ * not the registers from before it with the processor's state from after it. */
+START_TEST(an_init_on_its_way_is_saved_whole)
+{
+    static const uint8_t sends_init[] = {
+        0xc7, 0x05, 0x10, 0x03, 0xe0, 0xfe, 0, 0,    0, 1, /* mov dword [0xfee00310], 1 << 24 */
+        0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0, 0x45, 0, 0, /* mov dword [0xfee00300], 0x4500 */
+        0xe6, 0x80,                                        /* out 0x80, al */
+        0xeb, 0xfe,                                        /* jmp . */
+    };
+    static struct kvm_vm two;
+    struct kvm_vm_config config = {.kvm_fd = -1, .memory = MEMORY, .vcpus = 2};
+    struct kvm_regs regs = {.rip = 0x1234, .rflags = 2, .rbx = 77};
+    struct kvm_mp_state mp = {KVM_MP_STATE_RUNNABLE};
+    struct state_buffer state = {0};
+    char why[256] = "";
+    size_t at = 0;
+    ck_assert_msg(kvm_vm_init(&two, &config, why) == 0, "%s", why);
+    int second = two.vcpu[1].fd;
+    guest_protected_mode(&two, sends_init, sizeof sends_init);
+    ck_assert_int_eq(ioctl(second, KVM_SET_REGS, &regs), 0);
+    ck_assert_int_eq(ioctl(second, KVM_SET_MP_STATE, &mp), 0);
+    atomic_store(&two.exit_wanted, true);
+    kvm_vm_arm(&two);
+    ck_assert_int_eq(kvm_vm_run(&two, 1, 60000).kind, KVM_STOP_EXIT);
+    ck_assert_int_eq(kvm_state_save(&two, &state), 0);
+
+    ck_assert_int_eq(ioctl(second, KVM_SET_MP_STATE, &mp), 0);
+    ck_assert_int_eq(ioctl(second, KVM_SET_REGS, &regs), 0);
+    ck_assert_int_eq(kvm_state_load(&two, state.bytes, state.count, &at), 0);
+    ck_assert_int_eq(ioctl(second, KVM_GET_REGS, &regs), 0);
+    ck_assert_int_eq(ioctl(second, KVM_GET_MP_STATE, &mp), 0);
+    ck_assert_uint_eq(mp.mp_state, KVM_MP_STATE_INIT_RECEIVED);
+    ck_assert_uint_eq(regs.rip, 0xfff0);
+    ck_assert_uint_eq(regs.rbx, 0);
+    state_buffer_free(&state);
+    kvm_vm_free(&two);
+}
+END_TEST
+
 int main(void)
 {
     if (kvm_is_missing())
@@ -233,6 +273,7 @@ int main(void)
     tcase_add_test(tests, cost_grows_with_dirty_pages);
     tcase_add_test(tests, our_own_writes_are_taken_back);
     tcase_add_test(tests, torn_state_is_refused);
+    tcase_add_test(tests, an_init_on_its_way_is_saved_whole);
     suite_add_tcase(suite, tests);
     return tap_run(suite);
 }

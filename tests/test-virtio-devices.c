@@ -565,6 +565,32 @@ static void send_pages(unsigned q, const uint32_t *page, unsigned count)
     driver_send(&driver, q, DATA, count * (uint32_t)sizeof *page, 0);
 }
 
+/* The driver has seen one reason for the interrupt, and takes it back when there is another: a
+ * controller that waits for edges gets a second one. */
+START_TEST(each_reason_is_an_edge)
+{
+    make_balloon(_i, 0);
+    driver_start(&driver, 2);
+    unsigned before = wire.risen;
+    const uint32_t page = (uint32_t)((base + (1 << 20)) / PAGE);
+    send_pages(DEFLATE, &page, 1);
+    ck_assert_uint_eq(driver_get(&driver, REG_INTERRUPT), 1);
+    ck_assert_uint_eq(wire.risen, before + 1);
+    virtio_balloon_set(balloon, 1);
+    ck_assert_uint_eq(driver_get(&driver, REG_INTERRUPT), 3);
+    ck_assert_uint_eq(wire.risen, before + 1);
+    driver_put(&driver, REG_ACK, 1);
+    ck_assert(wire.level);
+    ck_assert_uint_eq(wire.risen, before + 2);
+    driver_put(&driver, REG_ACK, 1); /* which is not there any more */
+    ck_assert_uint_eq(wire.risen, before + 2);
+    driver_put(&driver, REG_ACK, 2);
+    ck_assert(!wire.level);
+    ck_assert_uint_eq(wire.risen, before + 2);
+    free_balloon();
+}
+END_TEST
+
 START_TEST(balloon_takes_pages)
 {
     make_balloon(_i, 4);
@@ -686,6 +712,7 @@ static Suite *make_suite(void)
         rng_takes_abuse,
         balloon_tells_what_the_host_wants,
         balloon_hears_how_large_it_is,
+        each_reason_is_an_edge,
         balloon_takes_pages,
         balloon_takes_only_so_many_at_once,
         balloon_takes_its_own_rings,

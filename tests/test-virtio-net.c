@@ -83,7 +83,7 @@ START_TEST(says_what_it_is)
     device_check_table(driver.device);
     ck_assert_uint_eq(driver_get(&driver, REG_DEVICE_ID), 1);
     driver_put(&driver, REG_FEATURES_SEL, 0);
-    ck_assert_uint_eq(driver_get(&driver, REG_FEATURES), 1u << 5 | 1u << 16); /* MAC, STATUS */
+    ck_assert_uint_eq(driver_get(&driver, REG_FEATURES), 1u << 5 | 1u << 16 | 1u << 28); /* MAC, STATUS */
     for (unsigned i = 0; i < VIRTIO_NET_MAC; i++)
         ck_assert_uint_eq(device_get(driver.device, REG_CONFIG + i, 1), CONFIG.mac[i]);
     ck_assert_uint_eq(device_get(driver.device, REG_CONFIG + 6, 2), 1); /* link up */

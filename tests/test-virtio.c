@@ -21,7 +21,7 @@ enum {
     QUEUE_DESC = 0x080, QUEUE_DRIVER = 0x090, QUEUE_DEVICE = 0x0a0, CONFIG = 0x100,
 };
 enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8, NEEDS_RESET = 64 };
-enum { NEXT = 1, WRITE = 2 };
+enum { NEXT = 1, WRITE = 2, INDIRECT = 4 };
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_ZEROES = 13 };
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2, S_UNTOUCHED = 0xff };
 
@@ -33,7 +33,9 @@ enum { RAM = 0x80000000u };
 #define HEADER  (RAM + 0x4000)
 #define DATA    (RAM + 0x5000)
 #define STATUS_BYTE (RAM + 0x9000)
+#define TABLE   (RAM + 0xa000) /* of indirect descriptors */
 #define RAM_END (RAM + 0x100000)
+#define F_INDIRECT (1u << 28)
 
 static struct ram ram;
 static struct wire wire;
@@ -209,6 +211,7 @@ START_TEST(says_what_it_is)
     ck_assert_uint_eq(get(QUEUE_NUM_MAX), 0);
     ck_assert_uint_eq(get(CONFIG), SECTORS);
     ck_assert_uint_eq(get(CONFIG + 4), 0);
+    ck_assert_uint_eq(get(CONFIG + 8), 32 << 10);              /* size_max */
     ck_assert_uint_eq(get(CONFIG + 12), VIRTIO_QUEUE_MAX - 2); /* seg_max */
     ck_assert_uint_eq(get(CONFIG + 40), 1);                    /* max_discard_seg */
     ck_assert_uint_eq(get(CONFIG + 52), 1);                    /* max_write_zeroes_seg */
@@ -218,7 +221,8 @@ START_TEST(says_what_it_is)
     put(DEVICE_FEATURES_SEL, 1);
     ck_assert_uint_eq(get(DEVICE_FEATURES), 1);
     put(DEVICE_FEATURES_SEL, 0);
-    ck_assert_uint_eq(get(DEVICE_FEATURES), 1u << 2 | 1u << 9 | 1u << 13 | 1u << 14);
+    ck_assert_uint_eq(get(DEVICE_FEATURES),
+                      1u << 1 | 1u << 2 | 1u << 9 | 1u << 13 | 1u << 14 | F_INDIRECT);
     put(DEVICE_FEATURES_SEL, 2);
     ck_assert_uint_eq(get(DEVICE_FEATURES), 0);
     device_check_table(device);
@@ -435,7 +439,7 @@ START_TEST(readonly_disk)
     close_device();
     ck_assert_int_eq(chmod(path, 0444), 0);
     open_device(true);
-    ck_assert_uint_eq(get(DEVICE_FEATURES), 1u << 2 | 1u << 5 | 1u << 9);
+    ck_assert_uint_eq(get(DEVICE_FEATURES), 1u << 1 | 1u << 2 | 1u << 5 | 1u << 9 | F_INDIRECT);
     start();
     ck_assert_uint_eq(request(T_OUT, 0, DATA, 512), S_IOERR);
     ck_assert_uint_eq(range_request(T_ZEROES, 0, 1, 0), S_IOERR);
@@ -484,6 +488,124 @@ START_TEST(several_requests_at_once)
     for (int i = 0; i < 70000; i++) /* the indices wrap at 2^16 */
         ck_assert_uint_eq(request(T_GET_ID, 0, DATA, 20), S_OK);
     ck_assert_uint_eq(used_index(), (uint16_t)70002);
+}
+END_TEST
+
+/* ---- indirect descriptors ------------------------------------------------------------------ */
+
+/* `of_table`: in the table of indirect descriptors, else in the queue's. */
+static void describe_at(bool of_table, unsigned n, struct descriptor d)
+{
+    ck_assert(ram_write(&ram, (of_table ? TABLE : DESC) + 16 * n, &d, sizeof d));
+}
+
+static void start_indirect(void)
+{
+    negotiate(1u << 9 | F_INDIRECT, 1);
+    ck_assert_uint_eq(get(STATUS), ACKNOWLEDGE | DRIVER | FEATURES_OK);
+    set_queue(QUEUE, DESC, AVAIL, USED);
+}
+
+/* The whole request in a table of three, or its header in the queue's and the rest in a table. That
+ * the descriptor says "to write" means nothing. */
+START_TEST(requests_in_a_table)
+{
+    uint16_t flags = INDIRECT | (_i & 1 ? WRITE : 0);
+    start_indirect();
+    for (unsigned round = 0; round < 20; round++) {
+        unsigned n = 0, direct = _i & 2 ? 1 : 0;
+        put_header(T_IN, round % SECTORS);
+        if (direct)
+            describe_at(false, 3, (struct descriptor){HEADER, 16, NEXT, 5});
+        else
+            describe_at(true, n++, (struct descriptor){HEADER, 16, NEXT, 2});
+        /* in the table each follows the one after it */
+        describe_at(true, direct ? 0 : 2, (struct descriptor){DATA, 512, NEXT | WRITE, 1});
+        describe_at(true, 1, (struct descriptor){STATUS_BYTE, 1, WRITE, 0});
+        describe_at(false, direct ? 5 : 3, (struct descriptor){TABLE, 3 * 16, flags, 0x1234});
+        make_available(3);
+        put(QUEUE_NOTIFY, 0);
+        ck_assert_uint_eq(status_byte(), S_OK);
+        ck_assert_int_eq(byte_at(DATA), 'A' + (int)(round % SECTORS));
+        ck_assert_uint_eq(used_index(), round + 1);
+        ck_assert_uint_eq(used_length(round % QUEUE), 513);
+    }
+}
+END_TEST
+
+/* A table with `parts` of 4 bytes for a sector and more, behind the header and before the status. */
+static void offer_table_of(unsigned parts)
+{
+    put_header(T_IN, 2);
+    describe_at(true, 0, (struct descriptor){HEADER, 16, NEXT, 1});
+    for (unsigned n = 1; n <= parts; n++)
+        describe_at(true, n, (struct descriptor){DATA + 4 * n, 4, NEXT | WRITE, (uint16_t)(n + 1)});
+    describe_at(true, parts + 1, (struct descriptor){STATUS_BYTE, 1, WRITE, 0});
+    describe_at(false, 0, (struct descriptor){TABLE, (parts + 2) * 16, INDIRECT, 0});
+    make_available(0);
+    put(QUEUE_NOTIFY, 0);
+}
+
+/* A request may have more parts than the queue has entries, and not more than there is room for. */
+START_TEST(a_table_longer_than_the_queue)
+{
+    start_indirect();
+    offer_table_of(VIRTIO_QUEUE_MAX - 2);
+    ck_assert_uint_eq(get(STATUS) & NEEDS_RESET, 0);
+    ck_assert_uint_eq(used_index(), 1);
+    ck_assert_uint_eq(used_length(0), 4 * (VIRTIO_QUEUE_MAX - 2) + 1);
+    offer_table_of(VIRTIO_QUEUE_MAX - 1);
+    ck_assert_uint_eq(used_index(), 1);
+    ck_assert(get(STATUS) & NEEDS_RESET);
+}
+END_TEST
+
+static const struct {
+    const char *what;
+    uint32_t features;
+    struct descriptor queue, table[3];
+} table_cases[] = {
+    {"not agreed upon", 0, {TABLE, 48, INDIRECT, 0}, {{HEADER, 16, 0, 0}}},
+    {"a table and more", F_INDIRECT, {TABLE, 48, INDIRECT | NEXT, 1}, {{HEADER, 16, 0, 0}}},
+    {"a table in a table", F_INDIRECT, {TABLE, 48, INDIRECT, 0}, {{TABLE, 48, INDIRECT, 0}}},
+    {"a table at the end of one",
+     F_INDIRECT,
+     {TABLE, 48, INDIRECT, 0},
+     {{HEADER, 16, NEXT, 1}, {TABLE, 48, INDIRECT, 0}}},
+    {"no whole entries", F_INDIRECT, {TABLE, 47, INDIRECT, 0}, {{HEADER, 16, 0, 0}}},
+    {"no entry", F_INDIRECT, {TABLE, 0, INDIRECT, 0}, {{HEADER, 16, 0, 0}}},
+    {"next beyond the table",
+     F_INDIRECT,
+     {TABLE, 32, INDIRECT, 0},
+     {{HEADER, 16, NEXT, 2}, {DATA, 4, 0, 0}, {DATA, 4, 0, 0}}},
+    {"a circle in the table",
+     F_INDIRECT,
+     {TABLE, 48, INDIRECT, 0},
+     {{HEADER, 16, NEXT, 1}, {DATA, 4, NEXT, 0}}},
+    {"reading after writing",
+     F_INDIRECT,
+     {TABLE, 48, INDIRECT, 0},
+     {{DATA, 4, NEXT | WRITE, 1}, {HEADER, 16, 0, 0}}},
+    {"too long",
+     F_INDIRECT,
+     {TABLE, 48, INDIRECT, 0},
+     {{DATA, 4 << 20, NEXT, 1}, {DATA, 1, WRITE, 0}}},
+    {"no memory", F_INDIRECT, {RAM_END, 48, INDIRECT, 0}, {{0}}},
+    {"the end of memory", F_INDIRECT, {RAM_END - 8, 48, INDIRECT, 0}, {{0}}},
+    {"the end of all", F_INDIRECT, {UINT64_MAX - 7, 0xfffffff0, INDIRECT, 0}, {{0}}},
+};
+
+START_TEST(broken_tables)
+{
+    negotiate(table_cases[_i].features, 1);
+    set_queue(QUEUE, DESC, AVAIL, USED);
+    describe_at(false, 0, table_cases[_i].queue);
+    for (unsigned n = 0; n < 3; n++)
+        describe_at(true, n, table_cases[_i].table[n]);
+    make_available(0);
+    put(QUEUE_NOTIFY, 0);
+    ck_assert_msg(get(STATUS) & NEEDS_RESET, "%s", table_cases[_i].what);
+    ck_assert_uint_eq(used_index(), 0);
 }
 END_TEST
 
@@ -673,12 +795,15 @@ START_TEST(takes_drivers_gone_wild)
     struct random r = {11};
     unsigned answered = 0;
     for (int round = 0; round < 20000; round++) {
-        negotiate(0, 1);
+        negotiate(round % 2 ? F_INDIRECT : 0, 1);
         available = (uint16_t)random_below(&r, 4);
         ck_assert(ram_write(&ram, AVAIL + 2, &available, 2));
         put_header(random_below(&r, 10), random_below(&r, 12));
         for (unsigned n = 0; n < QUEUE; n++) {
-            uint16_t flags = (uint16_t)(n == 2 ? WRITE : random_below(&r, 8) ? NEXT : WRITE);
+            uint16_t flags = (uint16_t)(n == 2                ? WRITE
+                                        : random_below(&r, 8) ? NEXT
+                                        : random_below(&r, 4) ? WRITE
+                                                              : INDIRECT);
             describe(n, random_below(&r, 8) ? HEADER + random_below(&r, 0x6000) : random_next(&r),
                      random_below(&r, 4) ? 512 * random_below(&r, 4) : random_below(&r, 100),
                      flags, (uint16_t)random_below(&r, QUEUE + 1));
@@ -748,6 +873,9 @@ static Suite *make_suite(void)
     tcase_add_test(tests, readonly_disk);
     tcase_add_test(tests, scattered_buffers);
     tcase_add_test(tests, several_requests_at_once);
+    tcase_add_loop_test(tests, requests_in_a_table, 0, 4);
+    tcase_add_test(tests, a_table_longer_than_the_queue);
+    tcase_add_loop_test(tests, broken_tables, 0, ROWS(table_cases));
     tcase_add_test(tests, driver_may_want_no_interrupts);
     tcase_add_loop_test(tests, broken_chains, 0, ROWS(chain_cases));
     tcase_add_loop_test(tests, rings_outside_memory, 0, ROWS(ring_cases));

@@ -42,10 +42,13 @@ static void set_queue(struct driver *d, unsigned q)
     driver_put(d, REG_QUEUE_READY, 1);
 }
 
-static void negotiate(struct driver *d)
+/* `low`: features 0 to 31. */
+static void negotiate(struct driver *d, uint32_t low)
 {
     driver_put(d, REG_STATUS, 0);
     driver_put(d, REG_STATUS, S_ACKNOWLEDGE | S_DRIVER);
+    driver_put(d, REG_DRIVER_FEATURES_SEL, 0);
+    driver_put(d, REG_DRIVER_FEATURES, low);
     driver_put(d, REG_DRIVER_FEATURES_SEL, 1);
     driver_put(d, REG_DRIVER_FEATURES, 1);
     driver_put(d, REG_STATUS, S_ACKNOWLEDGE | S_DRIVER | S_FEATURES_OK);
@@ -57,12 +60,17 @@ static void go(struct driver *d)
     driver_put(d, REG_STATUS, S_ACKNOWLEDGE | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK);
 }
 
-void driver_start(struct driver *d, unsigned queues)
+static void start(struct driver *d, unsigned queues, uint32_t low)
 {
-    negotiate(d);
+    negotiate(d, low);
     for (unsigned q = 0; q < queues; q++)
         set_queue(d, q);
     go(d);
+}
+
+void driver_start(struct driver *d, unsigned queues)
+{
+    start(d, queues, 0);
 }
 
 void driver_describe(struct driver *d, unsigned q, uint16_t n, uint64_t at, uint32_t length,
@@ -108,6 +116,8 @@ uint32_t driver_used_length(struct driver *d, unsigned q, unsigned n)
     return entry[1];
 }
 
+#define F_INDIRECT (1u << 28)
+
 /* ---- as no driver should be --------------------------------------------------------------- */
 
 /* Mostly memory around the rings, so that buffers and rings meet. */
@@ -131,7 +141,7 @@ static void fill_rings(struct driver *d, struct random *r, unsigned q)
 {
     uint16_t ahead = (uint16_t)random_below(r, random_below(r, 16) ? 4 : 0x10000);
     for (uint16_t n = 0; n < QUEUE_SIZE; n++) {
-        uint16_t flags = (uint16_t)(random_below(r, 3) ? D_WRITE : random_below(r, 4));
+        uint16_t flags = (uint16_t)(random_below(r, 3) ? D_WRITE : random_below(r, 8));
         driver_describe(d, q, n, any_address(d, r), any_length(r), flags,
                         (uint16_t)random_below(r, QUEUE_SIZE + 1));
     }
@@ -146,7 +156,7 @@ unsigned driver_gone_wild(struct driver *d, unsigned queues, unsigned rounds,
     struct random r = {rounds};
     unsigned sound = 0;
     for (unsigned round = 0; round < rounds; round++) {
-        driver_start(d, queues);
+        start(d, queues, round % 2 ? F_INDIRECT : 0);
         for (unsigned q = 0; q < queues; q++)
             fill_rings(d, &r, q);
         for (int i = 0; i < 4; i++) {

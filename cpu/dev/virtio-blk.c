@@ -20,6 +20,7 @@ struct virtio_blk {
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 
+#define F_SIZE_MAX     (1ull << 1)
 #define F_SEG_MAX      (1ull << 2)
 #define F_RO           (1ull << 5)
 #define F_FLUSH        (1ull << 9)
@@ -28,6 +29,9 @@ enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 
 /* Parts of a request's data: the queue's entries but for header and status. */
 enum { PARTS_MAX = VIRTIO_QUEUE_MAX - 2 };
+/* Bytes of a part. A driver that knows both limits makes no request that is too long. */
+enum { PART_MAX = 32 << 10 };
+_Static_assert(PARTS_MAX * PART_MAX + 16 + 1 <= VIRTIO_REQUEST_MAX, "a whole request is served");
 /* Sectors that one request may discard, and set to zero: the latter may have to be written. */
 enum { DISCARD_MAX = 1 << 22, ZEROES_MAX = VIRTIO_REQUEST_MAX / DISK_SECTOR };
 
@@ -146,6 +150,7 @@ static void serve(void *self, unsigned queue, struct virtio_request *r)
 static const struct device_register CONFIG[] = {
     {"capacity", 0, 4, "r", "size in sectors of 512 bytes, low half"},
     {"capacityHigh", 4, 4, "r", "high half"},
+    {"size_max", 8, 4, "r", "bytes that such a part may have"},
     {"seg_max", 12, 4, "r", "parts that a request's data may have"},
     {"max_discard_sectors", 36, 4, "r", "of one discard"},
     {"max_write_zeroes_sectors", 48, 4, "r", "of one write of zeroes"},
@@ -156,6 +161,7 @@ static void configure(const void *self, uint8_t config[VIRTIO_CONFIG])
     const struct virtio_blk *b = self;
     const struct config c = {
         .capacity = disk_sectors(b->disk),
+        .size_max = PART_MAX,
         .seg_max = PARTS_MAX,
         .max_discard_sectors = DISCARD_MAX,
         .max_discard_seg = 1,
@@ -177,8 +183,8 @@ struct virtio_blk *virtio_blk_new(struct dma dma, struct irq_line irq, struct di
         .name = "virtio-blk",
         .about = "virtio block device: the disk",
         .device_id = 2,
-        .features =
-            F_SEG_MAX | F_FLUSH | (disk_is_readonly(disk) ? F_RO : F_DISCARD | F_WRITE_ZEROES),
+        .features = F_SIZE_MAX | F_SEG_MAX | F_FLUSH |
+                    (disk_is_readonly(disk) ? F_RO : F_DISCARD | F_WRITE_ZEROES),
         .queues = 1,
         .serve = serve,
         .configure = configure,

@@ -6,14 +6,16 @@
  *      used ring             flags, index, {head, length} ...     the device writes
  *
  * All three are the guest's memory, which it may change at any time, from another processor even
- * while a request is served: each word is read once, into a copy, and the copy is checked. No loop
- * is longer than the queue, which has at most VIRTIO_QUEUE_MAX entries.
+ * while a request is served: each word is read once, into a copy, and the copy is checked. A chain
+ * has at most VIRTIO_QUEUE_MAX parts, and so many entries a queue.
  *
  * Source: VIRTIO 1.1, section 2.6.
  */
+#include <stdatomic.h>
+
 #include "cpu/dev/virtio_priv.h"
 
-enum { DESC_NEXT = 1, DESC_WRITE = 2, AVAIL_NO_INTERRUPT = 1 };
+enum { DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4, AVAIL_NO_INTERRUPT = 1 };
 
 /* ---- requests ----------------------------------------------------------------------------- */
 
@@ -23,27 +25,68 @@ static unsigned queue_size(const struct virtio *v, unsigned q)
     return v->num[q] <= VIRTIO_QUEUE_MAX ? v->num[q] : 0;
 }
 
+/* Where descriptors are: the queue's table, or one that a descriptor there stands for (section
+ * 2.6.5.3), so that a long chain takes one entry of the queue. */
+struct table {
+    uint64_t at;
+    uint32_t size; /* entries */
+    bool indirect;
+};
+
+static bool read_descriptor(const struct virtio *v, const struct table *t, uint16_t index,
+                            struct virtio_part *out)
+{
+    return index < t->size && dma_read(&v->dma, t->at + 16ull * index, out, sizeof *out);
+}
+
+/* A descriptor that stands for a table is the last of the queue's, and there is none in the table:
+ * so a chain goes on in another table once. Flag DESC_WRITE has no meaning here. false: broken. */
+static bool enter_table(const struct virtio *v, const struct virtio_part *d, struct table *t)
+{
+    if (!(v->driver_features & VIRTIO_F_INDIRECT) || t->indirect || d->flags & DESC_NEXT ||
+        d->length % sizeof *d)
+        return false;
+    *t = (struct table){d->address, d->length / (uint32_t)sizeof *d, true};
+    return true;
+}
+
+/* Section 2.6.4.2: parts to read come first. A table may be longer than the queue, a request not
+ * longer than there is room here. */
+static bool add_part(struct virtio_request *r, const struct virtio_part *d, unsigned most)
+{
+    bool writable = d->flags & DESC_WRITE;
+    if (r->parts == most || (!writable && r->readable < r->parts))
+        return false;
+    r->readable += !writable;
+    r->part[r->parts++] = *d;
+    return true;
+}
+
 /* Follows the chain from the request's head. false: it is broken. */
 static bool read_chain(struct virtio_request *r)
 {
     const struct virtio *v = r->virtio;
+    struct table table = {.at = v->desc[r->queue], .size = queue_size(v, r->queue)};
     uint16_t index = r->head;
     uint64_t bytes = 0;
-    do {
+    for (;;) {
         struct virtio_part d;
-        if (index >= queue_size(v, r->queue) || r->parts == queue_size(v, r->queue) ||
-            !dma_read(&v->dma, v->desc[r->queue] + 16ull * index, &d, sizeof d))
+        if (!read_descriptor(v, &table, index, &d))
             return false;
-        bool writable = d.flags & DESC_WRITE;
-        if (!writable && r->readable < r->parts)
-            return false; /* section 2.6.4.2: readable parts come first */
-        bytes += d.length;
-        if (bytes > VIRTIO_REQUEST_MAX)
-            return false;
-        r->readable += !writable;
-        r->part[r->parts++] = d;
         index = d.next;
-    } while (r->part[r->parts - 1].flags & DESC_NEXT);
+        if (d.flags & DESC_INDIRECT) {
+            if (!enter_table(v, &d, &table))
+                return false;
+            index = 0;
+            continue;
+        }
+        bytes += d.length;
+        if (bytes > VIRTIO_REQUEST_MAX ||
+            !add_part(r, &d, table.indirect ? VIRTIO_QUEUE_MAX : table.size))
+            return false;
+        if (!(d.flags & DESC_NEXT))
+            break;
+    }
     r->give = r->readable;
     return true;
 }
@@ -147,10 +190,14 @@ static bool put_used(const struct virtio_request *r)
     return dma_write(&v->dma, ring + 2, &index, sizeof index);
 }
 
-/* Buffers were used: interrupts the driver, unless it does not want that (section 2.6.7). */
+/* Buffers were used: interrupts the driver, unless it does not want that (section 2.6.7). The
+ * driver may change its mind on another processor meanwhile: it says so first and looks at the used
+ * ring once more then, as this writes to the ring first and looks at what it says then. If either
+ * read before its own write was seen, nobody would tell of this buffer: hence the fence. */
 static bool signal_used(struct virtio *v, unsigned q)
 {
     uint16_t flags;
+    atomic_thread_fence(memory_order_seq_cst);
     if (!dma_read(&v->dma, v->driver[q], &flags, sizeof flags))
         return false;
     if (!(flags & AVAIL_NO_INTERRUPT))

@@ -70,7 +70,7 @@ static const struct state_table table = STATE_TABLE("virtio", struct virtio, 1, 
 
 static uint64_t offered(const struct virtio *v)
 {
-    return v->kind->features | F_VERSION_1;
+    return v->kind->features | VIRTIO_F_INDIRECT | F_VERSION_1;
 }
 
 static uint32_t read_config(const struct virtio *v, uint32_t offset, unsigned size)
@@ -185,6 +185,18 @@ static bool is_queue_register(uint32_t offset)
            (offset >= QUEUE_DESC && offset < QUEUE_DEVICE + 8 && (offset & 8) == 0);
 }
 
+/* The line falls, even if there is more to tell than the driver has seen: who waits for an edge would
+ * miss that. */
+static void acknowledge(struct virtio *v, uint32_t bits)
+{
+    bool taken = v->interrupt & bits;
+    v->interrupt &= ~bits;
+    if (!taken || !v->interrupt)
+        return;
+    irq_set(&v->irq, false);
+    irq_set(&v->irq, true);
+}
+
 static void write_register(struct virtio *v, uint32_t offset, uint32_t value)
 {
     switch (offset) {
@@ -193,7 +205,7 @@ static void write_register(struct virtio *v, uint32_t offset, uint32_t value)
     case DRIVER_FEATURES: write_features(v, value); break;
     case QUEUE_SEL: v->queue_sel = value; break;
     case QUEUE_NOTIFY: virtio_notify(v, value); break;
-    case INTERRUPT_ACK: v->interrupt &= ~value; break;
+    case INTERRUPT_ACK: acknowledge(v, value); break;
     case STATUS: write_status(v, value); break;
     default:
         if (is_queue_register(offset) && v->queue_sel < v->kind->queues)

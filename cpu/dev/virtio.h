@@ -2,7 +2,7 @@
  * Virtio: the part that all virtio devices share, with the memory-mapped transport.
  *
  * "Virtual I/O Device (VIRTIO)" 1.1: device status (2.1), features (2.2), split virtqueues (2.6),
- * virtio over MMIO, version 2 (4.2). Left out: packed rings, indirect descriptors, event indices.
+ * virtio over MMIO, version 2 (4.2). Left out: packed rings, event indices.
  *
  * A device says what it is in a struct virtio_kind, and deals with the driver's requests in one of
  * two ways, queue by queue:
@@ -66,7 +66,8 @@ struct virtio_request {
 struct virtio_kind {
     const char *name, *about;
     uint32_t device_id; /* section 5: 1 = net, 2 = block, 3 = console, 4 = entropy, 5 = balloon */
-    uint64_t features;  /* of the device type; VIRTIO_F_VERSION_1 is added */
+    uint64_t features; /* of the device type; those of all devices (section 6) are added: version 1,
+                        * indirect descriptors */
     unsigned queues;
     uint32_t waiting; /* bit q: requests of queue q wait for virtio_next() */
     /* One request of a queue that is served at once. The device reads what the driver has put in

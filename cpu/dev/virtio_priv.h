@@ -5,6 +5,7 @@
 #include "cpu/dev/virtio.h"
 
 enum { STATUS_DRIVER_OK = 4, STATUS_FEATURES_OK = 8, STATUS_NEEDS_RESET = 64 };
+#define VIRTIO_F_INDIRECT (1ull << 28) /* section 6 */
 enum { INTERRUPT_USED = 1, INTERRUPT_CONFIG = 2 };
 
 /* The queues are arrays, so that the state table can name them. */

@@ -16,26 +16,14 @@
 #include "hv/kvm/backend_priv.h"
 #include "hv/move-disk.h"
 
-/* KVM fills in the APIC ID of whichever processor of the host was asked. The guest sees its vCPU's
- * own in that place (cpuid.c), so that it makes no difference. */
-static struct kvm_cpuid_entry2 without_apic_id(struct kvm_cpuid_entry2 entry)
-{
-    if (entry.function == 1)
-        entry.ebx &= 0xffff;
-    if (entry.function == 0xb || entry.function == 0x1f)
-        entry.edx = 0;
-    return entry;
-}
-
+/* What the first vCPU is told; the others' differs in their numbers alone. Which of the host's
+ * processors KVM has asked makes no difference: what depends on that is said anew (cpuid.h). */
 static void describe_cpu(const struct kvm_backend *b, char *text, size_t size)
 {
     struct digest digest;
     const struct kvm_cpuid2 *cpuid = b->vm.cpuid;
     digest_init(&digest);
-    for (unsigned i = 0; i < cpuid->nent; i++) {
-        struct kvm_cpuid_entry2 entry = without_apic_id(cpuid->entries[i]);
-        digest_bytes(&digest, &entry, sizeof entry);
-    }
+    digest_bytes(&digest, cpuid->entries, cpuid->nent * sizeof *cpuid->entries);
     snprintf(text, size, "%016llx", (unsigned long long)digest.value);
 }
 

@@ -18,6 +18,7 @@
 #include "hv/kvm/backend_priv.h"
 
 enum { SLICE_MS = 100, STEPS_PER_SLICE = 256, DEBUG_REGISTERS = 4, INT3 = 0xcc };
+enum { RFLAGS_IF = 1 << 9 };
 
 /* ---- debug registers and int3 --------------------------------------------------------------- */
 
@@ -186,6 +187,15 @@ static void plan_step_over(struct kvm_backend *b, const struct kvm_cpu_state *st
     }
 }
 
+/* A guest with KVM's clock is told that time has gone on without it, so that it does not take a
+ * pause in the debugger for a processor that hangs (api.rst, KVM_KVMCLOCK_CTRL). One that has not
+ * switched that clock on need not know: EINVAL. */
+static void tell_of_the_pause(const struct kvm_backend *b)
+{
+    for (unsigned i = 0; i < b->vm.vcpus; i++)
+        ioctl(b->vm.vcpu[i].fd, KVM_KVMCLOCK_CTRL, 0);
+}
+
 int kvm_backend_begin(void *self, const struct backend_command *command)
 {
     struct kvm_backend *b = self;
@@ -194,6 +204,7 @@ int kvm_backend_begin(void *self, const struct backend_command *command)
     b->has_before = kvm_cpu_state_get(b->vm.vcpu[b->vcpu].fd, &b->before) == 0;
     if (!b->has_before)
         return -EIO;
+    tell_of_the_pause(b);
     if (command->goal == GOAL_STEP_OVER)
         plan_step_over(b, &b->before);
     if (command->goal == GOAL_RUN_TO) {
@@ -337,7 +348,16 @@ static void deliver_input(struct kvm_backend *b)
         session_input_taken(b->session, b->vm.exits->total, 0);
 }
 
-/* No vCPU will ever run again: each is halted and takes no interrupts. */
+/* Halted with interrupts off, or a second processor that nobody has started yet, or that has been
+ * sent an INIT and not the SIPI that must follow. */
+static bool sleeps_for_ever(const struct kvm_mp_state *mp, const struct kvm_regs *regs)
+{
+    return mp->mp_state == KVM_MP_STATE_UNINITIALIZED ||
+           mp->mp_state == KVM_MP_STATE_INIT_RECEIVED ||
+           (mp->mp_state == KVM_MP_STATE_HALTED && !(regs->rflags & RFLAGS_IF));
+}
+
+/* No vCPU will ever run again: there is none that could wake another. */
 static bool all_halted(struct kvm_backend *b)
 {
     for (unsigned i = 0; i < b->vm.vcpus; i++) {
@@ -346,9 +366,7 @@ static bool all_halted(struct kvm_backend *b)
         if (ioctl(b->vm.vcpu[i].fd, KVM_GET_MP_STATE, &mp) ||
             ioctl(b->vm.vcpu[i].fd, KVM_GET_REGS, &regs))
             return false;
-        bool waits = mp.mp_state == KVM_MP_STATE_UNINITIALIZED ||
-                     (mp.mp_state == KVM_MP_STATE_HALTED && !(regs.rflags & 0x200));
-        if (!waits)
+        if (!sleeps_for_ever(&mp, &regs))
             return false;
     }
     return true;
@@ -398,6 +416,15 @@ static bool cannot_step(struct kvm_backend *b)
            sregs.cs.dpl == 3 && sregs.cs.l;
 }
 
+/* The registers of the last exit came with it; CS, which may have a base, did not. */
+static bool is_on_point(const struct kvm_backend *b)
+{
+    const struct kvm_vcpu *v = &b->vm.vcpu[b->vcpu];
+    struct kvm_sregs sregs;
+    return ioctl(v->fd, KVM_GET_SREGS, &sregs) == 0 &&
+           stands_on_point(b, kvm_code_address(&sregs, v->run->s.regs.regs.rip));
+}
+
 static bool slice_of_steps(struct kvm_backend *b, struct backend_stop *stop)
 {
     if (cannot_step(b))
@@ -412,8 +439,7 @@ static bool slice_of_steps(struct kvm_backend *b, struct backend_stop *stop)
         if (!done)
             return false;
         b->goal.steps--;
-        struct kvm_regs regs = b->vm.vcpu[b->vcpu].run->s.regs.regs;
-        if (b->goal.steps && b->points && stands_on_point(b, regs.rip))
+        if (b->goal.steps && b->points && is_on_point(b))
             return stop_with(stop, SESSION_STOPPED, STOPPED_BREAKPOINT, "breakpoint");
     }
     return b->goal.steps ? false : stop_with(stop, SESSION_STOPPED, STOPPED_STEP, "stepped");

@@ -1,9 +1,10 @@
 /*
  * A guest that begins with firmware: a BIOS image at the top of the first 4 GiB, where the
- * processor takes its first instruction after reset, and its last 128 KiB once more below 1 MiB,
- * where it runs in real mode.
+ * processor takes its first instruction after reset, and its last 256 KiB once more below 1 MiB,
+ * where it runs in real mode. (A chipset shows the last 128 KiB there, and a BIOS that is larger
+ * copies itself once it has found the chipset; there is none here.)
  *
- *      0x000e0000 .. 0x00100000    copy, in RAM: a BIOS writes to its variables there
+ *      0x000c0000 .. 0x00100000    copy, in RAM: a BIOS writes to its variables there
  *      4 GiB - size .. 4 GiB       the image, read-only; first instruction at 0xfffffff0
  *
  * What a loader would have told the guest, the firmware learns by fw_cfg, among it the ACPI tables:

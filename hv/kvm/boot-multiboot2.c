@@ -37,6 +37,9 @@ enum {
     WANT_RELOCATION
 };
 enum { TAG_OPTIONAL = 1 };
+/* As address to load at (3.1.6): the file is loaded from its first byte on, and where that goes
+ * follows from the header's address. */
+#define FROM_THE_BEGINNING 0xffffffffu
 /* Tags of the information */
 enum {
     INFO_END = 0,
@@ -111,15 +114,16 @@ static int check_requests(const struct boot *b, const struct tag *t, const uint8
 /* One tag; `body` has t->size - 8 bytes. */
 static int grant(const struct boot *b, const struct tag *t, const uint8_t *body, struct wishes *w)
 {
-    size_t size = t->size - sizeof *t;
+    size_t size = t->size - sizeof *t, found_at = w->addresses.found_at;
     uint32_t word[4] = {0};
     memcpy(word, body, size < sizeof word ? size : sizeof word);
     switch (t->type) {
     case WANT_INFO: return check_requests(b, t, body);
     case WANT_ADDRESSES:
         w->has_addresses = true;
-        w->addresses =
-            (struct boot_addresses){w->addresses.found_at, word[0], word[1], word[2], word[3]};
+        w->addresses = (struct boot_addresses){found_at, word[0], word[1], word[2], word[3]};
+        if (word[1] == FROM_THE_BEGINNING)
+            w->addresses.load_at = word[0] - (uint32_t)found_at;
         return 0;
     case WANT_ENTRY:
         w->has_entry = true;

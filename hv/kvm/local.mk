@@ -25,7 +25,7 @@ hv_libhv_a_SOURCES += \
 	%D%/capstone.c %D%/capstone.h \
 	%D%/complete.c \
 	%D%/confine.c %D%/confine.h \
-	%D%/cpuid.c \
+	%D%/cpuid.c %D%/cpuid.h \
 	%D%/dev/cmos.c %D%/dev/cmos.h \
 	%D%/dev/debugport.c %D%/dev/debugport.h \
 	%D%/dev/fwcfg.c %D%/dev/fwcfg.h \

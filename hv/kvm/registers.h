@@ -8,8 +8,7 @@
  *     struct kvm_cpu_state cpu;
  *     int failed = kvm_cpu_state_get(vcpu_fd, &cpu);
  *     kvm_register_write(&cpu, "rip", 0x7c00, 0);
- *     failed = kvm_cpu_state_set(vcpu_fd, &cpu); // writes back what has been changed, and only
- * that
+ *     failed = kvm_cpu_state_set(vcpu_fd, &cpu); // writes back what has been changed
  *
  * The ioctls must come from the thread that runs the vCPU, or while it stands still.
  * Source: "The Definitive KVM API Documentation", section 4; Intel SDM as registers.def says.

@@ -17,7 +17,9 @@ struct piece {
     uint32_t size;
 };
 
-/* In the order of loading. */
+/* In the order of loading. Of XSAVE's area 4 KiB are enough: what would be larger (AMX's tiles) a
+ * program must ask for before its guests have it (arch_prctl, ARCH_REQ_XCOMP_GUEST_PERM), and this
+ * one does not. */
 static const struct piece VCPU_PIECES[] = {
     {"sregs", KVM_GET_SREGS, KVM_SET_SREGS, sizeof(struct kvm_sregs)},
     {"regs", KVM_GET_REGS, KVM_SET_REGS, sizeof(struct kvm_regs)},
@@ -47,6 +49,7 @@ struct msrs {
 /* Room for the largest piece. */
 union any {
     struct kvm_xsave xsave;
+    struct kvm_xcrs xcrs;
     struct kvm_lapic_state lapic;
     struct kvm_irqchip chip;
     struct kvm_clock_data clock;
@@ -161,11 +164,24 @@ static int save_pieces(int fd, const struct piece *pieces, int count, struct sta
     return 0;
 }
 
+/* An INIT or SIPI that a vCPU has been sent waits in its APIC until somebody looks:
+ * KVM_GET_MP_STATE does, and changes the vCPU's registers by it (Linux, kvm_apic_accept_events()).
+ * So it is called before anything is read. */
+static int settle(const struct kvm_vm *vm)
+{
+    struct kvm_mp_state mp;
+    for (unsigned i = 0; i < vm->vcpus; i++)
+        if (ioctl(vm->vcpu[i].fd, KVM_GET_MP_STATE, &mp))
+            return -errno;
+    return 0;
+}
+
 int kvm_state_save(struct kvm_vm *vm, struct state_buffer *buffer)
 {
     uint32_t vcpus = vm->vcpus;
     put(buffer, "vcpus", &vcpus, sizeof vcpus);
-    int error = save_pieces(vm->fd, VM_PIECES, VM_COUNT, buffer);
+    int error = settle(vm);
+    error = error ? error : save_pieces(vm->fd, VM_PIECES, VM_COUNT, buffer);
     for (uint32_t chip = 0; chip < CHIPS && !error; chip++) {
         struct kvm_irqchip irqchip = {.chip_id = chip};
         error = ioctl(vm->fd, KVM_GET_IRQCHIP, &irqchip) ? -errno : 0;
@@ -181,6 +197,12 @@ int kvm_state_save(struct kvm_vm *vm, struct state_buffer *buffer)
 
 /* ---- load ----------------------------------------------------------------------------------- */
 
+/* A processor without XSAVE has no XCR0: KVM tells of none then, and takes none, not even none. */
+static bool is_absent(const struct piece *piece, const union any *any)
+{
+    return piece->set == KVM_SET_XCRS && any->xcrs.nr_xcrs == 0;
+}
+
 /* Reads through the pieces, with the system calls (`apply`) or without, to see whether all are
  * there. */
 static int load_pieces(struct reader *r, int fd, const struct piece *pieces, int count, bool apply)
@@ -195,7 +217,7 @@ static int load_pieces(struct reader *r, int fd, const struct piece *pieces, int
         memcpy(&any, bytes, size);
         if (pieces[i].set == KVM_SET_CLOCK)
             any.clock.flags = 0; /* what KVM_GET_CLOCK tells there, KVM_SET_CLOCK does not take */
-        if (apply && ioctl(fd, pieces[i].set, &any) && !error)
+        if (apply && !is_absent(&pieces[i], &any) && ioctl(fd, pieces[i].set, &any) && !error)
             error = -errno;
     }
     return error;

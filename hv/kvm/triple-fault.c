@@ -243,6 +243,10 @@ void explain_shutdown(struct given_up *v)
                      v->sregs->idt.base, v->sregs->idt.limit);
         return;
     }
+    if (!v->sregs->idt.limit)
+        explain_line(v,
+                     "an IDT with limit 0 is one of the ways in which kernels reset a PC: perhaps "
+                     "it was meant (Linux does it if told to, by reboot=t)");
     int first = exception_of(v, why);
     if (first == UNKNOWN)
         first = exception_of_cr2(v, why);

@@ -25,15 +25,23 @@
 enum { SLOT_LOW, SLOT_HIGH, SLOT_ROM };
 enum { ROM_MAX = 16 << 20, WHY = 256 };
 
-/* Intel processors without "unrestricted guest" need three pages of guest-physical addresses for
- * real mode (api.rst, KVM_SET_TSS_ADDR); they lie below the ROM. */
-#define TSS_ADDRESS 0xfeffd000u
+/* Intel processors without "unrestricted guest" need guest-physical addresses for real mode: three
+ * pages for a TSS, and one for a page table that maps all to itself (api.rst, KVM_SET_TSS_ADDR and
+ * KVM_SET_IDENTITY_MAP_ADDR). They lie right below the largest ROM; where KVM would put the latter
+ * by itself a ROM of more than 272 KiB would be in the way. */
+#define IDENTITY_ADDRESS 0xfeffc000ull
+#define TSS_ADDRESS      0xfeffd000u
+
+/* `error` is negative, as always. */
+static int fail_with(char *why, const char *what, int error)
+{
+    snprintf(why, WHY, "%s: %s", what, strerror(-error));
+    return error;
+}
 
 static int fail(char *why, const char *what)
 {
-    int error = errno;
-    snprintf(why, WHY, "%s: %s", what, strerror(error));
-    return -error;
+    return fail_with(why, what, -errno);
 }
 
 /* ---- memory ------------------------------------------------------------------------------- */
@@ -179,8 +187,11 @@ static int connect_lines(struct kvm_vm *vm)
 
 static int create_controllers(struct kvm_vm *vm, char *why)
 {
-    if (ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDRESS) || ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0) ||
-        connect_lines(vm))
+    uint64_t identity = IDENTITY_ADDRESS;
+    if (ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) ||
+        ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDRESS))
+        return fail(why, "/dev/kvm: no room for real mode");
+    if (ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0) || connect_lines(vm))
         return fail(why, "/dev/kvm: no interrupt controllers");
     struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
     if (ioctl(vm->fd, KVM_CREATE_PIT2, &pit))
@@ -199,6 +210,19 @@ static int create_memory(struct kvm_vm *vm, char *why)
     return error;
 }
 
+/* What all of them need. */
+static int prepare_vcpus(struct kvm_vm *vm, char *why)
+{
+    int size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+    if (size < 0)
+        return fail(why, "/dev/kvm");
+    if (size < (int)sizeof(struct kvm_run))
+        return fail_with(why, "/dev/kvm: a virtual processor's shared page", -EINVAL);
+    vm->run_size = (size_t)size;
+    int error = kvm_cpuid_init(vm);
+    return error ? fail_with(why, "/dev/kvm: CPUID", error) : 0;
+}
+
 static int create_vcpu(struct kvm_vm *vm, unsigned index, char *why)
 {
     struct kvm_vcpu *v = &vm->vcpu[index];
@@ -214,13 +238,27 @@ static int create_vcpu(struct kvm_vm *vm, unsigned index, char *why)
         return fail(why, "/dev/kvm: a virtual processor's shared page");
     }
     v->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
-    if (kvm_cpuid_set(v))
-        return fail(why, "/dev/kvm: CPUID");
+    int error = kvm_cpuid_set(v);
+    if (error)
+        return fail_with(why, "/dev/kvm: CPUID", error);
     if (pthread_create(&v->thread, NULL, kvm_vcpu_thread, v)) {
         snprintf(why, WHY, "the host gives no thread");
         return -EAGAIN;
     }
     v->has_thread = true;
+    return 0;
+}
+
+/* KVM has a map from IDs to local APICs, which it makes anew when one of them changes; when a vCPU's
+ * APIC is made the vCPU is not on KVM's list yet. Until one of the first things that a guest mostly
+ * does, to switch its APIC on, an interrupt to the last vCPU alone would go nowhere. Putting the
+ * state of one back as it is counts as a change. */
+static int refresh_apic_map(struct kvm_vm *vm, char *why)
+{
+    struct kvm_lapic_state apic;
+    int fd = vm->vcpu[0].fd;
+    if (ioctl(fd, KVM_GET_LAPIC, &apic) || ioctl(fd, KVM_SET_LAPIC, &apic))
+        return fail(why, "/dev/kvm: a local APIC");
     return 0;
 }
 
@@ -273,13 +311,10 @@ int kvm_vm_init(struct kvm_vm *vm, const struct kvm_vm_config *config, char *why
         error = create_controllers(vm, why);
     if (error)
         return error;
-    int size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-    if (size < (int)sizeof(struct kvm_run) || kvm_cpuid_init(vm))
-        return fail(why, "/dev/kvm");
-    vm->run_size = (size_t)size;
+    error = prepare_vcpus(vm, why);
     for (unsigned i = 0; i < config->vcpus && !error; i++)
         error = create_vcpu(vm, i, why);
-    return error;
+    return error ? error : refresh_apic_map(vm, why);
 }
 
 static void end_threads(struct kvm_vm *vm)

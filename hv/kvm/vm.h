@@ -112,7 +112,7 @@ struct kvm_vm {
     size_t rom_size;
     struct kvm_vcpu vcpu[KVM_VCPUS_MAX];
     unsigned vcpus;
-    struct kvm_cpuid2 *cpuid;
+    struct kvm_cpuid2 *cpuid; /* as the first vCPU is told */
     int keep[KVM_KEEP_MAX]; /* of kvm_vm_keep() */
     unsigned keeps;
 
@@ -195,7 +195,7 @@ void kvm_exit_handle(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
 bool kvm_complete(struct kvm_vcpu *vcpu);
 /* Is what KVM has given up an int3? */
 bool kvm_is_int3(const struct kvm_vcpu *vcpu);
-/* Keeps what the vCPU must be told by CPUID, see cpuid.c. */
+/* Keeps what the vCPUs must be told by CPUID, and tells one, see cpuid.h. 0 or -errno. */
 int kvm_cpuid_init(struct kvm_vm *vm);
 int kvm_cpuid_set(struct kvm_vcpu *vcpu);
 /* Bits of a guest-physical address: leaf 0x80000008. */

@@ -209,6 +209,9 @@ enum {
     CONFIG = 0x100,
 };
 
+/* Features, each in its half: tables of descriptors, and version 1. */
+enum { INDIRECT_DESC = 1 << 28, VERSION_1 = 1 << 0 };
+
 struct descriptor { /* 2.7.5 */
     uint64_t address;
     uint32_t length;
@@ -252,8 +255,10 @@ static void fill_queue(uint64_t at)
         descriptors[i] = (struct descriptor){
             .address = any_address(),
             .length = any_length(),
-            .flags =
-                (uint16_t)below(below(4) ? 4 : 65536), /* 1: next, 2: for the device to write */
+            /* 1: next, 2: for the device to write, 4: a table of descriptors */
+            .flags = (uint16_t)below(below(4)   ? 4
+                                     : below(4) ? 8
+                                                : 65536),
             .next = (uint16_t)below(below(8) ? QUEUE : 65536),
         };
         available->ring[i] = (uint16_t)below(below(8) ? QUEUE : 65536);
@@ -273,10 +278,10 @@ static void virtio_round(void)
     fill_queue(queue);
     store(device + STATUS, 4, 0);
     store(device + STATUS, 4, 3);
-    for (unsigned half = 0; half < 2; half++) {
-        store(device + FEATURES_SEL, 4, half);
-        store(device + FEATURES, 4, half ? 1 : any() & any()); /* half 1, bit 0: VERSION_1 */
-    }
+    store(device + FEATURES_SEL, 4, 0);
+    store(device + FEATURES, 4, any() & 1 ? INDIRECT_DESC : any() & any());
+    store(device + FEATURES_SEL, 4, 1);
+    store(device + FEATURES, 4, VERSION_1);
     store(device + STATUS, 4, 11);
     store(device + QUEUE_SEL, 4, below(below(8) ? 3 : UINT32_MAX));
     store(device + QUEUE_NUM, 4, below(4) ? QUEUE : any());

@@ -41,7 +41,7 @@ static void sent(void *context, const uint8_t *frame, size_t size)
 static void start(struct device *device)
 {
     static const uint32_t setup[][2] = {
-        {0x070, 0}, {0x070, 3}, {0x024, 1}, {0x020, 1}, {0x070, 11}};
+        {0x070, 0}, {0x070, 3}, {0x020, 1u << 28}, {0x024, 1}, {0x020, 1}, {0x070, 11}};
     for (unsigned i = 0; i < sizeof setup / sizeof setup[0]; i++)
         put(device, setup[i][0], setup[i][1]);
     for (uint32_t q = 0; q < 2; q++) {

@@ -136,7 +136,7 @@ static void put(struct device *device, uint32_t offset, uint32_t value)
 static void start(struct computer *c)
 {
     static const uint32_t features[][2] = {
-        {0x070, 0}, {0x070, 3}, {0x024, 1}, {0x020, 1}, {0x070, 11},
+        {0x070, 0}, {0x070, 3}, {0x020, 1u << 28}, {0x024, 1}, {0x020, 1}, {0x070, 11},
     };
     for (unsigned i = 0; i < sizeof features / sizeof features[0]; i++)
         put(c->device, features[i][0], features[i][1]);

@@ -51,6 +51,7 @@ struct request {
 enum { SELECT = 0, DATA = 1, DMA_HIGH = 4, DMA_LOW = 8 };
 enum { DMA_ERROR = 1, DMA_READ = 2, DMA_SKIP = 4, DMA_SELECT = 8, DMA_WRITE = 16 };
 enum { ID_PORTS = 1, ID_DMA = 2 };
+enum { READ_MAX = 4 << 20 }; /* bytes of one request */
 #define DMA_SIGNATURE 0x51454d5520434647ull /* "QEMU CFG" */
 
 static const struct device_register registers[] = {
@@ -111,12 +112,13 @@ static void select_item(struct fwcfg *f, uint16_t number)
 
 /* ---- DMA ---------------------------------------------------------------------------------- */
 
-/* With zeros behind the item's end. false: that is not all RAM. */
+/* With zeros behind the item's end. false: that is not all RAM, or more than anybody needs: a guest
+ * must not keep the host busy for long by one store. */
 static bool read_item(struct fwcfg *f, uint64_t address, uint32_t length)
 {
     static const uint8_t ZEROS[KVM_PAGE];
     uint32_t done = length;
-    if (!kvm_memory_at(f->memory, address, length))
+    if (length > READ_MAX || !kvm_memory_at(f->memory, address, length))
         return false;
     const uint8_t *bytes = next_bytes(f, &done);
     if (bytes)
