@@ -299,6 +299,7 @@ static int stand_still(struct sender *s)
 {
     struct session *session = s->session;
     session_enter(session);
+    link_heed(s->stream.link, NULL);
     int error = session->state == SESSION_ENDED
                     ? fail(s, -ESHUTDOWN, "the guest has ended meanwhile")
                     : look_for_end(s);
@@ -477,15 +478,19 @@ enum migrate_end migrate_send(struct session *session, struct link *link,
                        .why = why};
     enum migrate_end result = MIGRATE_STAYED;
     stream_init(&s.stream, link);
+    link_heed(link, options->quit);
     int error = begin(&s);
     error = error ? error : greet(&s);
     error = error ? error : converge(&s);
     if (!error)
         result = finish(&s);
+    else
+        look_for_end(&s); /* which may have been the reason */
     if (result == MIGRATE_MOVED && s.postcopy)
         result = push(&s);
     if (result == MIGRATE_STAYED)
         stream_abort(&s.stream, why);
+    link_heed(link, NULL);
     end(&s, result);
     return result;
 }

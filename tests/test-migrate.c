@@ -169,9 +169,10 @@ START_TEST(test_throttle)
 }
 END_TEST
 
-/* Waits until the second round, and changes its mind. */
+/* Waits until so many rounds are under way, and changes its mind. */
 struct second_thoughts {
     struct session *session;
+    unsigned rounds;
     atomic_bool quit;
 };
 
@@ -181,7 +182,7 @@ static void *call_off(void *context)
     struct view_migration view;
     do
         session_view_migration(s->session, &view);
-    while (view.round < 2);
+    while (view.phase != MIGRATION_COPYING || view.round < s->rounds);
     s->quit = true;
     return NULL;
 }
@@ -191,7 +192,7 @@ START_TEST(test_called_off)
 {
     struct pair pair = {.source = pair_session(PAIR_BUSY, SESSION_HV, "auto"),
                         .destination = pair_session(PAIR_BUSY, SESSION_HV, "auto")};
-    struct second_thoughts thoughts = {.session = pair.source};
+    struct second_thoughts thoughts = {.session = pair.source, .rounds = 2};
     struct migrate_options options = {.downtime = 1e-9, .rounds = UINT_MAX, .quit = &thoughts.quit};
     pthread_t thread;
     ck_assert_int_eq(session_run(pair.source), 0);
@@ -223,6 +224,27 @@ START_TEST(test_called_off_at_once)
     ck_assert_int_eq(pair.destination_end, MIGRATE_STAYED);
     ck_assert_str_eq(pair.source_why, "it was called off");
     pair_free(&pair);
+}
+END_TEST
+
+/* The other side says nothing, and would be given a minute. */
+START_TEST(test_called_off_in_silence)
+{
+    int ends[2];
+    char why[SESSION_ERROR];
+    struct session *session = pair_session(PAIR_STEADY, SESSION_HV, "auto");
+    struct second_thoughts thoughts = {.session = session};
+    struct migrate_options options = {.quit = &thoughts.quit};
+    pthread_t thread;
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    struct link link = link_of_socket(ends[0], 60000);
+    ck_assert_int_eq(pthread_create(&thread, NULL, call_off, &thoughts), 0);
+    ck_assert_int_eq(migrate_send(session, &link, &options, why), MIGRATE_STAYED);
+    pthread_join(thread, NULL);
+    ck_assert_str_eq(why, "it was called off");
+    link_close(&link);
+    close(ends[1]);
+    session_free(session);
 }
 END_TEST
 
@@ -769,6 +791,7 @@ int main(void)
     tcase_add_test(moving, test_throttle);
     tcase_add_test(moving, test_called_off);
     tcase_add_test(moving, test_called_off_at_once);
+    tcase_add_test(moving, test_called_off_in_silence);
     tcase_add_test(moving, test_ended_guests_stay);
     tcase_add_test(moving, test_other_guest);
     tcase_add_test(moving, test_two_accounts);

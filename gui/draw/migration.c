@@ -62,7 +62,7 @@ void draw_migration_text(const struct view_migration *v, char *text, size_t size
             snprintf(text, size, "Moved to %s: the guest stood for %s", to, ms);
         break;
     case MIGRATION_STAYED:
-        snprintf(text, size, "The guest has stayed: the move to %s has failed", to);
+        snprintf(text, size, "The guest has stayed here: it was not moved to %s", to);
         break;
     case MIGRATION_DOUBT: snprintf(text, size, "The guest stands: it may run at %s", to); break;
     case MIGRATION_POSTCOPY:
