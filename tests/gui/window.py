@@ -13,9 +13,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 BUILD = os.environ.get("top_builddir", ".")
@@ -451,6 +453,33 @@ def refuses_a_bad_guest(home):
         w.kill()
 
 
+def opens_a_session_directory(home):
+    """It goes on from the newest snapshot, and has those that are taken here; unless it is torn."""
+    kept = os.path.join(home, "kept")
+    subprocess.check_call([COMMAND, "snapshot", "create", kept, "start", HELLO, "--at", "10"],
+                          stdout=subprocess.DEVNULL)
+    w = Window(home, kept)
+    try:
+        w.says("^back at snapshot .start.$", of="Status")
+        w.press("Step")
+        poll("a step", lambda: count(w, "guest instruction") == 11)
+        w.key("ctrl+shift+s")
+        w.says("^\u2514\u2500 after exit .* here$", of=("Snapshots", "list"))
+        newest = os.path.join(kept, "snapshot-2")
+        assert os.path.exists(newest), "the snapshot is not there"
+        w.close()
+    finally:
+        w.kill()
+    os.truncate(newest, 1000)
+    w = Window(home, kept)
+    try:
+        w.says("(?s)snapshot-2: torn.*vitrine snapshot check")
+        w.says("^No guest yet$")
+        w.close()
+    finally:
+        w.kill()
+
+
 def runs_bare(home):
     w = Window(home, "--bare", "--disk", DISK, GUEST)
     try:
@@ -490,6 +519,65 @@ def says_of_hosts(w, name, pattern):
         drawing.clear_cache() or re.match(pattern, drawing.get_description())))
 
 
+def secret_file(home):
+    path = os.path.join(home, "secret")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write("what both hosts know\n")
+    return path
+
+
+class Sloth:
+    """A host that takes every caller, and needs ages for its greeting."""
+
+    def __init__(self, path):
+        self.done = threading.Event()
+        self.called = 0
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while not self.done.is_set():
+            caller, _ = self.listener.accept()
+            self.called += 1
+            threading.Thread(target=self.greet, args=(caller,), daemon=True).start()
+
+    def greet(self, caller):
+        for _ in range(20):  # fewer bytes than a message begins with, each of which gives it time
+            try:
+                caller.send(b"\0")
+            except OSError:
+                break
+            if self.done.wait(3):
+                break
+        caller.close()
+
+
+def cancels_a_move_and_closes(home):
+    """The window goes at once, though the move takes its time; the program follows."""
+    path = os.path.join(home, "sloth")
+    sloth = Sloth(path)
+    w = Window(home, HELLO)
+    try:
+        w.key("ctrl+shift+m")
+        w.type("unix:" + path)
+        w.key("Return")
+        w.press("Cancel")
+        w.says("^it was called off$")
+        w.press("Move")
+        w.says("^Cancel$")
+        poll("the second call", lambda: sloth.called == 2)
+        w.key("ctrl+shift+q")
+        poll("the window to go", lambda: not w.find_app())
+        sloth.done.set()
+        poll("the program to end", lambda: w.process.poll() is not None)
+        assert w.process.returncode == 0, "exit status %d" % w.process.returncode
+    finally:
+        sloth.done.set()
+        w.kill()
+
+
 def protects_and_moves_a_guest(home):
     """Protected, its backup lost and found, released, and moved."""
     protection, migration = ("The guest\u2019s protection by another host",
@@ -526,8 +614,12 @@ def protects_and_moves_a_guest(home):
         says_of_hosts(w, migration, "This guest has not moved$")
         w.key("Return")
         w.says("No such file or directory$")
-        other = Other(home, "run", "--incoming", there)
+        other = Other(home, "run", "--incoming", there, "--secret", secret_file(home))
         w.press("Move")
+        says_of_hosts(w, migration, "The guest has stayed here: it was not moved to unix:")
+        w.key("Tab")
+        w.type(secret_file(home))
+        w.key("Return")
         says_of_hosts(w, migration, r"Moved to unix:.*: the guest stood for [\d.]+ ms$")
         w.says("^Ended$", of="Status")
         w.close()
@@ -679,8 +771,8 @@ DEMO = [steps_to_an_exit, steps_one_instruction, follows_the_translation, steps_
         steps_back, runs_to_the_shell, types_into_the_console, pauses, steps_back_by_key,
         runs_back_to_an_exit, goes_to_an_instruction, moves_on_the_ruler, asks_who_wrote,
         keeps_a_simulated_guest, compares_two_snapshots, shows_the_layers, resets, closes]
-OTHERS = [ends, cannot_go_back_without_history, refuses_a_bad_guest, runs_bare,
-          protects_and_moves_a_guest, shows_why_a_guest_is_stuck, types_to_an_x86_guest,
+OTHERS = [ends, cannot_go_back_without_history, refuses_a_bad_guest, opens_a_session_directory,
+          runs_bare, cancels_a_move_and_closes, protects_and_moves_a_guest, shows_why_a_guest_is_stuck, types_to_an_x86_guest,
           says_what_kvm_lacks]
 
 
