@@ -278,6 +278,7 @@ static GtkWidget *build_problem(void)
 
 static void vitrine_hosts_view_class_init(VitrineHostsViewClass *class)
 {
+    gtk_widget_class_set_accessible_role(GTK_WIDGET_CLASS(class), GTK_ACCESSIBLE_ROLE_GROUP);
     asked_signal = g_signal_new("asked", G_TYPE_FROM_CLASS(class), G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                 NULL, G_TYPE_NONE, 2, G_TYPE_INT, G_TYPE_POINTER);
 }
@@ -285,6 +286,8 @@ static void vitrine_hosts_view_class_init(VitrineHostsViewClass *class)
 static void vitrine_hosts_view_init(VitrineHostsView *view)
 {
     gtk_orientable_set_orientation(GTK_ORIENTABLE(view), GTK_ORIENTATION_VERTICAL);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(view), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                   "Other hosts", -1);
     gtk_box_append(GTK_BOX(view), build_strip(view));
     view->problem = build_problem();
     gtk_box_append(GTK_BOX(view), view->problem);
