@@ -60,7 +60,7 @@ static void do_reset(VitrineWindow *w)
     session_pause(w->session);
     session_wait(w->session, 1000);
     w->running = FALSE;
-    if (session_reset(w->session) == -EBUSY)
+    if (session_reset(w->session) != 0)
         return;
     vitrine_console_view_clear(w->console);
     vitrine_drawing_view_follow(w->translation);

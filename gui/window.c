@@ -168,7 +168,7 @@ static void enable_actions(VitrineWindow *w, const struct view_status *s)
     for (gsize i = 0; i < G_N_ELEMENTS(when_stopped); i++)
         window_enable(w, when_stopped[i], stopped);
     window_enable(w, "pause", w->session && s->state == SESSION_RUNNING);
-    window_enable(w, "reset", w->session != NULL);
+    window_enable(w, "reset", w->session && s->stop != STOPPED_MOVED);
     window_enable(w, "breakpoint", w->session != NULL);
     window_enable(w, "monitor", w->session && s->isa == ISA_RV32 && !w->guest.kept);
     window_enable(w, "snapshot",

@@ -231,8 +231,11 @@ static void take(struct pair *pair, struct link *link)
     session_view_migration(pair->destination, &view);
     if (view.phase != MIGRATION_POSTCOPY)
         return;
+    pair->missing = view.missing;
     if (pair->runs)
         session_run(pair->destination);
+    while (pair->patient && pair->runs && pair->missing && !view.demands)
+        session_view_migration(pair->destination, &view);
     pair->destination_end = migrate_receive_rest(pair->destination, pair->destination_why);
 }
 

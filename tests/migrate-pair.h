@@ -46,6 +46,8 @@ struct pair {
     char source_why[SESSION_ERROR], destination_why[SESSION_ERROR];
     bool runs;         /* as the destination was told */
     bool torn;         /* pair_check() had to recover it */
+    bool patient;      /* post-copy: nothing is taken before the guest has asked for a page */
+    uint64_t missing;  /* post-copy: pages, when the guest was handed over */
     unsigned calls[2]; /* on the link: the destination's, the source's */
 };
 
