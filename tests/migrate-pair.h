@@ -34,6 +34,7 @@ struct breaking {
     struct fault_plan plan;
     unsigned calls, made; /* by the plan's side; by this one */
     bool lost, cut;
+    struct session *guest; /* whose writes a slow round waits for; NULL: it waits for a while */
 };
 
 struct breaking breaking_of(int socket, bool source, struct fault_plan plan, int patience_ms);
