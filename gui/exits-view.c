@@ -130,6 +130,12 @@ static void fill_log(VitrineRows *rows, guint first, guint count, gpointer data)
                           view->bare ? "No traps yet: run, or press F10 to step to the next one."
                                      : "No exits yet: run, or press F10 to step to the next one.");
         vitrine_rows_set(rows, 0, row->str, ROW_PLAIN);
+    } else if (!view->count) {
+        vitrine_rows_span(rows, row, SPAN_DIM,
+                          "%s before this moment are counted, but not listed; F10 steps to the "
+                          "next one.",
+                          view->bare ? "Traps" : "Exits");
+        vitrine_rows_set(rows, 0, row->str, ROW_PLAIN);
     }
     for (int i = 0; i < view->count; i++) {
         g_string_truncate(row, 0);

@@ -15,6 +15,7 @@ void guest_clear(struct guest *guest)
 {
     g_free(guest->image);
     g_free(guest->disk);
+    g_free(guest->kept);
     g_free(guest->kernel_args);
     g_free(guest->initrd);
     g_free(guest->firmware);
@@ -28,6 +29,7 @@ void guest_copy(struct guest *to, const struct guest *from)
     *to = *from;
     to->image = g_strdup(from->image);
     to->disk = g_strdup(from->disk);
+    to->kept = g_strdup(from->kept);
     to->kernel_args = g_strdup(from->kernel_args);
     to->initrd = g_strdup(from->initrd);
     to->firmware = g_strdup(from->firmware);
@@ -54,7 +56,10 @@ void guest_configure(const struct guest *guest, struct session_config *config)
 
 const char *guest_path(const struct guest *guest)
 {
-    return guest->image ? guest->image : guest->disk ? guest->disk : guest->firmware;
+    return guest->kept    ? guest->kept
+           : guest->image ? guest->image
+           : guest->disk  ? guest->disk
+                          : guest->firmware;
 }
 
 /* ---- samples ------------------------------------------------------------------------------ */

@@ -14,6 +14,7 @@
 struct guest {
     enum session_under under;
     char *image, *disk;
+    char *kept; /* a session directory: it says all else, and where it runs; `image` is NULL then */
     char *kernel_args, *initrd, *firmware, *boot, *net; /* as in struct session_config */
     gboolean disk_readonly;
     unsigned cpus;    /* 0: one */

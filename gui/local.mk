@@ -33,6 +33,7 @@ vitrine_gui_SOURCES = \
 	%D%/differences-view.c %D%/differences-view.h \
 	%D%/drawing-view.c %D%/drawing-view.h \
 	%D%/exits-view.c %D%/exits-view.h \
+	%D%/farewell.c %D%/farewell.h \
 	%D%/geometry.c %D%/geometry.h \
 	%D%/guests.c %D%/guests.h \
 	%D%/hosts-view.c %D%/hosts-view.h \

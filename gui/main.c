@@ -71,12 +71,24 @@ static enum session_under where(const struct command_line *c, const char *image)
     return image && session_is_x86(image) ? SESSION_KVM : SESSION_HV;
 }
 
+/* What a session directory says itself. */
+static gboolean says_too_much(const struct command_line *c)
+{
+    return c->bare || c->kvm || c->memory || c->kernel_args || c->boot || c->cpus || c->net;
+}
+
 static int check(const struct command_line *c, struct window_options *options)
 {
     const char *image = c->guests ? c->guests[0] : NULL;
     struct guest *guest = &options->guest;
     if (image && c->guests[1])
         return fail("one guest at a time: %s", c->guests[1]);
+    if (image && g_file_test(image, G_FILE_TEST_IS_DIR)) {
+        if (says_too_much(c))
+            return fail("%s: a session directory says itself how its guest runs", image);
+        guest->kept = g_strdup(image);
+        image = NULL;
+    }
     if (c->bare && (c->kvm || c->firmware))
         return fail("%s", "--bare is for simulated guests, --kvm and --firmware are not");
     if (c->kvm && !image && !c->firmware)
@@ -146,7 +158,8 @@ static int parse(int *argc, char ***argv, struct command_line *c)
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_set_summary(
         context, "Opens GUEST: a RISC-V ELF file or flat binary, or an x86 boot sector or kernel,\n"
-                 "which runs through KVM. Without GUEST, the demo guest minios.");
+                 "which runs through KVM; or the newest snapshot in a session directory.\n"
+                 "Without GUEST, the demo guest minios.");
     gboolean ok = g_option_context_parse(context, argc, argv, &why);
     g_option_context_free(context);
     if (ok)

@@ -196,8 +196,13 @@ static void compare(VitrineSnapshotsView *view)
     if (!view->session || !compares(view))
         return;
     session_status(view->session, &status);
-    if (status.state == SESSION_RUNNING)
-        return; /* what was compared still holds, but for the guest; it is asked when it stands */
+    if (status.state == SESSION_RUNNING) {
+        /* What was compared still holds, but for the guest; it is asked when that stands. */
+        if (!view->compared_stops)
+            vitrine_differences_view_say(VITRINE_DIFFERENCES_VIEW(view->differences),
+                                         "Pause the guest to compare its snapshots.");
+        return;
+    }
     if (!what_to_compare(view, find(view, selected_id(view)), &a, &b, &why)) {
         view->compared_stops = 0;
         vitrine_differences_view_say(VITRINE_DIFFERENCES_VIEW(view->differences), why);

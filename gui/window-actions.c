@@ -60,7 +60,7 @@ static void do_reset(VitrineWindow *w)
     session_pause(w->session);
     session_wait(w->session, 1000);
     w->running = FALSE;
-    if (session_reset(w->session) == -EBUSY)
+    if (session_reset(w->session) != 0)
         return;
     vitrine_console_view_clear(w->console);
     vitrine_drawing_view_follow(w->translation);
@@ -100,13 +100,25 @@ static void open_file(VitrineWindow *w, const char *path, const char *processor)
     guest_clear(&guest);
 }
 
+static void open_directory(VitrineWindow *w, const char *path)
+{
+    struct guest guest;
+    guest_init(&guest);
+    guest.kept = g_strdup(path);
+    guest.kvm_fd = w->guest.kvm_fd;
+    window_start(w, &guest);
+    guest_clear(&guest);
+}
+
 static void on_open_response(GtkNativeDialog *dialog, int response, VitrineWindow *w)
 {
     GFile *file = response == GTK_RESPONSE_ACCEPT
                       ? gtk_file_chooser_get_file(GTK_FILE_CHOOSER(dialog))
                       : NULL;
     char *path = file ? g_file_get_path(file) : NULL;
-    if (path)
+    if (path && g_file_test(path, G_FILE_TEST_IS_DIR))
+        open_directory(w, path);
+    else if (path)
         open_file(w, path, gtk_file_chooser_get_choice(GTK_FILE_CHOOSER(dialog), "processor"));
     g_free(path);
     g_clear_object(&file);
@@ -122,6 +134,15 @@ static void do_open(VitrineWindow *w)
                                    NULL};
     gtk_file_chooser_add_choice(GTK_FILE_CHOOSER(dialog), "processor", "Processor", ids, labels);
     gtk_file_chooser_set_choice(GTK_FILE_CHOOSER(dialog), "processor", "auto");
+    g_signal_connect(dialog, "response", G_CALLBACK(on_open_response), w);
+    gtk_native_dialog_show(GTK_NATIVE_DIALOG(dialog));
+}
+
+static void do_open_directory(VitrineWindow *w)
+{
+    GtkFileChooserNative *dialog =
+        gtk_file_chooser_native_new("Open a session directory: its newest snapshot", GTK_WINDOW(w),
+                                    GTK_FILE_CHOOSER_ACTION_SELECT_FOLDER, "Open", "Cancel");
     g_signal_connect(dialog, "response", G_CALLBACK(on_open_response), w);
     gtk_native_dialog_show(GTK_NATIVE_DIALOG(dialog));
 }
@@ -232,6 +253,7 @@ static const struct {
     {"protect", window_ask_backup, {"<Control><Shift>b"}},
     {"move", window_ask_host, {"<Control><Shift>m"}},
     {"open", do_open, {"<Control><Shift>o"}},
+    {"open-directory", do_open_directory, {"<Control><Shift>d"}},
     {"export", do_export, {"<Control><Shift>e"}},
     {"zoom-in", do_zoom_in, {"<Control>plus"}},
     {"zoom-out", do_zoom_out, {"<Control>minus"}},

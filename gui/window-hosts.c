@@ -2,6 +2,9 @@
  * The window's part in other hosts: a guard that protects the guest, a mover that moves it. Both
  * work on threads of their own, and what they tell is queued to the main loop.
  */
+#include <errno.h>
+
+#include "gui/farewell.h"
 #include "gui/window_priv.h"
 #include "hv/guard.h"
 #include "hv/mover.h"
@@ -54,6 +57,7 @@ static gboolean on_moved_here(gpointer data)
         return G_SOURCE_REMOVE;
     if (mover_free(g_steal_pointer(&w->mover), why) != MIGRATE_MOVED)
         vitrine_hosts_view_say(w->hosts, why);
+    vitrine_hosts_view_set_moving(w->hosts, FALSE);
     window_refresh(w);
     return G_SOURCE_REMOVE;
 }
@@ -88,54 +92,108 @@ static gboolean give_up_past(VitrineWindow *w)
     return error == 0;
 }
 
-static void protect(VitrineWindow *w, const char *address, const char *fence)
+static void protect(VitrineWindow *w, const struct hosts_wish *wanted)
 {
     char why[SESSION_ERROR] = "the host has no memory left";
-    struct guard_wish wish = {.address = address};
+    struct guard_wish wish = {.address = wanted->address, .secret = wanted->secret};
     if (!w->guard)
         w->guard = guard_new(w->session, on_guard, w);
-    if (!w->guard || (*fence && guard_set_fence(w->guard, fence, why)) ||
+    if (!w->guard || (wanted->fence && guard_set_fence(w->guard, wanted->fence, why)) ||
         guard_protect(w->guard, &wish, true, why))
         vitrine_hosts_view_say(w->hosts, why);
     window_refresh(w);
     window_watch(w);
 }
 
-/* A protected guest has no history: what another host may deny cannot be gone back to. Who wants
- * that asks twice. */
-static void on_protect(VitrineHostsView *view, const char *address, const char *fence,
-                       VitrineWindow *w)
+/* Who wants what cannot be undone asks twice. TRUE: it is the second time. */
+static gboolean asks_again(VitrineWindow *w, enum hosts_ask ask, const char *warning)
 {
-    if (!w->session)
-        return;
-    gboolean asked = w->past_asked;
-    w->past_asked = !asked && has_past(w);
-    if (w->past_asked)
-        vitrine_hosts_view_say(view, "A guest that is protected cannot be taken back in time: its "
-                                     "history and its snapshots will be gone. Protect once more, "
-                                     "if they may go.");
-    else if (!has_past(w) || give_up_past(w))
-        protect(w, address, fence);
+    gboolean again = w->asked_once == (int)ask;
+    w->asked_once = again ? -1 : (int)ask;
+    if (!again)
+        vitrine_hosts_view_say(w->hosts, warning);
+    return again;
 }
 
-static void on_release(VitrineHostsView *view, VitrineWindow *w)
+/* A protected guest has no history: what another host may deny cannot be gone back to. */
+static void ask_to_protect(VitrineWindow *w, const struct hosts_wish *wish)
+{
+    if (!has_past(w) ||
+        (asks_again(w, HOSTS_PROTECT,
+                    "A guest that is protected cannot be taken back in time: its history and its "
+                    "snapshots will be gone. Protect once more, if they may go.") &&
+         give_up_past(w)))
+        protect(w, wish);
+}
+
+/* The view shows the end. */
+static void release(VitrineWindow *w, const struct hosts_wish *wish)
 {
     if (w->guard)
-        guard_release(w->guard);
-    window_refresh(w);
+        guard_call_off(w->guard);
 }
 
 /* ---- moving ------------------------------------------------------------------------------- */
 
-static void on_move(VitrineHostsView *view, const char *address, VitrineWindow *w)
+static void begin_to_move(VitrineWindow *w, const struct hosts_wish *wanted, gboolean recover)
 {
-    if (!w->session || w->mover)
+    const struct mover_wish wish = {.address = wanted->address,
+                                    .secret = wanted->secret,
+                                    .recover = recover,
+                                    .how.postcopy = wanted->postcopy,
+                                    .done = on_moved,
+                                    .context = w};
+    if (w->mover)
         return;
-    const struct mover_wish wish = {.address = address, .done = on_moved, .context = w};
     w->mover = mover_new(w->session, &wish);
     if (!w->mover)
-        vitrine_hosts_view_say(view, "the host has no memory left");
+        vitrine_hosts_view_say(w->hosts, "the host has no memory left");
+    vitrine_hosts_view_set_moving(w->hosts, w->mover != NULL);
     window_watch(w);
+}
+
+static void move(VitrineWindow *w, const struct hosts_wish *wish)
+{
+    begin_to_move(w, wish, FALSE);
+}
+
+static void recover(VitrineWindow *w, const struct hosts_wish *wish)
+{
+    begin_to_move(w, wish, TRUE);
+}
+
+static void cancel(VitrineWindow *w, const struct hosts_wish *wish)
+{
+    if (w->mover)
+        mover_call_off(w->mover);
+}
+
+static void take_back(VitrineWindow *w, const struct hosts_wish *wish)
+{
+    if (!asks_again(w, HOSTS_TAKE_BACK,
+                    "Look at the other host first: if the guest runs there, it must not run here. "
+                    "Take it back once more, if it does not."))
+        return;
+    int error = session_take_back(w->session);
+    if (error)
+        vitrine_hosts_view_say(
+            w->hosts, error == -EBUSY ? "its disk is in use by another program: look whether "
+                                        "the guest runs there"
+                                      : g_strerror(-error));
+    window_refresh(w);
+}
+
+static void on_asked(VitrineHostsView *view, int ask, const struct hosts_wish *wish,
+                     VitrineWindow *w)
+{
+    static void (*const DO[HOSTS_ASKS])(VitrineWindow *, const struct hosts_wish *) = {
+        [HOSTS_PROTECT] = ask_to_protect, [HOSTS_RELEASE] = release, [HOSTS_MOVE] = move,
+        [HOSTS_CANCEL] = cancel,          [HOSTS_RECOVER] = recover, [HOSTS_TAKE_BACK] = take_back,
+    };
+    if (w->asked_once != ask)
+        w->asked_once = -1;
+    if (w->session)
+        DO[ask](w, wish);
 }
 
 /* ---- for window.c ------------------------------------------------------------------------- */
@@ -158,9 +216,7 @@ void window_ask_host(VitrineWindow *w)
 
 void window_add_hosts(VitrineWindow *w)
 {
-    g_signal_connect(w->hosts, "protect", G_CALLBACK(on_protect), w);
-    g_signal_connect(w->hosts, "release", G_CALLBACK(on_release), w);
-    g_signal_connect(w->hosts, "move", G_CALLBACK(on_move), w);
+    g_signal_connect(w->hosts, "asked", G_CALLBACK(on_asked), w);
 }
 
 gboolean window_has_company(VitrineWindow *w)
@@ -173,10 +229,17 @@ gboolean window_has_company(VitrineWindow *w)
     return v.searching || v.phase == PROTECTION_COPYING || v.phase == PROTECTION_ON;
 }
 
-void window_leave_hosts(VitrineWindow *w)
+void window_leave_hosts(VitrineWindow *w, struct session *session, gboolean closes)
 {
+    const struct farewell those = {session, g_steal_pointer(&w->guard), g_steal_pointer(&w->mover),
+                                   G_OBJECT(w), G_OBJECT(w->console)};
     char why[SESSION_ERROR];
-    w->past_asked = FALSE;
-    mover_free(g_steal_pointer(&w->mover), why);
-    guard_free(g_steal_pointer(&w->guard));
+    w->asked_once = -1;
+    if (closes) {
+        farewell(g_application_get_default(), &those);
+        return;
+    }
+    mover_free(those.mover, why);
+    guard_free(those.guard);
+    session_free(session);
 }

@@ -94,6 +94,8 @@ static const char *why_not(VitrineWindow *w, const struct view_status *s,
 {
     if (!w->session)
         return "There is no guest";
+    if (s->stop == STOPPED_MOVED)
+        return "The guest goes on at another host";
     if (s->isa == ISA_X86)
         return "A guest under KVM cannot go back: the host\u2019s processor repeats nothing";
     if (!w->guest.history)
@@ -127,7 +129,7 @@ void window_enable_time(VitrineWindow *w, const struct view_status *status)
     gtk_widget_set_sensitive(w->back[2], history.present);
     if (history.present)
         gtk_widget_set_tooltip_text(w->back[2], backs[2].tooltip);
-    window_enable(w, "goto", history.present);
+    window_enable(w, "goto", history.present && status->stop != STOPPED_MOVED);
     window_enable(w, "who-wrote", why == NULL);
     vitrine_memory_view_set_history(w->memory, why);
 }

@@ -168,9 +168,9 @@ static void enable_actions(VitrineWindow *w, const struct view_status *s)
     for (gsize i = 0; i < G_N_ELEMENTS(when_stopped); i++)
         window_enable(w, when_stopped[i], stopped);
     window_enable(w, "pause", w->session && s->state == SESSION_RUNNING);
-    window_enable(w, "reset", w->session != NULL);
+    window_enable(w, "reset", w->session && s->stop != STOPPED_MOVED);
     window_enable(w, "breakpoint", w->session != NULL);
-    window_enable(w, "monitor", w->session && s->isa == ISA_RV32);
+    window_enable(w, "monitor", w->session && s->isa == ISA_RV32 && !w->guest.kept);
     window_enable(w, "snapshot",
                   w->session && s->state != SESSION_RUNNING &&
                       session_snapshots(w->session, NULL, 0) >= 0);
@@ -219,9 +219,12 @@ static gboolean on_tick(GtkWidget *widget, GdkFrameClock *clock, gpointer data)
 {
     VitrineWindow *w = VITRINE_WINDOW(widget);
     gboolean more = vitrine_console_view_drain(w->console);
-    gboolean lively = w->running || window_has_company(w);
-    if (lively && g_get_monotonic_time() - w->refreshed >= REFRESH_MICROSECONDS)
+    gboolean company = window_has_company(w), lively = w->running || company;
+    if (w->company && !company) /* how that has ended */
         window_refresh(w);
+    else if (lively && g_get_monotonic_time() - w->refreshed >= REFRESH_MICROSECONDS)
+        window_refresh(w);
+    w->company = company;
     if (more || lively)
         return G_SOURCE_CONTINUE;
     w->tick = 0;
@@ -279,8 +282,7 @@ static void set_session(VitrineWindow *w, struct session *session)
     w->running = FALSE;
     g_clear_pointer(&w->restored, g_free);
     vitrine_console_view_set_session(w->console, session);
-    window_leave_hosts(w);
-    session_free(old);
+    window_leave_hosts(w, old, session == NULL);
     vitrine_console_view_clear(w->console);
     vitrine_code_view_set_session(w->code, session);
     vitrine_registers_view_set_session(w->registers, session);
@@ -314,6 +316,29 @@ static void show_guest(VitrineWindow *w)
     g_free(name);
 }
 
+/* Where the guest of a session directory runs. */
+static enum session_under under_of(struct session *session)
+{
+    struct view_status status;
+    session_status(session, &status);
+    return status.isa == ISA_X86 ? SESSION_KVM : status.under_monitor ? SESSION_HV : SESSION_BARE;
+}
+
+/* Says which one. */
+static void come_from_snapshot(VitrineWindow *w)
+{
+    int count = session_snapshots(w->session, NULL, 0);
+    struct view_snapshot *list = g_new0(struct view_snapshot, MAX(count, 1));
+    count = MIN(session_snapshots(w->session, list, count), count);
+    for (int i = 0; i < count; i++) {
+        char number[16];
+        g_snprintf(number, sizeof number, "%d", list[i].id);
+        if (list[i].current)
+            window_restored(w, *list[i].name ? list[i].name : number);
+    }
+    g_free(list);
+}
+
 /* Most who lack /dev/kvm lack a right to it, which another command explains. */
 static void say_refusal(VitrineWindow *w, const struct guest *guest, const char *why)
 {
@@ -321,7 +346,9 @@ static void say_refusal(VitrineWindow *w, const struct guest *guest, const char 
     char *text = g_strconcat(why,
                              kvm ? "\n\u201cvitrine kvm-info\u201d says what this host lacks and "
                                    "what to do about it."
-                                 : "",
+                             : guest->kept ? "\n\u201cvitrine snapshot list\u201d and "
+                                             "\u201cvitrine snapshot check\u201d tell more."
+                                           : "",
                              NULL);
     window_say(w, GTK_MESSAGE_ERROR, text);
     g_printerr("vitrine-gui: %s\n", why);
@@ -339,7 +366,14 @@ gboolean window_start(VitrineWindow *w, const struct guest *guest)
     config.output = on_output;
     config.stopped = on_stopped;
     config.context = w;
-    struct session *session = session_new(&config, why);
+    if (window_has_company(w)) {
+        window_say(w, GTK_MESSAGE_WARNING,
+                   w->mover ? "The guest is being moved: wait for the end, or cancel that first."
+                            : "The guest is protected: release it first.");
+        return FALSE;
+    }
+    struct session *session =
+        guest->kept ? session_open(guest->kept, 0, &config, why) : session_new(&config, why);
     if (!session) {
         say_refusal(w, guest, why);
         return FALSE;
@@ -347,11 +381,15 @@ gboolean window_start(VitrineWindow *w, const struct guest *guest)
     guest_copy(&copy, guest); /* `guest` may be the old one */
     guest_clear(&w->guest);
     w->guest = copy;
+    if (copy.kept)
+        w->guest.under = under_of(session);
     gtk_info_bar_set_revealed(GTK_INFO_BAR(w->bar), FALSE);
     window_show_kind(w);
     show_guest(w);
     set_session(w, session);
     vitrine_code_view_focus(w->code);
+    if (copy.kept)
+        come_from_snapshot(w);
     window_refresh(w);
     return TRUE;
 }
@@ -394,9 +432,9 @@ static void start_first(VitrineWindow *w, const struct window_options *options)
 {
     struct guest guest;
     guest_copy(&guest, &options->guest);
-    if (guest.under != SESSION_KVM && !guest.image)
+    if (guest.under != SESSION_KVM && !guest.image && !guest.kept)
         find_demo(&guest);
-    if (guest.image || guest.firmware)
+    if (guest.image || guest.firmware || guest.kept)
         window_start(w, &guest);
     guest_clear(&guest);
 }
@@ -454,6 +492,7 @@ static void vitrine_window_class_init(VitrineWindowClass *class)
 static void vitrine_window_init(VitrineWindow *w)
 {
     guest_init(&w->guest);
+    w->asked_once = -1;
     w->zoom_css = gtk_css_provider_new();
     gtk_style_context_add_provider_for_display(gdk_display_get_default(),
                                                GTK_STYLE_PROVIDER(w->zoom_css),

@@ -26,8 +26,9 @@ struct _VitrineWindow {
     gboolean running;        /* as far as the window knows */
     int stop_queued;         /* atomic: a stop is on its way to the main loop */
     struct guard *guard; /* of the session; NULL: it was never to be protected */
-    gboolean past_asked; /* whether the history may be given up for a guard */
+    int asked_once;      /* enum hosts_ask, of what is asked for twice; -1: nothing */
     struct mover *mover; /* NULL: it is not being moved */
+    gboolean company;    /* window_has_company() at the last tick */
     guint tick;
     gint64 refreshed;
     char *restored;         /* name of the snapshot that the guest went back to */
@@ -86,8 +87,9 @@ void window_ask_backup(VitrineWindow *w);
 void window_ask_host(VitrineWindow *w);
 /* Is there something to be seen of other hosts, though the guest may stand? */
 gboolean window_has_company(VitrineWindow *w);
-/* The session goes: what other hosts have to do with it ends, in order. */
-void window_leave_hosts(VitrineWindow *w);
+/* The session (NULL: there was none) goes, and what other hosts have to do with it ends, in order;
+ * if the window closes, some time later. */
+void window_leave_hosts(VitrineWindow *w, struct session *session, gboolean closes);
 
 /* window.c */
 void window_refresh(VitrineWindow *w);

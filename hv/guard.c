@@ -333,6 +333,15 @@ int guard_protect(struct guard *g, const struct guard_wish *wish, bool search, c
     return error;
 }
 
+/* `stop` is left set: who begins anew takes it back, in halt(). */
+void guard_call_off(struct guard *g)
+{
+    pthread_mutex_lock(&g->lock);
+    g->stop = true;
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&g->lock);
+}
+
 int guard_release(struct guard *g)
 {
     pthread_mutex_lock(&g->lock);

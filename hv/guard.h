@@ -70,5 +70,8 @@ void guard_take_fence(struct guard *guard, const struct fence *fence);
 int guard_protect(struct guard *guard, const struct guard_wish *wish, bool search, char *why);
 /* Ends the protection in order, and the search. -ESRCH: there was neither. */
 int guard_release(struct guard *guard);
+/* The same without waiting for the end, for which a backup that is dead may take the patience that
+ * there is: session_view_protection() shows it. */
+void guard_call_off(struct guard *guard);
 
 #endif

@@ -14,7 +14,7 @@ int link_call(const char *address, const char *secret_file, int patience_ms, str
     int error = secret_file ? link_read_secret(secret_file, &secret, why) : 0;
     if (error)
         return error;
-    int fd = link_connect(address, why);
+    int fd = link_connect(address, patience_ms, why);
     if (fd < 0)
         return fd;
     *link = link_of_socket(fd, patience_ms);

@@ -20,16 +20,32 @@
 
 struct socket_link {
     int fd, timeout_ms;
+    const atomic_bool *quit; /* NULL: waits end only by themselves */
 };
 
-static int wait_for(const struct socket_link *l, short events)
+static int wait_once(int fd, short events, int timeout_ms)
 {
-    struct pollfd poll_fd = {.fd = l->fd, .events = events};
+    struct pollfd poll_fd = {.fd = fd, .events = events};
     int ready;
     do
-        ready = poll(&poll_fd, 1, l->timeout_ms);
+        ready = poll(&poll_fd, 1, timeout_ms);
     while (ready < 0 && errno == EINTR);
     return ready < 0 ? -errno : ready ? 0 : -ETIMEDOUT;
+}
+
+/* In short pieces, if somebody may want it to end. */
+static int wait_for(const struct socket_link *l, short events)
+{
+    enum { PIECE_MS = 100 };
+    if (!l->quit)
+        return wait_once(l->fd, events, l->timeout_ms);
+    int error = -ETIMEDOUT;
+    for (int left = l->timeout_ms; left > 0 && error == -ETIMEDOUT; left -= PIECE_MS) {
+        error = wait_once(l->fd, events, left < PIECE_MS ? left : PIECE_MS);
+        if (error == -ETIMEDOUT && *l->quit)
+            return -ECANCELED;
+    }
+    return error;
 }
 
 static int socket_send(void *self, const void *bytes, size_t count)
@@ -79,7 +95,14 @@ static void socket_cut(void *self)
     shutdown(l->fd, SHUT_RDWR);
 }
 
-static const struct link_ops SOCKET_OPS = {socket_send, socket_receive, socket_close, socket_cut};
+static void socket_heed(void *self, const atomic_bool *quit)
+{
+    struct socket_link *l = self;
+    l->quit = quit;
+}
+
+static const struct link_ops SOCKET_OPS = {socket_send, socket_receive, socket_close, socket_cut,
+                                           socket_heed};
 
 struct link link_of_socket(int fd, int timeout_ms)
 {
@@ -92,7 +115,7 @@ struct link link_of_socket(int fd, int timeout_ms)
     /* Small messages decide who runs: they must not wait for more. A Unix socket has no such
      * option. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    *l = (struct socket_link){fd, timeout_ms};
+    *l = (struct socket_link){.fd = fd, .timeout_ms = timeout_ms};
     return (struct link){&SOCKET_OPS, l};
 }
 
@@ -174,17 +197,29 @@ int link_is_public(const char *address, bool *public, char *why)
 
 /* ---- listening and calling ------------------------------------------------------------------ */
 
-/* bind() or connect(). */
-typedef int (*attach_fn)(int fd, const struct sockaddr *address, socklen_t size);
+/* bind() or connect(), which may take this long. */
+typedef int (*attach_fn)(int fd, const struct sockaddr *address, socklen_t size, int timeout_ms);
 
-static int listen_at(int fd, const struct sockaddr *address, socklen_t size)
+static int listen_at(int fd, const struct sockaddr *address, socklen_t size, int timeout_ms)
 {
     int one = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     return bind(fd, address, size) || listen(fd, 4) ? -1 : 0;
 }
 
-static int attach_unix(const char *path, attach_fn attach)
+/* The time-out for sending is that for connecting, too, socket(7). All that is sent later does not
+ * wait. */
+static int call_at(int fd, const struct sockaddr *address, socklen_t size, int timeout_ms)
+{
+    const struct timeval limit = {.tv_sec = (timeout_ms + 999) / 1000};
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    int failed = connect(fd, address, size);
+    if (failed && (errno == EINPROGRESS || errno == EAGAIN))
+        errno = ETIMEDOUT;
+    return failed;
+}
+
+static int attach_unix(const char *path, attach_fn attach, int timeout_ms)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -192,19 +227,20 @@ static int attach_unix(const char *path, attach_fn attach)
         return -errno;
     memcpy(address.sun_path, path, strlen(path) + 1);
     /* The file gets the mode of the socket (unix(7)): it is private from the first moment. */
-    if (fchmod(fd, 0600) == 0 && attach(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+    if (fchmod(fd, 0600) == 0 &&
+        attach(fd, (const struct sockaddr *)&address, sizeof address, timeout_ms) == 0)
         return fd;
     int error = -errno;
     close(fd);
     return error;
 }
 
-static int attach_tcp(const struct addrinfo *found, attach_fn attach)
+static int attach_tcp(const struct addrinfo *found, attach_fn attach, int timeout_ms)
 {
     int error = -EADDRNOTAVAIL;
     for (const struct addrinfo *a = found; a; a = a->ai_next) {
         int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd >= 0 && attach(fd, a->ai_addr, a->ai_addrlen) == 0)
+        if (fd >= 0 && attach(fd, a->ai_addr, a->ai_addrlen, timeout_ms) == 0)
             return fd;
         error = -errno;
         if (fd >= 0)
@@ -213,19 +249,19 @@ static int attach_tcp(const struct addrinfo *found, attach_fn attach)
     return error;
 }
 
-static int attach(const char *address, attach_fn how, char *why)
+static int attach(const char *address, attach_fn how, int timeout_ms, char *why)
 {
     struct place place;
     int fd = parse(address, &place, why);
     if (fd)
         return fd;
     if (place.path) {
-        fd = attach_unix(place.path, how);
+        fd = attach_unix(place.path, how, timeout_ms);
     } else {
         struct addrinfo *found = look_up(&place, address, why);
         if (!found)
             return -EINVAL;
-        fd = attach_tcp(found, how);
+        fd = attach_tcp(found, how, timeout_ms);
         freeaddrinfo(found);
     }
     if (fd < 0)
@@ -239,7 +275,7 @@ static bool is_left_over(const char *path)
     struct stat st;
     if (lstat(path, &st) || !S_ISSOCK(st.st_mode))
         return false;
-    int fd = attach_unix(path, connect);
+    int fd = attach_unix(path, call_at, 1000);
     if (fd >= 0)
         close(fd);
     return fd == -ECONNREFUSED;
@@ -250,7 +286,7 @@ int link_listen(const char *address, char *why)
     struct place place;
     if (parse(address, &place, why) == 0 && place.path && is_left_over(place.path))
         unlink(place.path);
-    return attach(address, listen_at, why);
+    return attach(address, listen_at, 0, why);
 }
 
 void link_forget(const char *address)
@@ -259,15 +295,14 @@ void link_forget(const char *address)
         unlink(address + 5);
 }
 
-int link_connect(const char *address, char *why)
+int link_connect(const char *address, int timeout_ms, char *why)
 {
-    return attach(address, connect, why);
+    return attach(address, call_at, timeout_ms, why);
 }
 
 int link_accept(int listening, int timeout_ms)
 {
-    struct socket_link wait = {listening, timeout_ms};
-    int error = wait_for(&wait, POLLIN);
+    int error = wait_once(listening, POLLIN, timeout_ms);
     if (error)
         return error;
     int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);

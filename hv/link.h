@@ -17,6 +17,7 @@
 #ifndef VITRINE_HV_LINK_H
 #define VITRINE_HV_LINK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,8 @@ struct link_ops {
     void (*close)(void *self);
     /* See link_cut(). NULL: this link cannot. */
     void (*cut)(void *self);
+    /* See link_heed(). NULL: this link's calls wait all the same. */
+    void (*heed)(void *self, const atomic_bool *quit);
 };
 
 struct link {
@@ -66,6 +69,14 @@ static inline void link_cut(struct link *link)
         link->ops->cut(link->self);
 }
 
+/* From now on a call that waits gives up with -ECANCELED, a tenth of a second after `quit` was set
+ * at the latest; NULL: never again. What need not wait goes on. */
+static inline void link_heed(struct link *link, const atomic_bool *quit)
+{
+    if (link->ops && link->ops->heed)
+        link->ops->heed(link->self, quit);
+}
+
 /* Does listening at this address let in more than this host's own users? -EINVAL with `why`: it is
  * no address. */
 int link_is_public(const char *address, bool *public, char *why);
@@ -74,8 +85,9 @@ int link_is_public(const char *address, bool *public, char *why);
 int link_listen(const char *address, char *why);
 /* Takes the socket's file away, if it has one. */
 void link_forget(const char *address);
-/* A connected socket, or -errno with `why`. */
-int link_connect(const char *address, char *why);
+/* A connected socket, or -errno with `why`. `timeout_ms`: how long that may take, a second or more:
+ * a host that is off says nothing at all. */
+int link_connect(const char *address, int timeout_ms, char *why);
 /* The same as a link, over which the secret of this file has been proved; NULL: there is none. */
 int link_call(const char *address, const char *secret_file, int patience_ms, struct link *link,
               char *why);

@@ -53,6 +53,13 @@ static int stream_failed(struct sender *s, int error)
     return error ? fail(s, error, s->stream.why) : 0;
 }
 
+/* Somebody has changed his mind. What the other side has got is dropped there. */
+static int look_for_end(struct sender *s)
+{
+    bool quits = s->options->quit && *s->options->quit;
+    return quits ? fail(s, -ECANCELED, "it was called off") : 0;
+}
+
 /* Shows how far it is. With the lock held. */
 static void publish(struct sender *s, enum view_migration_phase phase)
 {
@@ -94,6 +101,12 @@ static bool take_batch(struct sender *s, uint64_t *at)
     return count > 0;
 }
 
+static int send_batch(struct sender *s, enum view_migration_phase phase)
+{
+    int error = phase == MIGRATION_COPYING ? look_for_end(s) : 0;
+    return error ? error : stream_failed(s, stream_send(&s->stream, MESSAGE_PAGES));
+}
+
 /* The pages of `todo`. */
 static int send_pages(struct sender *s, enum view_migration_phase phase)
 {
@@ -105,9 +118,9 @@ static int send_pages(struct sender *s, enum view_migration_phase phase)
         session_leave(s->session);
         if (!some)
             break;
-        error = stream_send(&s->stream, MESSAGE_PAGES);
+        error = send_batch(s, phase);
     }
-    return stream_failed(s, error);
+    return error;
 }
 
 /* Waits until the round has arrived: only then is its time the link's time. */
@@ -281,14 +294,16 @@ static int send_missing(struct sender *s)
     return stream_failed(s, stream_send(&s->stream, MESSAGE_MISSING));
 }
 
-/* From here on the guest stands. */
+/* From here on the guest stands; it is the last chance to call it off. */
 static int stand_still(struct sender *s)
 {
     struct session *session = s->session;
     session_enter(session);
+    link_heed(s->stream.link, NULL);
     int error = session->state == SESSION_ENDED
                     ? fail(s, -ESHUTDOWN, "the guest has ended meanwhile")
-                    : collect(s);
+                    : look_for_end(s);
+    error = error ? error : collect(s);
     s->stood = migrate_now();
     s->runs = session->state == SESSION_RUNNING;
     session->standing = true;
@@ -463,15 +478,19 @@ enum migrate_end migrate_send(struct session *session, struct link *link,
                        .why = why};
     enum migrate_end result = MIGRATE_STAYED;
     stream_init(&s.stream, link);
+    link_heed(link, options->quit);
     int error = begin(&s);
     error = error ? error : greet(&s);
     error = error ? error : converge(&s);
     if (!error)
         result = finish(&s);
+    else
+        look_for_end(&s); /* which may have been the reason */
     if (result == MIGRATE_MOVED && s.postcopy)
         result = push(&s);
     if (result == MIGRATE_STAYED)
         stream_abort(&s.stream, why);
+    link_heed(link, NULL);
     end(&s, result);
     return result;
 }

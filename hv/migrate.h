@@ -97,6 +97,8 @@
 #ifndef VITRINE_HV_MIGRATE_H
 #define VITRINE_HV_MIGRATE_H
 
+#include <stdatomic.h>
+
 #include "hv/link.h"
 #include "hv/session.h"
 
@@ -107,6 +109,8 @@ struct migrate_options {
     unsigned throttle; /* a guest that writes too fast is slowed down to 100 - this, in percent, at
                         * most; 0: it is left alone. Up to 99 */
     const char *to;    /* the other side's name, for texts */
+    const atomic_bool *quit; /* when it is set before the hand-over has begun, nothing has happened:
+                              * STAYED. Later it changes nothing. May be NULL */
 };
 
 enum migrate_end {

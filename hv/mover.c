@@ -19,7 +19,7 @@ struct mover {
     char *address, *secret;
     pthread_t thread;
     enum migrate_end end;
-    atomic_bool over;
+    atomic_bool over, quit;
     char why[SESSION_ERROR];
 };
 
@@ -54,6 +54,7 @@ struct mover *mover_new(struct session *session, const struct mover_wish *wish)
     *m = (struct mover){.session = session, .wish = *wish, .address = strdup(wish->address)};
     m->secret = wish->secret ? strdup(wish->secret) : NULL;
     m->wish.how.to = m->address;
+    m->wish.how.quit = &m->quit;
     if (m->address && (m->secret || !wish->secret) &&
         pthread_create(&m->thread, NULL, move, m) == 0)
         return m;
@@ -64,6 +65,11 @@ struct mover *mover_new(struct session *session, const struct mover_wish *wish)
 bool mover_is_over(const struct mover *m)
 {
     return m->over;
+}
+
+void mover_call_off(struct mover *m)
+{
+    m->quit = true;
 }
 
 enum migrate_end mover_free(struct mover *m, char *why)

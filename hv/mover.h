@@ -27,6 +27,10 @@ struct mover_wish {
  * memory, or no thread. */
 struct mover *mover_new(struct session *session, const struct mover_wish *wish);
 bool mover_is_over(const struct mover *mover);
+/* From now on the guest stays here, unless it is being handed over already; mover_free() tells how
+ * it ended. Returns at once; it is over as soon as the other side has been called. What was torn
+ * goes on: there is no way back for that guest. */
+void mover_call_off(struct mover *mover);
 /* Waits until it is over. Unless the guest has moved, `why` (SESSION_ERROR bytes) has one line.
  * NULL is allowed: MIGRATE_STAYED, and `why` is empty. */
 enum migrate_end mover_free(struct mover *mover, char *why);

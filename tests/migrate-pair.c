@@ -152,11 +152,26 @@ struct session *pair_session_to(enum pair_guest guest, enum session_under under,
 
 /* ---- a link that breaks --------------------------------------------------------------------- */
 
+/* Long enough for a guest that runs to write to all of its pages again. */
+static void let_it_write(struct session *guest)
+{
+    enum { ENOUGH = 100000 };
+    struct view_status before, now;
+    if (!guest) {
+        usleep(2000);
+        return;
+    }
+    session_status(guest, &before);
+    do
+        session_status(guest, &now);
+    while (now.state == SESSION_RUNNING && now.instructions - before.instructions < ENOUGH);
+}
+
 /* Is it this call's turn? Lets a part of it pass, then ends the link for both sides. */
 static bool breaks(struct breaking *b, const uint8_t *out, uint8_t *in, size_t count)
 {
     if (b->made++ == END_OF_ROUND && b->plan.slow && b->source)
-        usleep(2000);
+        let_it_write(b->guest);
     bool ours = b->plan.fault != FAULT_NONE && b->plan.source == b->source;
     bool due = ours && b->calls++ == b->plan.call;
     if (ours && b->plan.fault == FAULT_SLOW && b->calls <= b->plan.call)
@@ -231,8 +246,11 @@ static void take(struct pair *pair, struct link *link)
     session_view_migration(pair->destination, &view);
     if (view.phase != MIGRATION_POSTCOPY)
         return;
+    pair->missing = view.missing;
     if (pair->runs)
         session_run(pair->destination);
+    while (pair->patient && pair->runs && pair->missing && !view.demands)
+        session_view_migration(pair->destination, &view);
     pair->destination_end = migrate_receive_rest(pair->destination, pair->destination_why);
 }
 
@@ -253,7 +271,8 @@ void pair_migrate(struct pair *pair, const struct migrate_options *options)
         abort();
     struct destination d = {.pair = pair,
                             .link = {link_of_socket(fd[0], PATIENCE_MS), fd[0], false, pair->plan}};
-    struct breaking own = {link_of_socket(fd[1], PATIENCE_MS), fd[1], true, pair->plan};
+    struct breaking own = {link_of_socket(fd[1], PATIENCE_MS), fd[1], true, pair->plan,
+                           .guest = pair->source};
     struct link link = {&BREAKING, &own};
     if (pthread_create(&thread, NULL, receive, &d))
         abort();

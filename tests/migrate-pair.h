@@ -34,6 +34,7 @@ struct breaking {
     struct fault_plan plan;
     unsigned calls, made; /* by the plan's side; by this one */
     bool lost, cut;
+    struct session *guest; /* whose writes a slow round waits for; NULL: it waits for a while */
 };
 
 struct breaking breaking_of(int socket, bool source, struct fault_plan plan, int patience_ms);
@@ -46,6 +47,8 @@ struct pair {
     char source_why[SESSION_ERROR], destination_why[SESSION_ERROR];
     bool runs;         /* as the destination was told */
     bool torn;         /* pair_check() had to recover it */
+    bool patient;      /* post-copy: nothing is taken before the guest has asked for a page */
+    uint64_t missing;  /* post-copy: pages, when the guest was handed over */
     unsigned calls[2]; /* on the link: the destination's, the source's */
 };
 

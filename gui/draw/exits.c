@@ -84,7 +84,7 @@ static void choose_rows(struct chart *c, const struct view_exit_stats *v)
 static void count_text(uint64_t n, char *text, unsigned size)
 {
     if (n < 100000)
-        snprintf(text, size, "%llu", (unsigned long long)n);
+        draw_number_text(n, text, size);
     else if (n < 1000000)
         snprintf(text, size, "%.1f k", (double)n / 1e3);
     else if (n < 1000000000)

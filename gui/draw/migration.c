@@ -44,8 +44,9 @@ static const char *to_of(const struct view_migration *v)
 
 void draw_migration_text(const struct view_migration *v, char *text, size_t size)
 {
-    char ms[24];
+    char ms[24], missing[32];
     ms_text(v->downtime, ms, sizeof ms);
+    draw_number_text(v->missing, missing, sizeof missing);
     const char *to = to_of(v);
     switch (v->phase) {
     case MIGRATION_COPYING:
@@ -62,20 +63,20 @@ void draw_migration_text(const struct view_migration *v, char *text, size_t size
             snprintf(text, size, "Moved to %s: the guest stood for %s", to, ms);
         break;
     case MIGRATION_STAYED:
-        snprintf(text, size, "The guest has stayed: the move to %s has failed", to);
+        snprintf(text, size, "The guest has stayed here: it was not moved to %s", to);
         break;
     case MIGRATION_DOUBT: snprintf(text, size, "The guest stands: it may run at %s", to); break;
     case MIGRATION_POSTCOPY:
         snprintf(text, size,
-                 v->incoming ? "The guest runs here: %llu pages of it are still at %s"
-                             : "The guest runs: %llu pages of it follow to %s",
-                 (unsigned long long)v->missing, to);
+                 v->incoming ? "The guest runs here: %s pages of it are still at %s"
+                             : "The guest runs: %s pages of it follow to %s",
+                 missing, to);
         break;
     case MIGRATION_TORN:
         snprintf(text, size,
-                 v->incoming ? "The link is lost: %llu pages of the guest are only at %s"
-                             : "The link is lost: %llu pages are only here, the guest is at %s",
-                 (unsigned long long)v->missing, to);
+                 v->incoming ? "The link is lost: %s pages of the guest are only at %s"
+                             : "The link is lost: %s pages are only here, the guest is at %s",
+                 missing, to);
         break;
     case MIGRATION_NONE: snprintf(text, size, "This guest has not moved"); break;
     default: snprintf(text, size, "The guest moves"); break;

@@ -88,6 +88,18 @@ void draw_protection_text(const struct view_protection *v, char *text, size_t si
     }
 }
 
+/* Most reasons begin with the address. */
+static void search_text(const struct view_protection *v, char *text, size_t size)
+{
+    size_t length = strlen(v->to);
+    if (!*v->why)
+        snprintf(text, size, "Looking for a backup at %.90s", v->to);
+    else if (strncmp(v->why, v->to, length) == 0)
+        snprintf(text, size, "Looking for a backup at %.95s", v->why);
+    else
+        snprintf(text, size, "Looking for a backup at %.50s: %.50s", v->to, v->why);
+}
+
 /* What stands below that. */
 static void second_line(const struct view_protection *v, char *text, size_t size)
 {
@@ -96,15 +108,15 @@ static void second_line(const struct view_protection *v, char *text, size_t size
     if (v->generation)
         snprintf(fence, sizeof fence, "generation %" PRIu64 " of the fence", v->generation);
     if (v->searching)
-        snprintf(text, size, "Looking for a backup at %.60s%s%.40s", v->to, *v->why ? ": " : "",
-                 v->why);
+        search_text(v, text, size);
     else if (v->phase != PROTECTION_COPYING && v->seconds > 0 && !*v->why)
         snprintf(text, size, "%s sent in %.1f s; the guest stood for %.1f %% of the time; %s", sent,
                  v->seconds, 100 * v->pause / v->seconds, fence);
     else if (v->phase == PROTECTION_COPYING)
         snprintf(text, size, "%s sent; %s", sent, fence);
     else
-        snprintf(text, size, "%.100s", v->why);
+        snprintf(text, size, "%s%.90s",
+                 v->phase == PROTECTION_NONE && *v->why ? "The last attempt: " : "", v->why);
 }
 
 /* ---- places ------------------------------------------------------------------------------- */

@@ -12,6 +12,8 @@
 #include "hv/cmd/cmd.h"
 #include "hv/link.h"
 
+enum { PATIENCE_MS = 10000 };
+
 /* The other program may stand in another folder. */
 static bool make_absolute(const char *file, bool must_exist, char out[PATH_MAX])
 {
@@ -47,7 +49,7 @@ FILE *ask(const char *path, const char *line)
 {
     char address[PATH_MAX], why[LINK_ERROR];
     snprintf(address, sizeof address, "unix:%s", path);
-    int fd = link_connect(address, why);
+    int fd = link_connect(address, PATIENCE_MS, why);
     if (fd < 0) {
         cmd_fail("%s", why + (strncmp(why, "unix:", 5) ? 0 : 5));
         return NULL;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "hv/cmd/cmd.h"
@@ -144,6 +145,16 @@ struct control_move *control_move_new(struct session *session, int client, char 
     return NULL;
 }
 
+/* Who has asked may change his mind. Who is gone has not. */
+static void hear(struct control_move *m)
+{
+    static const char cancel[] = "cancel\n";
+    char line[sizeof cancel];
+    ssize_t got = recv(m->client, line, sizeof line, MSG_DONTWAIT);
+    if (got == sizeof cancel - 1 && memcmp(line, cancel, sizeof cancel - 1) == 0)
+        mover_call_off(m->mover);
+}
+
 static void tell_end(struct control_move *m)
 {
     static const char *const KINDS[] = {[MIGRATE_DOUBT] = "in doubt: ", [MIGRATE_TORN] = "torn: "};
@@ -159,6 +170,7 @@ static void tell_end(struct control_move *m)
 bool control_move_tick(struct control_move *m)
 {
     if (!mover_is_over(m->mover)) {
+        hear(m);
         if (++m->ticks % PROGRESS_TICKS == 0)
             tell_progress(m);
         return false;

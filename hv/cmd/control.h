@@ -7,7 +7,8 @@
  *     pause, resume              the guest; resume also runs one that has come whole, but was not
  *                                handed over
  *     migrate [secret=FILE] [downtime=MS] [rounds=N] [throttle=PERCENT] [postcopy=1] ADDRESS
- *                                moves it; a line "progress ..." each fifth of a second
+ *                                moves it; a line "progress ..." each fifth of a second. A line
+ *                                "cancel" on the same connection calls it off before the hand-over
  *     protect [secret=FILE] [fence=FILE] [epoch=MS] [patience=MS] ADDRESS
  *                                protects it by a `vitrine backup` there, and by the next one if
  *                                that is lost

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +23,9 @@ void cmd_migrate_help(FILE *out)
         "the same guest. Exit status: 0 moved, 1 it goes on where it was, 2 nothing was tried,\n"
         "3 in doubt: look whether it runs there; if it does not, say take-back to SESSION;\n"
         "4 torn: it runs there, but the link was lost before all of its memory had arrived: keep\n"
-        "both sides and say --recover when the link is there again.\n",
+        "both sides and say --recover when the link is there again. Ctrl-C calls it off, as long "
+        "as\n"
+        "the guest has not been handed over; once more leaves it alone.\n",
         out);
 }
 
@@ -50,6 +53,30 @@ static bool make_request(const struct options *options, const char *address, cha
                  options->postcopy, address);
     return true;
 }
+
+/* ---- Ctrl-C --------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t connection = -1;
+
+static void on_interrupt(int number)
+{
+    static const char cancel[] = "cancel\n";
+    ssize_t sent = write(connection, cancel, sizeof cancel - 1);
+    (void)sent; /* who is gone cannot be told */
+}
+
+/* The first one is passed on, and the answer waited for; the second one ends this program. Who
+ * ignores it, as scripts make their background do, goes on doing so. */
+static void pass_interrupts_on(FILE *answer)
+{
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART | SA_RESETHAND};
+    struct sigaction before;
+    connection = fileno(answer);
+    if (sigaction(SIGINT, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(SIGINT, &action, NULL);
+}
+
+/* ---- the answer ----------------------------------------------------------------------------- */
 
 /* Shows the answer's lines; the last decides. */
 static int show_answer(FILE *answer, const char *session)
@@ -94,6 +121,8 @@ int cmd_migrate(const struct options *options, int argc, char **argv)
     FILE *answer = ask(argv[0], line);
     if (!answer)
         return EXIT_USAGE;
+    if (!options->recover)
+        pass_interrupts_on(answer);
     int status = show_answer(answer, argv[0]);
     fclose(answer);
     return status;

@@ -128,7 +128,7 @@ static bool move(struct session *source, struct destination *d, bool postcopy, s
     d->listening = link_listen(address, why);
     if (d->listening < 0 || pthread_create(&thread, NULL, receive, d))
         exit(2);
-    struct link link = link_of_socket(link_connect(address, why), PATIENCE_MS);
+    struct link link = link_of_socket(link_connect(address, PATIENCE_MS, why), PATIENCE_MS);
     const struct migrate_options options = {
         .throttle = 80, .rounds = postcopy ? 1 : 100, .postcopy = postcopy};
     enum migrate_end end = migrate_send(source, &link, &options, why);

@@ -174,6 +174,24 @@ run migrate "$control" "$there" --throttle 0 --rounds 3 --downtime 0
 check "a guest that writes too fast stays" status_is 1
 end_destination
 
+# Rounds without end, until somebody presses Ctrl-C (which the shell's background would ignore).
+start_destination "$work/busy.bin" --incoming "$there" --control "$work/control2"
+python3 -c 'import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])' "$vitrine" migrate "$control" "$there" --throttle 0 \
+    --rounds 100000 --downtime 0 >"$out" 2>"$err" &
+mover=$!
+await grep -q '^round ' "$err"
+kill -INT "$mover"
+status=0
+wait "$mover" || status=$?
+check "Ctrl-C: it stays" status_is 1
+check "Ctrl-C: that is said" grep -q 'it was called off' "$err"
+end_destination
+check "Ctrl-C: the destination is told" grep -q 'it was called off' "$work/err2"
+ask status >"$out"
+check "Ctrl-C: the guest goes on" grep -q '^ok running,' "$out"
+
 start_destination "$work/busy.bin" --incoming "$there" --control "$work/control2"
 relay "$work/there" 45000000
 run migrate "$control" "unix:$work/cut" --postcopy

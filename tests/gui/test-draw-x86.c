@@ -296,7 +296,7 @@ START_TEST(exits_by_number_and_by_time)
     v.by_reason[0] = (struct view_exit_count){.name = "port I/O", .count = 1000, .ns = 1000000};
     v.by_reason[1] = (struct view_exit_count){.name = "MMIO", .count = 1, .ns = 4000000};
     scene_exits(&s, &v, false, false, 1280, 720);
-    must_say(&s, "title", "1001 exits, handled in 5.00 ms");
+    must_say(&s, "title", "1,001 exits, handled in 5.00 ms");
     must_say(&s, "row.0.name", "port I/O");
     must_say(&s, "row.0.each.text", "1.0 \u00b5s");
     ck_assert_double_eq_tol(must(&s, "row.1.count")->w, 2, .01);

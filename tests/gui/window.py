@@ -13,9 +13,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 BUILD = os.environ.get("top_builddir", ".")
@@ -94,13 +96,15 @@ def poll(what, probe):
     raise AssertionError("waited in vain for " + what)
 
 
-def everything(node):
-    """The node and all below it."""
+def everything(node, lists=True):
+    """The node and all below it; lists, of which most rows are in, only if they are wanted."""
     yield node
+    if not lists and node.get_role_name() == "list":
+        return
     for i in range(node.get_child_count()):
         child = node.get_child_at_index(i)
         if child:
-            yield from everything(child)
+            yield from everything(child, lists)
 
 
 class Window:
@@ -109,6 +113,7 @@ class Window:
     def __init__(self, home, *arguments):
         from gi.repository import Atspi
         self.atspi = Atspi
+        self.home = home
         self.log = os.path.join(home, "console-%d.txt" % time.monotonic_ns())
         # GTK's libraries leak a little at exit (font cache, unloaded modules): no leak check here.
         environment = dict(os.environ, G_DEBUG="fatal-warnings")
@@ -179,7 +184,8 @@ class Window:
         top = self.find(*((of,) if isinstance(of, str) else of)) if of else self.app
         if top:
             top.clear_cache()
-        return [node.get_name() for node in everything(top) if node.get_name()] if top else []
+        return [node.get_name() for node in everything(top, lists=of is not None)
+                if node.get_name()] if top else []
 
     def says(self, pattern, of=None):
         """Waits until a text in the window matches; returns the match."""
@@ -430,21 +436,31 @@ def ends(home):
         w.kill()
 
 
-def cannot_go_back_without_history(home):
-    w = Window(home, "--history", "off", HELLO)
+def opens_a_session_directory(home):
+    """It goes on from the newest snapshot, and has those that are taken here."""
+    kept = os.path.join(home, "kept")
+    subprocess.check_call([COMMAND, "snapshot", "create", kept, "start", HELLO, "--at", "10"],
+                          stdout=subprocess.DEVNULL)
+    w = Window(home, kept)
     try:
+        w.says("^back at snapshot .start.$", of="Status")
         w.press("Step")
-        w.says("^Stopped$", of="Status")
-        assert not w.is_enabled("Step back") and not w.is_enabled("Back to exit")
+        poll("a step", lambda: count(w, "guest instruction") == 11)
+        w.key("ctrl+shift+s")
+        w.says("^\u2514\u2500 after exit .* here$", of=("Snapshots", "list"))
+        assert os.path.exists(os.path.join(kept, "snapshot-2")), "the snapshot is not there"
         w.close()
     finally:
         w.kill()
 
 
-def refuses_a_bad_guest(home):
-    w = Window(home, PROGRAM)
+def refuses_a_torn_guest(home):
+    """The file is named; so it is with any guest that cannot be opened."""
+    newest = os.path.join(home, "kept", "snapshot-2")
+    os.truncate(newest, 1000)
+    w = Window(home, os.path.dirname(newest))
     try:
-        w.says(re.escape(PROGRAM) + ": ")
+        w.says("(?s)" + re.escape(newest) + ": torn.*vitrine snapshot check")
         w.says("^No guest yet$")
         w.close()
     finally:
@@ -484,16 +500,85 @@ class Other:
         self.process.wait()
 
 
+PROTECTION = "The guest\u2019s protection by another host"
+MIGRATION = "The guest\u2019s move to another host"
+
+
 def says_of_hosts(w, name, pattern):
     drawing = poll("the drawing", lambda: w.find(name))
     poll("the drawing to say /%s/" % pattern, lambda: (
         drawing.clear_cache() or re.match(pattern, drawing.get_description())))
 
 
+def secret_file(home):
+    path = os.path.join(home, "secret")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write("what both hosts know\n")
+    return path
+
+
+class Sloth:
+    """A host that takes a call, and needs ages for its greeting."""
+
+    def __init__(self, path):
+        self.path = path
+        self.called, self.done = threading.Event(), threading.Event()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        caller, _ = self.listener.accept()
+        self.called.set()
+        for _ in range(20):  # fewer bytes than a message begins with, each of which gives it time
+            try:
+                caller.send(b"\0")
+            except OSError:  # the caller has given up
+                break
+            if self.done.wait(3):
+                break
+        caller.close()
+        self.listener.close()
+
+
+def cannot_go_back_without_history(w):
+    w.press("Step")
+    w.says("^Stopped$", of="Status")
+    assert not w.is_enabled("Step back") and not w.is_enabled("Back to exit")
+
+
+def cancels_a_move(w):
+    sloth = Sloth(os.path.join(w.home, "sloth"))
+    try:
+        w.key("ctrl+shift+m")
+        w.type("unix:" + sloth.path)
+        w.key("Return")
+        w.press("Cancel")
+        w.says("^it was called off$", of="Other hosts")
+        says_of_hosts(w, MIGRATION, "The guest has stayed here: it was not moved to unix:")
+    finally:
+        sloth.done.set()
+
+
+def closes_during_a_move(w):
+    """The window goes at once, though the move takes its time; the program follows."""
+    sloth = Sloth(os.path.join(w.home, "another"))
+    try:
+        w.key("ctrl+a")
+        w.type("unix:" + sloth.path)
+        w.key("Return")
+        poll("the call", sloth.called.is_set)
+        w.key("ctrl+shift+q")
+        poll("the window to go", lambda: not w.find_app())
+    finally:
+        sloth.done.set()
+    poll("the program to end", lambda: w.process.poll() is not None)
+    assert w.process.returncode == 0, "exit status %d" % w.process.returncode
+
+
 def protects_and_moves_a_guest(home):
     """Protected, its backup lost and found, released, and moved."""
-    protection, migration = ("The guest\u2019s protection by another host",
-                             "The guest\u2019s move to another host")
     there, fence = "unix:" + os.path.join(home, "b"), os.path.join(home, "fence")
     w = Window(home, GUEST)
     other = None
@@ -501,34 +586,37 @@ def protects_and_moves_a_guest(home):
         w.press("Run")
         poll("the shell's prompt", lambda: w.console().rstrip(" ").endswith("$"))
         w.key("ctrl+shift+b")
-        says_of_hosts(w, protection, "This guest is not protected$")
+        says_of_hosts(w, PROTECTION, "This guest is not protected$")
         w.key("Return")
-        w.says("^The address is missing")
+        w.says("^The address is missing", of="Other hosts")
         w.type(there)
         w.key("Tab")
         w.type(fence)
         w.key("Return")
-        w.says("history and its snapshots will be gone")
+        w.says("history and its snapshots will be gone", of="Other hosts")
         w.press("Protect")
-        w.says("^Release$")
-        for _ in range(2):
-            other = Other(home, "backup", there, "--fence", fence)
-            says_of_hosts(w, protection, r"Protected by unix:.*: it has epoch \d+$")
-            other.kill()
-            says_of_hosts(w, protection, "The backup is lost: the guest runs unprotected$")
+        w.says("^Release$", of="Other hosts")
+        other = Other(home, "backup", there, "--fence", fence)
+        says_of_hosts(w, PROTECTION, r"Protected by unix:.*: it has epoch \d+$")
+        other.kill()
+        says_of_hosts(w, PROTECTION, "The backup is lost: the guest runs unprotected$")
         w.says("goes on unprotected")
         other = Other(home, "backup", there, "--fence", fence)
-        says_of_hosts(w, protection, r"Protected by unix:.*: it has epoch \d+$")
+        says_of_hosts(w, PROTECTION, r"Protected by unix:.*: it has epoch \d+$")
         w.press("Release")
-        says_of_hosts(w, protection, "No longer protected")
+        says_of_hosts(w, PROTECTION, "No longer protected")
         assert other.ends() == 0, "the backup has not ended in order"
         w.key("ctrl+shift+m")
-        says_of_hosts(w, migration, "This guest has not moved$")
+        says_of_hosts(w, MIGRATION, "This guest has not moved$")
         w.key("Return")
-        w.says("No such file or directory$")
-        other = Other(home, "run", "--incoming", there)
+        w.says("No such file or directory$", of="Other hosts")
+        other = Other(home, "run", "--incoming", there, "--secret", secret_file(home))
         w.press("Move")
-        says_of_hosts(w, migration, r"Moved to unix:.*: the guest stood for [\d.]+ ms$")
+        says_of_hosts(w, MIGRATION, "The guest has stayed here: it was not moved to unix:")
+        w.key("Tab")
+        w.type(secret_file(home))
+        w.key("Return")
+        says_of_hosts(w, MIGRATION, r"Moved to unix:.*: the guest stood for [\d.]+ ms$")
         w.says("^Ended$", of="Status")
         w.close()
     finally:
@@ -679,7 +767,8 @@ DEMO = [steps_to_an_exit, steps_one_instruction, follows_the_translation, steps_
         steps_back, runs_to_the_shell, types_into_the_console, pauses, steps_back_by_key,
         runs_back_to_an_exit, goes_to_an_instruction, moves_on_the_ruler, asks_who_wrote,
         keeps_a_simulated_guest, compares_two_snapshots, shows_the_layers, resets, closes]
-OTHERS = [ends, cannot_go_back_without_history, refuses_a_bad_guest, runs_bare,
+PLAIN = [cannot_go_back_without_history, cancels_a_move, closes_during_a_move]
+OTHERS = [ends, opens_a_session_directory, refuses_a_torn_guest, runs_bare,
           protects_and_moves_a_guest, shows_why_a_guest_is_stuck, types_to_an_x86_guest,
           says_what_kvm_lacks]
 
@@ -687,7 +776,7 @@ OTHERS = [ends, cannot_go_back_without_history, refuses_a_bad_guest, runs_bare,
 def inner(home):
     import gi
     gi.require_version("Atspi", "2.0")
-    print("1..%d" % (len(DEMO) + len(OTHERS) + len(X86)), flush=True)
+    print("1..%d" % (len(DEMO) + len(X86) + len(PLAIN) + len(OTHERS)), flush=True)
     failed = False
     number = 0
 
@@ -721,6 +810,7 @@ def inner(home):
         for test in X86:
             number += 1
             print("ok %d %s # SKIP %s" % (number, test.__name__.replace("_", " "), why))
+    run_all(PLAIN, "--history", "off", HELLO)
     for test in OTHERS:
         run(test, home)
     sys.exit(failed)
