@@ -323,7 +323,7 @@ EXTRA_DIST += $(%C%_faults_scripts)
 %C%_fuzz_seeded_virtio_net_LDADD = $(%C%_seeded_libs)
 if KVM
 %C%_seeded += %D%/fuzz/seeded-boot %D%/fuzz/seeded-explain %D%/fuzz/seeded-legacy \
-	%D%/fuzz/seeded-net-filter %D%/fuzz/seeded-state %D%/fuzz/seeded-walk
+	%D%/fuzz/seeded-net-filter %D%/fuzz/seeded-state %D%/fuzz/seeded-virtio %D%/fuzz/seeded-walk
 %C%_seeded_kvm_libs = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
 %C%_fuzz_seeded_boot_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-boot.c %D%/x86-sample.c
 %C%_fuzz_seeded_boot_LDADD = $(%C%_seeded_kvm_libs)
@@ -335,6 +335,8 @@ if KVM
 %C%_fuzz_seeded_net_filter_LDADD = $(%C%_seeded_kvm_libs)
 %C%_fuzz_seeded_state_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-state.c
 %C%_fuzz_seeded_state_LDADD = $(%C%_seeded_kvm_libs)
+%C%_fuzz_seeded_virtio_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-virtio.c
+%C%_fuzz_seeded_virtio_LDADD = $(%C%_seeded_kvm_libs)
 %C%_fuzz_seeded_walk_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-walk.c
 %C%_fuzz_seeded_walk_LDADD = $(%C%_seeded_kvm_libs)
 endif
