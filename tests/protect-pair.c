@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 10000, FENCE_MS = 5000, WAIT_MS = 20000, PRINTED = PROTECT_SEEN };
+enum { PATIENCE_MS = 60000, FENCE_MS = 60000, WAIT_MS = 60000, PRINTED = PROTECT_SEEN };
 
 static const char TYPED[] = "typed before";
 

@@ -29,7 +29,7 @@ struct protect_pair {
     struct fault_plan plan; /* `source`: the primary */
     uint64_t epochs;
     bool real_time;       /* no steps: the guest runs, and is looked at between its slices */
-    unsigned patience_ms; /* of the link; 0: 10 s */
+    unsigned patience_ms; /* of the link; 0: a minute */
     enum pair_late late;
     const char *before; /* what the world has seen of hosts before the primary, so many bytes */
     size_t before_count;

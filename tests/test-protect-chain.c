@@ -7,7 +7,7 @@
 #include "tests/protect-chain.h"
 #include "tests/tap.h"
 
-enum { MORE = 50000, IN_EPOCHS = 50, POINTS = 12, CALLS = 64 };
+enum { MORE = 50000, IN_EPOCHS = 50, POINTS = 8, CALLS = 64 };
 
 static void check_chain(struct protect_chain *c)
 {
