@@ -11,8 +11,8 @@
 #include "tests/migrate-pair.h"
 
 enum {
-    PROTECT_STEP = 60000, /* instructions of an epoch: the guest prints a few bytes in each */
-    SLICE_STEP = 1000000, /* of a slice: what is typed is delivered in front of one */
+    PROTECT_STEP = 60000,   /* instructions of an epoch: the guest prints a few bytes in each */
+    SLICE_STEP = 1000000,   /* of a slice: what is typed is delivered in front of one */
     PROTECT_SEEN = 1 << 18, /* bytes of output that are looked at */
 };
 

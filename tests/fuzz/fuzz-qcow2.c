@@ -37,8 +37,8 @@ static void put(uint8_t *bytes, size_t at, unsigned size, uint64_t value)
 /* 512 times the same letter, as a raw deflate stream (RFC 1951). */
 static const uint8_t DEFLATED[] = {0x2b, 0x2b, 0x1b, 0x05, 0x23, 0x19, 0x00, 0x00};
 
-/* Header, refcount table, refcount block, L1, L2, two clusters of data, one with a compressed one in
- * it; and what to do. */
+/* Header, refcount table, refcount block, L1, L2, two clusters of data, one with a compressed one
+ * in it; and what to do. */
 static size_t make_image(uint8_t *bytes)
 {
     memset(bytes, 0, CLUSTERS * CLUSTER);
