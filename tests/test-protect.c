@@ -416,10 +416,17 @@ struct stopper {
     pid_t primary;
 };
 
-/* When the backup has some epochs, however long that takes. */
+/* When the guest has printed, and some epochs have come after that one, so that the world has seen
+ * it, however long that takes. */
 static void *stop_later(void *context)
 {
+    enum { HAS_PRINTED = 100000 /* instructions */ };
     struct stopper *s = context;
+    struct view_protection v;
+    do {
+        wait_for_epochs(s->backup);
+        session_view_protection(s->backup, &v);
+    } while (v.instruction < HAS_PRINTED);
     wait_for_epochs(s->backup);
     kill(s->primary, SIGSTOP);
     return NULL;
