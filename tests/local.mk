@@ -128,6 +128,11 @@ if HAVE_CHECK
 %C%_test_protect_SOURCES = %D%/test-protect.c %D%/tap.h %D%/migrate-pair.c %D%/migrate-pair.h \
 	%D%/protect-pair.c %D%/protect-pair.h
 %C%_test_protect_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_protect_chain = %D%/migrate-pair.c %D%/migrate-pair.h %D%/protect-pair.c %D%/protect-pair.h \
+	%D%/protect-chain.c %D%/protect-chain.h
+%C%_unit_tests += %D%/test-protect-chain
+%C%_test_protect_chain_SOURCES = %D%/test-protect-chain.c %D%/tap.h $(%C%_protect_chain)
+%C%_test_protect_chain_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Disks that change hands with their guests.
 %C%_unit_tests += %D%/test-handover
 %C%_disk_pair = %D%/disk-pair.c %D%/disk-pair.h %D%/disk-writer.c %D%/disk-writer.h \
@@ -268,7 +273,8 @@ EXTRA_DIST += %D%/fuzz/fuzz-qcow2.c
 
 # make faults: every point at which something can fail, where make check takes a sample. Each program
 # and script in faults/ speaks TAP.
-%C%_faults = %D%/faults/migrate %D%/faults/protect %D%/faults/handover %D%/faults/qcow2 %D%/faults/snapshot
+%C%_faults = %D%/faults/migrate %D%/faults/protect %D%/faults/chain %D%/faults/handover \
+	%D%/faults/qcow2 %D%/faults/snapshot
 EXTRA_PROGRAMS += $(%C%_faults)
 %C%_faults_qcow2_SOURCES = %D%/faults/qcow2.c %D%/qcow2-change.c %D%/qcow2-change.h $(%C%_qcow2_parts)
 %C%_faults_qcow2_LDADD = hv/libhv.a cpu/libcpu.a $(ELF_LIBS) $(DW_LIBS) $(FDT_LIBS) $(ZLIB_LIBS)
@@ -280,6 +286,8 @@ EXTRA_PROGRAMS += $(%C%_faults)
 %C%_faults_protect_SOURCES = %D%/faults/protect.c %D%/migrate-pair.c %D%/migrate-pair.h \
 	%D%/protect-pair.c %D%/protect-pair.h
 %C%_faults_protect_LDADD = $(%C%_faults_migrate_LDADD)
+%C%_faults_chain_SOURCES = %D%/faults/chain.c $(%C%_protect_chain)
+%C%_faults_chain_LDADD = $(%C%_faults_migrate_LDADD)
 %C%_faults_handover_SOURCES = %D%/faults/handover.c $(%C%_disk_pair)
 %C%_faults_handover_LDADD = $(%C%_faults_migrate_LDADD)
 %C%_faults_scripts = %D%/faults/qcow2-kill.sh
@@ -318,7 +326,7 @@ EXTRA_DIST += $(%C%_faults_scripts)
 %C%_fuzz_seeded_virtio_net_LDADD = $(%C%_seeded_libs)
 if KVM
 %C%_seeded += %D%/fuzz/seeded-boot %D%/fuzz/seeded-explain %D%/fuzz/seeded-legacy \
-	%D%/fuzz/seeded-net-filter %D%/fuzz/seeded-state %D%/fuzz/seeded-walk
+	%D%/fuzz/seeded-net-filter %D%/fuzz/seeded-state %D%/fuzz/seeded-virtio %D%/fuzz/seeded-walk
 %C%_seeded_kvm_libs = hv/libhv.a $(%C%_seeded_libs) $(KVM_LIBS) $(NETTLE_LIBS) $(ZLIB_LIBS)
 %C%_fuzz_seeded_boot_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-boot.c %D%/x86-sample.c
 %C%_fuzz_seeded_boot_LDADD = $(%C%_seeded_kvm_libs)
@@ -330,6 +338,8 @@ if KVM
 %C%_fuzz_seeded_net_filter_LDADD = $(%C%_seeded_kvm_libs)
 %C%_fuzz_seeded_state_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-state.c
 %C%_fuzz_seeded_state_LDADD = $(%C%_seeded_kvm_libs)
+%C%_fuzz_seeded_virtio_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-virtio.c
+%C%_fuzz_seeded_virtio_LDADD = $(%C%_seeded_kvm_libs)
 %C%_fuzz_seeded_walk_SOURCES = %D%/fuzz/seeded.c %D%/fuzz/fuzz-walk.c
 %C%_fuzz_seeded_walk_LDADD = $(%C%_seeded_kvm_libs)
 endif

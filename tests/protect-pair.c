@@ -11,15 +11,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 10000, FENCE_MS = 5000, WAIT_MS = 20000, PRINTED = 1 << 18 };
+enum { PATIENCE_MS = 60000, FENCE_MS = 60000, WAIT_MS = 60000, PRINTED = PROTECT_SEEN };
 
 static const char TYPED[] = "typed before";
 
 /* ---- both sides ----------------------------------------------------------------------------- */
 
-static void type_text(struct session *session)
+/* Where a slice ends, and the next byte can arrive, is up to the host's speed in real time: there
+ * it is one only, which is there before the first instruction. */
+static void type_text(const struct protect_pair *pair, struct session *session)
 {
-    session_input(session, (const uint8_t *)TYPED, sizeof TYPED - 1);
+    session_input(session, (const uint8_t *)TYPED, pair->real_time ? 1 : sizeof TYPED - 1);
 }
 
 void protect_pair_init(struct protect_pair *pair, enum session_under primary,
@@ -28,7 +30,7 @@ void protect_pair_init(struct protect_pair *pair, enum session_under primary,
     pair->primary = pair_session(PAIR_STEADY, primary, "auto");
     pair->backup = pair_session(PAIR_STEADY, backup, "auto");
     pair->fence[0].fd = pair->fence[1].fd = -1;
-    type_text(pair->primary);
+    type_text(pair, pair->primary);
     if (!pair->fenced)
         return;
     strcpy(pair->path, "/tmp/test-protect-XXXXXX");
@@ -47,7 +49,7 @@ void protect_pair_init_half(struct protect_pair *pair, bool primary, const char 
     else
         pair->backup = pair_session(PAIR_STEADY, SESSION_HV, "auto");
     if (primary)
-        type_text(pair->primary);
+        type_text(pair, pair->primary);
     if (pair->fenced && (fence_open(&pair->fence[primary], path) ||
                          (primary && fence_begin(&pair->fence[1], FENCE_MS))))
         abort();
@@ -62,11 +64,59 @@ static struct protect_options options_of(struct protect_pair *pair, bool primary
         .fence = pair->fenced && (primary || !pair->one_sided) ? &pair->fence[primary] : NULL};
 }
 
+/* ---- a host that is late -------------------------------------------------------------------- */
+
+/* What it does next after a loss it does when the other side has come to its end. */
+struct late {
+    struct link below;
+    int fd;
+    sem_t *other_ended;
+};
+
+static int wait_for_other(struct late *late, int error)
+{
+    if (!error)
+        return 0;
+    shutdown(late->fd, SHUT_RDWR);
+    while (sem_wait(late->other_ended)) {
+    }
+    sem_post(late->other_ended);
+    return error;
+}
+
+static int late_send(void *self, const void *bytes, size_t count)
+{
+    struct late *late = self;
+    return wait_for_other(late, link_send(&late->below, bytes, count));
+}
+
+static int late_receive(void *self, void *bytes, size_t count)
+{
+    struct late *late = self;
+    return wait_for_other(late, link_receive(&late->below, bytes, count));
+}
+
+static void late_close(void *self)
+{
+    struct late *late = self;
+    link_close(&late->below);
+}
+
+static const struct link_ops LATE = {late_send, late_receive, late_close};
+
+static bool is_late(const struct protect_pair *pair, bool primary)
+{
+    return pair->late == (primary ? LATE_PRIMARY : LATE_BACKUP);
+}
+
+/* ---- both at once --------------------------------------------------------------------------- */
+
 static void run_primary(struct protect_pair *pair, struct link *link)
 {
     struct protect_options options = options_of(pair, true);
     struct protection *p = protect_begin(pair->primary, link, &options, pair->primary_why);
     /* Nobody was found who would protect it: it is as it was. */
+    pair->begun = p != NULL;
     pair->primary_end = p ? protect_run(p, pair->primary_why) : PROTECT_ALONE;
     protect_free(p);
 }
@@ -81,11 +131,14 @@ void protect_pair_half(struct protect_pair *pair, int fd, bool primary)
 {
     int patience = pair->patience_ms ? (int)pair->patience_ms : PATIENCE_MS;
     struct breaking own = breaking_of(fd, primary, pair->plan, patience);
-    struct link link = breaking_link(&own);
+    struct late late = {breaking_link(&own), fd, &pair->ended[!primary]};
+    struct link link = is_late(pair, primary) ? (struct link){&LATE, &late} : late.below;
     if (primary)
         run_primary(pair, &link);
     else
         run_backup(pair, &link);
+    if (pair->late)
+        sem_post(&pair->ended[primary]);
     link_close(&link);
     pair->calls[primary] = own.calls;
 }
@@ -106,7 +159,8 @@ void protect_pair_run(struct protect_pair *pair)
 {
     int fd[2];
     pthread_t thread;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) || sem_init(&pair->ended[0], 0, 0) ||
+        sem_init(&pair->ended[1], 0, 0))
         abort();
     struct half half = {pair, fd[0]};
     if (pthread_create(&thread, NULL, backup_thread, &half))
@@ -133,7 +187,7 @@ static const char *compare(const struct protect_pair *pair, struct session *surv
 {
     uint64_t at = pair_instructions(survivor);
     struct session *reference = pair_session(PAIR_STEADY, SESSION_HV, "auto");
-    type_text(reference);
+    type_text(pair, reference);
     const char *wrong = run_reference(pair, reference, at)
                             ? NULL
                             : "the reference does not come where the survivor is";
@@ -150,7 +204,8 @@ static const char *match(const char *seen, size_t count, uint64_t from, const ch
 {
     if (from > wanted || count > wanted - from)
         return "the world has seen more than the guest has printed";
-    return memcmp(seen, text + from, count) ? "the world has seen what the guest denies" : NULL;
+    bool same = !count || memcmp(seen, text + from, count) == 0;
+    return same ? NULL : "the world has seen what the guest denies";
 }
 
 static const char *go_on(struct session *survivor, uint64_t more)
@@ -162,40 +217,39 @@ static const char *go_on(struct session *survivor, uint64_t more)
                                                                       : "the guest does not go on";
 }
 
+/* What the world has seen of the hosts before, `count` bytes, and what it sees of the guest's last
+ * one make one run's text; that of both, `shown` bytes of it by this session. */
+static const char *check_last(const struct protect_pair *pair, struct session *last, uint64_t more,
+                              const char *seen, size_t count, size_t *shown)
+{
+    static char own[PRINTED], text[PRINTED];
+    struct view_protection v;
+    size_t wanted;
+    session_view_protection(last, &v);
+    const char *wrong = go_on(last, more);
+    wrong = wrong ? wrong : compare(pair, last, text, &wanted);
+    wrong = wrong ? wrong : match(seen, count, 0, text, wanted);
+    if (wrong)
+        return wrong;
+    if (v.shown_from > count)
+        return "output between two hosts is missing";
+    *shown = session_output(last, (uint8_t *)own, PRINTED);
+    if (v.shown_from + *shown != wanted)
+        return "output of the last host is missing";
+    return match(own, *shown, v.shown_from, text, wanted);
+}
+
 /* ---- one side ------------------------------------------------------------------------------- */
 
 const char *protect_pair_check_primary(struct protect_pair *pair, uint64_t more)
 {
-    static char seen[PRINTED], text[PRINTED];
-    size_t count;
-    const char *wrong = go_on(pair->primary, more);
-    wrong = wrong ? wrong : compare(pair, pair->primary, text, &count);
-    if (wrong)
-        return wrong;
-    pair->shown[1] = session_output(pair->primary, (uint8_t *)seen, PRINTED);
-    if (pair->shown[1] != count)
-        return "output of the primary is missing";
-    return match(seen, count, 0, text, count);
+    return check_last(pair, pair->primary, more, pair->before, pair->before_count, &pair->shown[1]);
 }
 
 const char *protect_pair_check_backup(struct protect_pair *pair, uint64_t more, const char *seen,
                                       size_t count)
 {
-    static char own[PRINTED], text[PRINTED];
-    struct view_protection v;
-    size_t wanted;
-    session_view_protection(pair->backup, &v);
-    const char *wrong = go_on(pair->backup, more);
-    wrong = wrong ? wrong : compare(pair, pair->backup, text, &wanted);
-    wrong = wrong ? wrong : match(seen, count, 0, text, wanted);
-    if (wrong)
-        return wrong;
-    if (v.shown_from > count)
-        return "output between the primary and the backup is missing";
-    pair->shown[0] = session_output(pair->backup, (uint8_t *)own, PRINTED);
-    if (v.shown_from + pair->shown[0] != wanted)
-        return "output of the backup is missing";
-    return match(own, pair->shown[0], v.shown_from, text, wanted);
+    return check_last(pair, pair->backup, more, seen, count, &pair->shown[0]);
 }
 
 /* ---- who runs it ---------------------------------------------------------------------------- */
@@ -206,7 +260,8 @@ static const char *check_acknowledged(struct protect_pair *pair)
     struct view_protection primary, backup;
     session_view_protection(pair->primary, &primary);
     session_view_protection(pair->backup, &backup);
-    return primary.acknowledged > backup.epochs ? "an acknowledged epoch is lost" : NULL;
+    return pair->begun && primary.acknowledged > backup.epochs ? "an acknowledged epoch is lost"
+                                                               : NULL;
 }
 
 static const char *check_fence(struct protect_pair *pair, bool primary)
@@ -236,18 +291,16 @@ static const char *check_away(struct protect_pair *pair)
 }
 
 /* Nobody runs it on its own account; a person lets the primary go on. */
-static const char *check_nobody(struct protect_pair *pair, uint64_t more)
+static const char *check_nobody(struct protect_pair *pair)
 {
     if (pair->fenced)
         return "nobody runs the guest";
-    if (session_take_back(pair->primary))
-        return "the primary cannot take the guest back";
-    return protect_pair_check_primary(pair, more);
+    return session_take_back(pair->primary) ? "the primary cannot take the guest back" : NULL;
 }
 
-const char *protect_pair_check(struct protect_pair *pair, uint64_t more)
+/* Who it is that runs the guest, before it goes on. */
+static const char *check_sides(struct protect_pair *pair)
 {
-    static char seen[PRINTED];
     bool primary = pair->primary_end == PROTECT_ALONE || pair->primary_end == PROTECT_OVER;
     bool backup = pair->backup_end == BACKUP_TAKEN;
     if (primary && backup)
@@ -256,13 +309,85 @@ const char *protect_pair_check(struct protect_pair *pair, uint64_t more)
     if (wrong)
         return wrong;
     if (!primary && !backup)
-        return check_nobody(pair, more);
+        return check_nobody(pair);
     wrong = check_fence(pair, primary);
-    wrong = wrong ? wrong : check_acknowledged(pair);
-    if (wrong || primary)
+    return wrong ? wrong : check_acknowledged(pair);
+}
+
+/* What the world has seen when the primary is lost: of the hosts before it, then of itself, from
+ * where it says. Where both have shown something it must be the same. */
+static const char *see(struct protect_pair *pair, char *seen, size_t *count)
+{
+    static char own[PRINTED];
+    struct view_protection v;
+    session_view_protection(pair->primary, &v);
+    size_t before = *count = pair->before_count;
+    size_t shown = pair->shown[1] = session_output(pair->primary, (uint8_t *)own, PRINTED);
+    if (before)
+        memcpy(seen, pair->before, before);
+    if (v.shown_from > before)
+        return "output between two hosts is missing";
+    size_t from = (size_t)v.shown_from, twice = before - from;
+    if (memcmp(seen + from, own, twice < shown ? twice : shown))
+        return "the world has seen what the next host denies";
+    memcpy(seen + from, own, shown);
+    *count = from + shown > before ? from + shown : before;
+    return NULL;
+}
+
+const char *protect_pair_check(struct protect_pair *pair, uint64_t more)
+{
+    static char seen[PRINTED];
+    size_t count;
+    const char *wrong = check_sides(pair);
+    if (wrong || pair->backup_end != BACKUP_TAKEN)
         return wrong ? wrong : protect_pair_check_primary(pair, more);
-    pair->shown[1] = session_output(pair->primary, (uint8_t *)seen, PRINTED);
-    return protect_pair_check_backup(pair, more, seen, pair->shown[1]);
+    wrong = see(pair, seen, &count);
+    return wrong ? wrong : protect_pair_check_backup(pair, more, seen, count);
+}
+
+/* ---- one host after the other --------------------------------------------------------------- */
+
+/* It was the backup's until now, or still is the primary's. */
+static void move_guest(struct protect_pair *pair, struct protect_pair *next, bool taken)
+{
+    struct session **survivor = taken ? &pair->backup : &pair->primary;
+    struct fence *fence = &pair->fence[!taken];
+    next->primary = *survivor;
+    next->fence[1] = *fence;
+    *survivor = NULL;
+    fence->fd = -1;
+}
+
+const char *protect_pair_next(struct protect_pair *pair, struct protect_pair *next, char *seen)
+{
+    bool taken = pair->backup_end == BACKUP_TAKEN;
+    const char *wrong = check_sides(pair);
+    next->before = taken ? seen : pair->before;
+    next->before_count = pair->before_count;
+    if (!wrong && taken)
+        wrong = see(pair, seen, &next->before_count);
+    move_guest(pair, next, taken);
+    next->backup = pair_session(PAIR_STEADY, SESSION_HV, "auto");
+    next->fenced = pair->fenced;
+    next->fence[0].fd = -1;
+    if (next->fenced && fence_open(&next->fence[0], pair->path))
+        abort();
+    if (!wrong && session_wait(next->primary, WAIT_MS))
+        wrong = "the guest does not come to a stop";
+    return wrong;
+}
+
+const char *protect_pair_check_left(struct protect_pair *pair)
+{
+    struct fence *fence = &pair->fence[1];
+    if (!pair->primary)
+        return NULL;
+    const char *wrong = check_away(pair);
+    if (wrong || !pair->fenced || fence_enter(fence, FENCE_MS))
+        return wrong;
+    fence_leave(fence);
+    return "a host that was left has the fence";
 }
 
 void protect_pair_free(struct protect_pair *pair)

@@ -140,13 +140,13 @@ static void slow_output(void *context, const uint8_t *bytes, size_t count)
 {
     bool *slept = context;
     if (!*slept)
-        usleep(4000000);
+        usleep(5000000);
     *slept = true;
 }
 
 START_TEST(test_slow_terminal)
 {
-    struct protect_pair pair = {.fenced = true, .patience_ms = 2000};
+    struct protect_pair pair = {.fenced = true, .patience_ms = 4000};
     struct session_config config;
     bool slept = false;
     session_config_init(&config);
@@ -336,7 +336,7 @@ static void wait_for_epochs(struct session *session)
     struct view_protection v;
     session_view_protection(session, &v);
     uint64_t from = v.acknowledged;
-    for (int i = 0; i < 100000 && v.acknowledged < from + 3; i++) {
+    for (int i = 0; i < 300000 && v.acknowledged < from + 3; i++) {
         usleep(1000);
         session_view_protection(session, &v);
     }
@@ -400,7 +400,7 @@ static void frozen_primary(struct protect_pair *pair, int fd, int out)
     struct protect_options options = {.epoch_ms = 5, .patience_ms = 3000, .fence = &pair->fence[1]};
     struct link link = link_of_socket(fd, 10000);
     struct session *primary = pair_session(PAIR_STEADY, SESSION_HV, "auto");
-    session_input(primary, (const uint8_t *)"typed before", 12);
+    session_input(primary, (const uint8_t *)"t", 1); /* as the pair's in real time */
     struct protection *p = protect_begin(primary, &link, &options, pair->primary_why);
     if (!p || session_run(primary))
         _exit(99);
@@ -411,28 +411,31 @@ static void frozen_primary(struct protect_pair *pair, int fd, int out)
     _exit((int)end);
 }
 
-struct victim {
+struct stopper {
     struct session *backup;
     pid_t primary;
 };
 
-/* Stops the primary when its guest is somewhere in the middle. */
+/* When the guest has printed, and some epochs have come after that one, so that the world has seen
+ * it, however long that takes. */
 static void *stop_later(void *context)
 {
-    struct victim *victim = context;
-    struct view_protection v = {0};
-    for (int i = 0; i < 100000 && v.acknowledged < 30; i++) {
-        usleep(1000);
-        session_view_protection(victim->backup, &v);
-    }
-    kill(victim->primary, SIGSTOP);
+    enum { HAS_PRINTED = 100000 /* instructions */ };
+    struct stopper *s = context;
+    struct view_protection v;
+    do {
+        wait_for_epochs(s->backup);
+        session_view_protection(s->backup, &v);
+    } while (v.instruction < HAS_PRINTED);
+    wait_for_epochs(s->backup);
+    kill(s->primary, SIGSTOP);
     return NULL;
 }
 
 START_TEST(test_frozen_primary)
 {
     static char seen[1 << 16];
-    struct protect_pair pair = {.fenced = true, .patience_ms = 4000, .real_time = true};
+    struct protect_pair pair = {.fenced = true, .patience_ms = 5000, .real_time = true};
     int fd[2], out[2], status;
     pthread_t thread;
     protect_pair_init(&pair, SESSION_HV, SESSION_HV);
@@ -446,8 +449,8 @@ START_TEST(test_frozen_primary)
     }
     close(fd[1]);
     close(out[1]);
-    struct victim victim = {pair.backup, child};
-    ck_assert_int_eq(pthread_create(&thread, NULL, stop_later, &victim), 0);
+    struct stopper stopper = {pair.backup, child};
+    ck_assert_int_eq(pthread_create(&thread, NULL, stop_later, &stopper), 0);
     protect_pair_half(&pair, fd[0], false);
     pthread_join(thread, NULL);
     /* The step's lock could be held by a process that stands just there: then nobody may go on. */

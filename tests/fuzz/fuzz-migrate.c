@@ -2,8 +2,8 @@
  * Fuzzes both sides of a migration, by pre-copy and post-copy: what the other side sends comes from
  * somebody who knows the protocol, and its checksums, and means ill. Whatever comes, it is refused
  * with a line, or makes a guest that can run, or that stands where its memory is missing; and a
- * source never runs a guest that it has given away. All of the computer and the monitor take part but
- * for the faster engines, which take minutes to build with a fuzzer's instruments.
+ * source never runs a guest that it has given away. All of the computer and the monitor take part
+ * but for the faster engines, which take minutes to build with a fuzzer's instruments.
  *
  * Parts: cpu/[a-su-z]*.c cpu/tlb.c cpu/trap.c cpu/dev/?*.c hv/?*.c
  * Packages: zlib
@@ -22,9 +22,12 @@
 #include "hv/session_priv.h"
 #include "tests/fuzz/tape.h"
 
-enum { MEMORY = 8 << 20, STEPS = 3000, TOKEN = 7, AGAIN = 255 };
+/* Small and few, so that many inputs are tried: a flat image stands at 4 MiB. */
+enum { MEMORY = 8 << 20, STEPS = 300, TOKEN = 7, AGAIN = 255 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
+size_t LLVMFuzzerMutate(uint8_t *bytes, size_t count, size_t max);
+size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t count, size_t max, unsigned seed);
 
 #ifndef HAVE_LIBHV
 /* x86 guests and faster engines are not built in here. */
@@ -49,11 +52,13 @@ static void make_image(void)
 
 /* ---- the stream ----------------------------------------------------------------------------- */
 
-/* One page, with the index and kind that the input says. */
+/* One page, most often with an index that there is, and the kind that the input says. */
 static void put_page(struct stream *s, struct input *in)
 {
+    enum { PAGES = MEMORY / MIGRATE_PAGE };
     static uint8_t page[MIGRATE_PAGE];
-    uint32_t index = take(in) | (uint32_t)take(in) << 8 | (uint32_t)(take(in) & 1) << 31;
+    uint32_t index = take(in) | (uint32_t)take(in) << 8;
+    index = index % (PAGES + 4) | (uint32_t)(take(in) & 1) << 31;
     uint8_t kind = take(in);
     stream_put_u32(s, index);
     stream_put_u8(s, kind);
@@ -110,9 +115,10 @@ static void put_message(struct stream *s, struct session *session, struct input 
     stream_send(s, (enum message)type);
 }
 
-/* A link that was lost, and another one: everything counts from the beginning. */
+/* A link that ends, and another one: everything counts from the beginning. */
 static void begin_again(struct stream *s)
 {
+    stream_abort(s, "lost");
     s->sent = s->sent_sum = 0;
     migrate_send_hello(s);
     stream_begin(s);
@@ -137,6 +143,8 @@ static void make_stream(struct tape *tape, struct session *session, struct input
     stream_free(&s);
 }
 
+static enum migrate_end last_end; /* of the whole: what becomes of a good stream is known */
+
 /* ---- the destination ------------------------------------------------------------------------ */
 
 /* The guest runs while the rest comes, and stands if it does not. */
@@ -149,6 +157,7 @@ static void run_guest(struct session *session, struct link *link, enum migrate_e
     if (end == MIGRATE_TORN)
         end = migrate_receive_again(session, link, why);
     require(end != MIGRATE_TORN || (*why && !strchr(why, '\n')));
+    last_end = end;
     session_wait(session, -1);
     session_step(session, STEPS);
     session_wait(session, -1);
@@ -257,6 +266,7 @@ static void fuzz_source(struct session *session, struct input *in, bool postcopy
     if (end == MIGRATE_TORN || end == MIGRATE_DOUBT)
         end = migrate_recover(session, &link, why);
     require(end == MIGRATE_STAYED || session_step(session, 1) == -ESHUTDOWN);
+    last_end = end;
     stream_free(&liar.out);
     state_buffer_free(&liar.tape.bytes);
 }
@@ -279,4 +289,53 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
         fuzz_destination(session, &in, bytes[0] & 1);
     session_free(session);
     return 0;
+}
+
+/* ---- what to begin with --------------------------------------------------------------------- */
+
+/* Streams, and answers, that are well: see put_message(), put_page() and liar_receive(). */
+#define SAY_PAGE(low, kind) 0, MESSAGE_PAGES, 0, low, 0, 0, kind, 0
+#define SAY_ROUND(n)        0, MESSAGE_ROUND, n
+#define SAY_STATE           0, MESSAGE_INPUT, 2, 'h', 'i', 0, MESSAGE_STATE, 0
+#define SAY_MISSING         0, MESSAGE_MISSING, 2, 0, 0, 3, 0, 0
+#define SAY_OURS            0, MESSAGE_PREPARE, 0, 0, MESSAGE_COMMIT, 0
+
+static const uint8_t PRE_COPY[] = {0,         SAY_PAGE(3, 1), SAY_ROUND(1), SAY_PAGE(4, 0),
+                                   SAY_STATE, SAY_OURS};
+static const uint8_t POST_COPY[] = {2,        SAY_PAGE(5, 1), SAY_STATE,     SAY_MISSING,
+                                    SAY_OURS, SAY_PAGE(0, 1), SAY_PAGE(3, 1)};
+static const uint8_t TORN[] = {2,     SAY_STATE,     SAY_MISSING, SAY_OURS, SAY_PAGE(3, 1),
+                               AGAIN, SAY_PAGE(0, 1)};
+static const uint8_t SOURCE[] = {4, 1, 1, 1, 1, 1, 1};
+
+static const struct {
+    const uint8_t *bytes;
+    size_t count;
+} GOOD[] = {{PRE_COPY, sizeof PRE_COPY},
+            {POST_COPY, sizeof POST_COPY},
+            {TORN, sizeof TORN},
+            {SOURCE, sizeof SOURCE}};
+
+/* They come to the end, all of them: else nothing behind that would be looked at. */
+static void check_good(void)
+{
+    for (unsigned i = 0; i < sizeof GOOD / sizeof *GOOD; i++) {
+        last_end = MIGRATE_DOUBT;
+        LLVMFuzzerTestOneInput(GOOD[i].bytes, GOOD[i].count);
+        require(last_end == MIGRATE_MOVED);
+    }
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t count, size_t max, unsigned seed)
+{
+    static bool checked;
+    unsigned which = seed / 64 % (sizeof GOOD / sizeof *GOOD);
+    if (!checked)
+        check_good();
+    checked = true;
+    if ((count < 4 || seed % 64 == 0) && max >= GOOD[which].count) {
+        count = GOOD[which].count;
+        memcpy(bytes, GOOD[which].bytes, count);
+    }
+    return LLVMFuzzerMutate(bytes, count, max);
 }

@@ -1,19 +1,10 @@
 /*
  * Fuzzes both sides of a protection. A primary that knows the protocol, and its checksums, and
  * means ill sends a backup epochs; a backup of that kind answers a primary. Whatever comes, it is
- * refused with a line, or leaves a guest that can run in one place.
+ * refused with a line, or leaves a guest that can run in one place. All of the computer and the
+ * monitor take part but for the faster engines, as in fuzz-migrate.c.
  *
- * Sources: hv/session.c hv/session-ask.c hv/session-guess.c hv/session-io.c hv/session-record.c
- * Sources: hv/session-snapshot.c hv/session-state.c hv/simulated.c hv/simulated-disk.c
- * Sources: hv/simulated-file.c hv/simulated-move.c hv/simulated-state.c hv/simulated-time.c
- * Sources: hv/simulated-view.c hv/trap-log.c hv/view-layers.c hv/overlay.c hv/page-pool.c hv/vm.c
- * Sources: hv/vm-check.c hv/exit.c hv/emulate.c hv/inject.c hv/shadow.c hv/gpa.c hv/hw.c hv/sched.c
- * Sources: hv/bytes.c hv/record.c hv/recorder.c hv/replay.c hv/snapshot.c hv/snapshot-config.c
- * Sources: hv/snapshot-diff.c hv/snapshot-disk.c hv/snapshot-file.c hv/disk-format.c hv/storage.c
- * Sources: hv/qcow2.c hv/qcow2-check.c hv/qcow2-copy.c hv/qcow2-create.c hv/qcow2-guard.c
- * Sources: hv/qcow2-header.c hv/qcow2-inflate.c hv/qcow2-read.c hv/qcow2-refcount.c
- * Sources: hv/qcow2-table.c hv/qcow2-write.c hv/migrate.c hv/migrate-stream.c hv/fence.c
- * Sources: hv/protect-primary.c hv/protect-backup.c hv/protect-epoch.c
+ * Parts: cpu/[a-su-z]*.c cpu/tlb.c cpu/trap.c cpu/dev/?*.c hv/?*.c
  * Packages: zlib
  */
 #include "config.h"
@@ -24,18 +15,23 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cpu/engine.h"
 #include "hv/protect_priv.h"
 #include "hv/session_priv.h"
 #include "tests/fuzz/tape.h"
 
-enum { MEMORY = 8 << 20, DISK = 64 << 10, STEPS = 2000, EPOCHS = 4, STEP = 500 };
+/* Small and few, so that many inputs are tried: a flat image stands at 4 MiB. */
+enum { MEMORY = 8 << 20, DISK = 64 << 10, STEPS = 300, EPOCHS = 4, STEP = 100 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
+size_t LLVMFuzzerMutate(uint8_t *bytes, size_t count, size_t max);
+size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t count, size_t max, unsigned seed);
 
 #ifndef HAVE_LIBHV
-/* x86 guests are not built in here. */
+/* x86 guests and faster engines are not built in here. */
 extern const struct backend_ops backend_kvm;
 const struct backend_ops backend_kvm = {0};
+const struct engine engine_threaded = {.name = "threaded", .about = "not in here"};
 #endif
 
 /* ---- the guest ------------------------------------------------------------------------------ */
@@ -71,6 +67,8 @@ static void run(struct session *session)
     if (session_step(session, STEPS) == 0)
         session_wait(session, -1);
 }
+
+static int last_end; /* enum backup_end, enum protect_end: what becomes of a good stream is known */
 
 /* ---- a primary that means ill --------------------------------------------------------------- */
 
@@ -170,6 +168,7 @@ static void test_backup(struct session *session, struct link *link)
     require(end == BACKUP_OVER || (*why && !strchr(why, '\n')));
     session_status(session, &status);
     require(status.state != SESSION_RUNNING);
+    last_end = (int)end;
     require(status.state != SESSION_ENDED || end == BACKUP_TAKEN);
     if (end == BACKUP_TAKEN)
         run(session);
@@ -224,6 +223,7 @@ static void test_primary(struct session *session, struct link *link)
     require(end != PROTECT_FENCED); /* there is no fence */
     require(end == PROTECT_OVER || (*why && !strchr(why, '\n')));
     protect_free(p);
+    last_end = (int)end;
     if (end == PROTECT_DOUBT)
         check_stands(session);
     require(session_step(session, STEPS) == 0);
@@ -257,4 +257,56 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     session_free(session);
     state_buffer_free(&tape.bytes);
     return 0;
+}
+
+/* ---- what to begin with --------------------------------------------------------------------- */
+
+/* Streams, and answers, that are well: see put_message(), put_page(), put_head() and put_answer().
+ */
+#define SAY_PAGE   0, 0, 3, 0, 0, 1, 1, 5, 0, 'x'
+#define SAY_BLOCK  2, 0, 3, 0, 0, 'b', 0
+#define SAY_OUTPUT 3, 2, 'o', 'k'
+#define SAY_INPUT  4, 2, 'h', 'i'
+#define SAY_STATE  5, 0
+#define SAY_EPOCH  6, 0, 10, 0, 1, 0, 0, 0
+#define SAY_OVER   0x90, 8, 2, 0, 0, 0, 0, 0, 0, 0
+
+_Static_assert(0x90 % MESSAGES == MESSAGE_OVER, "the byte that stands for it");
+
+static const uint8_t LOST[] = {0,         0,          SAY_PAGE,  SAY_INPUT, SAY_STATE, SAY_EPOCH,
+                               SAY_BLOCK, SAY_OUTPUT, SAY_INPUT, SAY_STATE, SAY_EPOCH};
+static const uint8_t IN_ORDER[] = {2,         0,         SAY_PAGE,  SAY_STATE, SAY_EPOCH,
+                                   SAY_BLOCK, SAY_STATE, SAY_EPOCH, SAY_OVER};
+static const uint8_t ANSWERS[] = {4, 0, 1, 1, 1, 1, 0xa0};
+
+static const struct {
+    const uint8_t *bytes;
+    size_t count;
+    int end;
+} GOOD[] = {{LOST, sizeof LOST, BACKUP_TAKEN},
+            {IN_ORDER, sizeof IN_ORDER, BACKUP_OVER},
+            {ANSWERS, sizeof ANSWERS, PROTECT_OVER}};
+
+/* They come to the ends that they should: else nothing behind those would be looked at. */
+static void check_good(void)
+{
+    for (unsigned i = 0; i < sizeof GOOD / sizeof *GOOD; i++) {
+        last_end = -1;
+        LLVMFuzzerTestOneInput(GOOD[i].bytes, GOOD[i].count);
+        require(last_end == GOOD[i].end);
+    }
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t count, size_t max, unsigned seed)
+{
+    static bool checked;
+    unsigned which = seed / 64 % (sizeof GOOD / sizeof *GOOD);
+    if (!checked)
+        check_good();
+    checked = true;
+    if ((count < 4 || seed % 64 == 0) && max >= GOOD[which].count) {
+        count = GOOD[which].count;
+        memcpy(bytes, GOOD[which].bytes, count);
+    }
+    return LLVMFuzzerMutate(bytes, count, max);
 }

@@ -26,7 +26,7 @@ static void require(bool sound)
 
 /* ---- what to begin with ------------------------------------------------------------------- */
 
-enum { CLUSTER = 512, CLUSTERS = 8 };
+enum { CLUSTER = 512, CLUSTERS = 9 };
 
 static void put(uint8_t *bytes, size_t at, unsigned size, uint64_t value)
 {
@@ -34,7 +34,11 @@ static void put(uint8_t *bytes, size_t at, unsigned size, uint64_t value)
         bytes[at + i] = (uint8_t)(value >> 8 * (size - 1 - i));
 }
 
-/* Header, refcount table, refcount block, L1, L2, two clusters of data; and what to do. */
+/* 512 times the same letter, as a raw deflate stream (RFC 1951). */
+static const uint8_t DEFLATED[] = {0x2b, 0x2b, 0x1b, 0x05, 0x23, 0x19, 0x00, 0x00};
+
+/* Header, refcount table, refcount block, L1, L2, two clusters of data, one with a compressed one
+ * in it; and what to do. */
 static size_t make_image(uint8_t *bytes)
 {
     memset(bytes, 0, CLUSTERS * CLUSTER);
@@ -48,12 +52,14 @@ static size_t make_image(uint8_t *bytes)
     put(bytes, 96, 4, 4); /* counts of 16 bits */
     put(bytes, 100, 4, 104);
     put(bytes, CLUSTER, 8, 2 * CLUSTER);
-    for (unsigned i = 0; i < 7; i++)
+    for (unsigned i = 0; i < 8; i++)
         put(bytes, 2 * CLUSTER + 2 * i, 2, 1);
     put(bytes, 3 * CLUSTER, 8, 1ull << 63 | 4 * CLUSTER);
     put(bytes, 4 * CLUSTER, 8, 1ull << 63 | 5 * CLUSTER);
     put(bytes, 4 * CLUSTER + 80, 8, 1ull << 63 | 6 * CLUSTER | 1);
-    return 7 * CLUSTER + 1;
+    put(bytes, 4 * CLUSTER + 8, 8, 1ull << 62 | 7 * CLUSTER);
+    memcpy(bytes + 7 * CLUSTER, DEFLATED, sizeof DEFLATED);
+    return 8 * CLUSTER + 1;
 }
 
 size_t LLVMFuzzerMutate(uint8_t *bytes, size_t count, size_t max);
@@ -61,7 +67,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t count, size_t max, unsigne
 
 size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t count, size_t max, unsigned seed)
 {
-    if (count < 7 * CLUSTER && max >= CLUSTERS * CLUSTER)
+    if (count < 8 * CLUSTER && max >= CLUSTERS * CLUSTER)
         count = make_image(bytes);
     return LLVMFuzzerMutate(bytes, count, max);
 }

@@ -72,7 +72,7 @@ static void try(const uint8_t *bytes, size_t count)
     state_buffer_free(&again);
 }
 
-enum { HEAD = 12, SECTION_HEAD = 32, SIZE_AT = HEAD + SECTION_HEAD + 8 };
+enum { HEAD = 12, SECTION_HEAD = 32, SIZE_AT = HEAD + SECTION_HEAD + 8, ROOM = 4 * SNAPSHOT_PAGE };
 
 static void put_u64(uint8_t *at, uint64_t value)
 {
@@ -98,19 +98,24 @@ static size_t seal(uint8_t *bytes, size_t count, size_t at)
     return at + SECTION_HEAD + (size_t)length;
 }
 
-/* A small snapshot, so that the fuzzer begins with something that is one. */
+/* A small snapshot, so that the fuzzer begins with something that is one: with a configuration, and
+ * a map that says where the guest's page 0 is. */
 static size_t begin(uint8_t *out, size_t size)
 {
     static const uint8_t page[SNAPSHOT_PAGE] = {1, 2, 3};
+    static const uint8_t map[SNAPSHOT_PAGE] = {0x00, 0x30, 0x00, 0x80};
     struct snapshot_file *f = snapshot_new();
     struct state_buffer b = {0};
-    if (!f)
-        return 0;
+    if (!f || !(f->config = calloc(1, sizeof *f->config)))
+        exit(0);
     f->about.id = 1;
+    strcpy(f->config->image.path, "a.elf");
     state_buffer_add(&f->tables, "\1\0\4\0hart\1\0\0\0\2\0pc\2\1\0\0\0\0\0\0\x80", 23);
     struct snapshot_part *part = snapshot_add_part(f, "memory", 100000, 1, false);
     snapshot_add_page(f, part, 3, page);
     snapshot_add_page(f, part, 5, NULL);
+    part = snapshot_add_part(f, "map", SNAPSHOT_PAGE, 1, false);
+    snapshot_add_page(f, part, 0, map);
     size_t count = !snapshot_serialise(f, &b) && b.count <= size ? b.count : 0;
     if (count)
         memcpy(out, b.bytes, count);
@@ -195,12 +200,10 @@ static void try_changed_overlay(const uint8_t *bytes, size_t count)
 /* The input's bytes are xor-ed into a snapshot; what is longer follows it. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
-    uint8_t *whole = calloc(1, count + 8192);
-    size_t size = whole ? begin(whole, 8192) : 0;
-    if (!size) {
-        free(whole);
-        return 0;
-    }
+    uint8_t *whole = calloc(1, count + ROOM);
+    size_t size = whole ? begin(whole, ROOM) : 0;
+    if (!size)
+        abort();
     try(bytes, count);
     try_overlay(bytes, count);
     try_changed_overlay(bytes, count);

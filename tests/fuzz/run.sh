@@ -44,7 +44,7 @@ object_of() {
     echo "$object"
 }
 
-newest=$(find "$top" -name '*.h' -o -name '*.def' | xargs ls -t | head -n 1)
+newest=$(find "$top" \( -name '*.h' -o -name '*.def' \) -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2-)
 computer=$(cd "$top" && echo cpu/*.c cpu/dev/*.c tests/elf-sample.c)
 for target in $targets; do
     name=$(basename "$target" .c)
