@@ -302,7 +302,8 @@ START_TEST(test_postcopy_of_a_stopped_guest)
 }
 END_TEST
 
-/* While pages are missing no moment can be kept; afterwards they can, and the history begins then. */
+/* While pages are missing no moment can be kept; afterwards they can, and the history begins then.
+ */
 START_TEST(test_nothing_is_kept_meanwhile)
 {
     struct session_config config;
@@ -380,7 +381,8 @@ START_TEST(test_what_came_is_kept)
 }
 END_TEST
 
-/* ---- a destination that likes everything ------------------------------------------------------ */
+/* ---- a destination that likes everything ------------------------------------------------------
+ */
 
 /* A link that keeps what was sent, and answers as a destination would that likes everything. */
 struct recorder {
@@ -440,7 +442,8 @@ static int recorder_receive(void *self, void *bytes, size_t count)
 
 static const struct link_ops RECORDER = {recorder_send, recorder_receive, NULL};
 
-/* ---- questions while it is handed over -------------------------------------------------------- */
+/* ---- questions while it is handed over --------------------------------------------------------
+ */
 
 /* A destination that likes everything, but does not answer PREPARE before it may. */
 struct slow_answer {
@@ -499,7 +502,8 @@ START_TEST(test_questions_during_the_handover)
     ck_assert_int_eq(session_run(slow.source), -EBUSY);
     ck_assert_int_eq(session_reset(slow.source), -EBUSY);
     ck_assert_int_eq(session_write_register(slow.source, 1, 1), -EBUSY);
-    ck_assert_int_eq(session_write_memory(slow.source, true, 0x80000000u, (uint8_t *)"", 1), -EBUSY);
+    ck_assert_int_eq(session_write_memory(slow.source, true, 0x80000000u, (uint8_t *)"", 1),
+                     -EBUSY);
     usleep(20000);
     session_status(slow.source, &after);
     ck_assert_uint_eq(before.instructions, after.instructions);
