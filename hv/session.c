@@ -540,6 +540,8 @@ int session_take_back(struct session *s)
     const struct backend_move *move = s->ops->move;
     char why[SESSION_ERROR];
     int error = s->stop == STOPPED_MOVED && s->migration.phase == MIGRATION_DOUBT ? 0 : -EINVAL;
+    if (!error && s->recovering)
+        error = -EALREADY;
     if (!error && move->hand)
         error = move->hand(s->backend, MOVE_HAND_TAKE, why);
     if (!error && move->disk)

@@ -343,8 +343,8 @@ int session_snapshot_check(struct session *session, char *why);
  * the guest runs. */
 int session_write_disk(struct session *session, char *why);
 /* History and snapshots are given up, and what they kept of the disk is written to its file: for a
- * guest that is to be protected (hv/guard.h). 0 also where there is nothing to give up; -EBUSY while
- * the guest runs, or when its snapshots are files; or as session_write_disk(). */
+ * guest that is to be protected (hv/guard.h). 0 also where there is nothing to give up; -EBUSY
+ * while the guest runs, or when its snapshots are files; or as session_write_disk(). */
 int session_forget_past(struct session *session, char *why);
 void session_view_history(struct session *session, struct view_history *out);
 /* The same with what there is along the way: checkpoints, input, snapshots. */
@@ -378,8 +378,8 @@ void session_view_protection(struct session *session,
                              struct view_protection *out); /* hv/protect.h */
 /* By a person's word, who knows that the guest does not run on the other side: after a migration
  * that ended in doubt, or a protection, the guest can run here again (STOPPED_PAUSE). -EINVAL:
- * there was none; -EBUSY: the other side, or somebody else, has its disk; or -errno: it cannot be
- * written. */
+ * there was none; -EALREADY: the other side is being asked just now (migrate_recover()); -EBUSY:
+ * the other side, or somebody else, has its disk; or -errno: it cannot be written. */
 int session_take_back(struct session *session);
 
 /* ---- events ------------------------------------------------------------------------------- */

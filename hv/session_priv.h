@@ -68,8 +68,9 @@ struct session {
     int peers;
     struct view_migration migration;
     struct view_protection protection;
-    bool moving;   /* a migration or a protection is under way */
-    bool standing; /* ... and the guest is being handed over: nobody runs or changes it */
+    bool moving;     /* a migration or a protection is under way */
+    bool standing;   /* ... and the guest is being handed over: nobody runs or changes it */
+    bool recovering; /* ... and that one goes on which was torn off, or has ended in doubt */
     /* It runs here, and the rest of its memory is coming: migrate-arrive.c. */
     struct arrival *arrival;
     uint64_t moved_token; /* it runs elsewhere: its memory follows by this name; 0: none does */

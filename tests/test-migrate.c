@@ -342,6 +342,50 @@ START_TEST(test_nothing_is_kept_meanwhile)
 }
 END_TEST
 
+struct recovery {
+    struct session *source;
+    int fd;
+    enum migrate_end end;
+    char why[SESSION_ERROR];
+};
+
+static void *recover(void *context)
+{
+    struct recovery *r = context;
+    struct link link = link_of_socket(r->fd, 60000);
+    r->end = migrate_recover(r->source, &link, r->why);
+    link_close(&link);
+    return NULL;
+}
+
+/* While the other side is asked whether the guest runs there nobody may decide that it does not. */
+START_TEST(test_nobody_takes_back_meanwhile)
+{
+    struct session *s = pair_session(PAIR_STEADY, SESSION_HV, "auto");
+    struct recovery recovery = {.source = s};
+    uint8_t hello[1];
+    pthread_t thread;
+    int fd[2];
+    session_enter(s); /* as after a hand-over by post-copy that nobody has confirmed */
+    s->migration = (struct view_migration){.phase = MIGRATION_DOUBT, .pages = 64};
+    s->moved_token = 1;
+    session_moved(s, "the guest may have moved");
+    session_leave(s);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+    recovery.fd = fd[1];
+    ck_assert_int_eq(pthread_create(&thread, NULL, recover, &recovery), 0);
+    ck_assert_int_eq(read(fd[0], hello, 1), 1); /* it has begun */
+    ck_assert_int_eq(session_take_back(s), -EALREADY);
+    close(fd[0]);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(recovery.end, MIGRATE_DOUBT);
+    ck_assert_int_eq(session_take_back(s), 0);
+    ck_assert_int_eq(session_step(s, 100), 0);
+    ck_assert_int_eq(session_wait(s, -1), 0);
+    session_free(s);
+}
+END_TEST
+
 /* A page that comes behind a guest which has a history is part of what is kept from then on, though
  * nobody has written to it here: who goes back finds it as it came. */
 START_TEST(test_what_came_is_kept)
@@ -759,6 +803,7 @@ int main(void)
     tcase_add_test(moving, test_postcopy_of_a_stopped_guest);
     tcase_add_test(moving, test_nothing_is_kept_meanwhile);
     tcase_add_loop_test(moving, test_what_came_is_kept, 0, 2);
+    tcase_add_test(moving, test_nobody_takes_back_meanwhile);
     tcase_add_test(moving, test_questions_during_the_handover);
     suite_add_tcase(suite, moving);
     tcase_set_timeout(faults, 300);
