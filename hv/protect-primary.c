@@ -196,7 +196,7 @@ static int hold_back(struct protection *p)
     error = p->move->disk ? p->move->disk(s->backend, MOVE_DISK_HOLD) : 0;
     if (error)
         return fail(p, error,
-                    error == -EBUSY ? "a guest with a history cannot be protected"
+                    error == -EBUSY ? "a guest with a history or snapshots cannot be protected"
                                     : "the host has no memory to hold a disk back");
     if (hold_sent(p))
         return fail(p, -ENOMEM, "the host has no memory to hold a network back");

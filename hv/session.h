@@ -312,7 +312,7 @@ int session_snapshot_diff(struct session *session, int a, int b, struct view_dif
  * session_keep() makes the directory if need be, and locks it. -EBUSY: another program has it, the
  * guest runs, is moved or protected, or there are snapshots in memory already; -EINVAL: the
  * directory is of another guest or of other options; -ENOTSUP: this kind of guest, or one with a
- * disk that cannot be kept.
+ * disk that cannot be kept: with config.disk_away one that can be written.
  */
 int session_keep(struct session *session, const char *path, char *why);
 /* A session that goes on from snapshot `id` (0: the newest) of a directory, which it keeps. Of

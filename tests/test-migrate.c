@@ -342,6 +342,78 @@ START_TEST(test_nothing_is_kept_meanwhile)
 }
 END_TEST
 
+/* ---- into a session directory -----------------------------------------------------------------
+ */
+
+static struct session *new_destination(struct session_config *config, enum session_under under)
+{
+    char why[SESSION_ERROR];
+    session_config_init(config);
+    config->image = pair_image(PAIR_STEADY);
+    config->memory = 12 << 20;
+    config->under = under;
+    config->disk_away = true;
+    struct session *s = session_new(config, why);
+    ck_assert_msg(s != NULL, "%s", why);
+    return s;
+}
+
+/* A guest comes, by pre-copy or by post-copy, and its first snapshot is a file with all of it. */
+START_TEST(test_arrives_in_a_directory)
+{
+    static const enum session_under UNDER[] = {SESSION_BARE, SESSION_HV};
+    struct session_config config;
+    char folder[] = "/tmp/vitrine-test-migrate.XXXXXX", path[64], command[96], why[SESSION_ERROR];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/kept", folder);
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    struct pair pair = {.source = pair_session(PAIR_STEADY, SESSION_HV, "auto"),
+                        .destination = new_destination(&config, UNDER[_i / 2])};
+    ck_assert_msg(session_keep(pair.destination, path, why) == 0, "%s", why);
+    ck_assert_int_eq(session_step(pair.source, 54321), 0);
+    ck_assert_int_eq(session_wait(pair.source, -1), 0);
+    pair_migrate(&pair, _i % 2 ? &POSTCOPY : &(struct migrate_options){0});
+    ck_assert_msg(pair.destination_end == MIGRATE_MOVED, "%s", pair.destination_why);
+    ck_assert_int_eq(session_snapshot(pair.destination, "here", why), 1);
+    uint64_t digest = session_digest(pair.destination);
+    pair_free(&pair);
+    config.disk_away = false;
+    struct session *s = session_open(path, 1, &config, why);
+    ck_assert_msg(s != NULL, "%s", why);
+    ck_assert_uint_eq(session_digest(s), digest);
+    ck_assert(pair_same(s));
+    session_free(s);
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
+/* Its disk is another host's until it comes: what would be kept of that? */
+START_TEST(test_no_directory_for_a_disk_that_comes)
+{
+    struct session_config config;
+    char disk[] = "/tmp/vitrine-test-migrate.XXXXXX", why[SESSION_ERROR], path[64];
+    int fd = mkstemp(disk);
+    ck_assert_int_eq(ftruncate(fd, 4096), 0);
+    close(fd);
+    snprintf(path, sizeof path, "%s.kept", disk);
+    session_config_init(&config);
+    config.image = pair_image(PAIR_STEADY);
+    config.memory = 12 << 20;
+    config.disk = disk;
+    config.disk_away = true;
+    struct session *s = session_new(&config, why);
+    ck_assert_msg(s != NULL, "%s", why);
+    ck_assert_int_eq(session_keep(s, path, why), -ENOTSUP);
+    ck_assert_ptr_nonnull(strstr(why, disk));
+    ck_assert_int_ne(access(path, F_OK), 0);
+    session_free(s);
+    unlink(disk);
+}
+END_TEST
+
+/* ---- recovering -------------------------------------------------------------------------------
+ */
+
 struct recovery {
     struct session *source;
     int fd;
@@ -804,6 +876,8 @@ int main(void)
     tcase_add_test(moving, test_nothing_is_kept_meanwhile);
     tcase_add_loop_test(moving, test_what_came_is_kept, 0, 2);
     tcase_add_test(moving, test_nobody_takes_back_meanwhile);
+    tcase_add_loop_test(moving, test_arrives_in_a_directory, 0, 4);
+    tcase_add_test(moving, test_no_directory_for_a_disk_that_comes);
     tcase_add_test(moving, test_questions_during_the_handover);
     suite_add_tcase(suite, moving);
     tcase_set_timeout(faults, 300);
