@@ -3,7 +3,8 @@
  * backend.h for what a backend is.
  *
  * What ends a slice, and whether that ends the run, is decided in one place, after_slice(). Time is
- * the guest's own here: nothing in this file but the pacing looks at the host's clock.
+ * the guest's own here. The host's clock decides only how long slices are (judge_slice), and how
+ * long a paced guest naps; neither can be noticed by the guest.
  */
 #include <assert.h>
 #include <errno.h>
@@ -308,7 +309,8 @@ static uint64_t host_ns(void)
 }
 
 /* Instructions are no measure of the host's time where a guest has its disk flushed again and
- * again: whoever waits for the session must not wait for a million of them. */
+ * again: whoever waits for the session must not wait for a million of them. Between the two bounds
+ * nothing changes, so that one length does not follow the other in turn. */
 static void judge_slice(struct simulated *s, uint64_t ns)
 {
     if (ns > SLICE_LONG_NS && s->slow < SLICE_SLOWEST)
@@ -319,7 +321,7 @@ static void judge_slice(struct simulated *s, uint64_t ns)
 
 static enum stop_reason run_machine(struct simulated *s)
 {
-    uint64_t from = s->guest->hart.executed, began = simulated_cpu_ns(), since = host_ns();
+    uint64_t from = s->guest->hart.executed, began = simulated_cpu_ns(), since = s->host_ns();
     simulated_absent_running(s, true);
     enum stop_reason reason = machine_run(s->guest, slice_budget(s));
     simulated_absent_running(s, false);
@@ -327,7 +329,7 @@ static enum stop_reason run_machine(struct simulated *s)
         s->between = false;
     else if (s->guest->hart.executed > from)
         s->between = true;
-    judge_slice(s, host_ns() - since);
+    judge_slice(s, s->host_ns() - since);
     replay_ran(s, from, simulated_cpu_ns() - began);
     return reason;
 }
@@ -539,6 +541,7 @@ void *simulated_create(const struct session_config *config, struct session *sess
         return NULL;
     s->config = config;
     s->session = session;
+    s->host_ns = host_ns;
     if (!allocate(s) || build(s, why) || simulated_reload(s, why) || !discard_disk(s, why)) {
         simulated_destroy(s);
         return NULL;

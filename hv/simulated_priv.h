@@ -121,11 +121,12 @@ struct simulated {
     struct machine *guest; /* the guest's machine, real or virtual */
 
     struct goal goal;
-    bool sleepy;   /* a paced guest that sleeps most of the time */
-    unsigned slow; /* slices are halved so many times, since they have taken long */
-    bool between;  /* the last run ended with its budget: the machine has not looked for interrupts
-                    * since, nor was input delivered. Then its state is a function of the count of
-                    * instructions */
+    bool sleepy;               /* a paced guest that sleeps most of the time */
+    unsigned slow;             /* slices are halved so many times, since they have taken long */
+    uint64_t (*host_ns)(void); /* ... by this clock: the host's, or that of a test */
+    bool between; /* the last run ended with its budget: the machine has not looked for interrupts
+                   * since, nor was input delivered. Then its state is a function of the count of
+                   * instructions */
     bool balloon_asked; /* for so many pages, and the guest could not be told yet */
     uint32_t balloon_wanted;
     struct hart before_real, before_virtual; /* when the last command began, for "changed" */
