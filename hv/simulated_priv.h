@@ -150,6 +150,12 @@ struct simulated {
     struct simulated_absent *absent; /* while pages are on another host: simulated-absent.c */
 };
 
+/* Instructions that the guest has executed since reset: where it is in its run. */
+static inline uint64_t simulated_now(const struct simulated *s)
+{
+    return s->guest->hart.executed;
+}
+
 extern const struct state_table console_state, simulated_state;
 extern const struct backend_move simulated_move;
 
