@@ -56,12 +56,15 @@ static void forget_point(struct simulated *s, int at)
     memmove(&h->point[at], &h->point[at + 1], (size_t)(h->count - at) * sizeof *h->point);
 }
 
+/* Where there is no memory to merge a layer with those above it stays, but nobody goes there any
+ * more: no checkpoint may outlive its history. */
 static void forget_all(struct simulated *s)
 {
     struct history *h = &s->history;
-    for (int before = -1; h->count && h->count != before;) {
-        before = h->count;
-        forget_point(s, h->count - 1);
+    while (h->count) {
+        struct moment *moment = &h->point[--h->count].moment;
+        if (simulated_forget(s, moment))
+            free(moment->packed);
     }
 }
 
