@@ -521,8 +521,11 @@ int snapshot_dir_configure(struct snapshot_dir *d, const struct snapshot_config 
     char path[SNAPSHOT_PATH];
     if (d->config && snapshot_config_digest(d->config) != snapshot_config_digest(config))
         return snapshot_dir_refuse(d, 0, snapshot_config_difference(d->config, config), why);
+    char *guest_disk = strdup(config->disk.path);
+    if (!guest_disk)
+        return snapshot_dir_fail(d, 0, -ENOMEM, why);
     free(d->guest_disk);
-    d->guest_disk = strdup(config->disk.path);
+    d->guest_disk = guest_disk;
     int error = d->config ? 0 : snapshot_dir_may_write(d, why);
     if (d->config || error)
         return error;

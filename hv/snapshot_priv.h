@@ -27,8 +27,8 @@ int snapshot_disk_replace(const struct snapshot_disk *disk, const char *path, co
  * when that is. 0 or -errno. */
 int snapshot_disk_flush_folder(const struct snapshot_disk *disk, const char *path);
 int snapshot_disk_remove(const struct snapshot_disk *disk, const char *path);
-/* The first `most` bytes of a regular file, malloc()ed; `size`: of the whole file. NULL and errno.
- */
+/* The first `most` bytes of a regular file, malloc()ed; `size`: of the whole file. NULL and errno;
+ * EINVAL: it is another kind of file. */
 uint8_t *snapshot_disk_read(const char *path, size_t most, size_t *count, uint64_t *size);
 
 /* ---- snapshot-overlay.c -------------------------------------------------------------------- */
