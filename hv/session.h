@@ -286,7 +286,9 @@ int session_write_signature(struct session *session, const char *path);
 /* All are -ENOTSUP where there are none, and but for the list -EBUSY while the guest runs. `why` is
  * SESSION_ERROR bytes: one line when the result is negative. */
 
-/* Keeps the state of the whole machine under this name. The id (> 0), or -errno. */
+/* Keeps the state of the whole machine under this name. The id (> 0), or -errno. From the first one
+ * on what the guest writes to its disk is in memory only, and a program that is killed loses it,
+ * also what the guest has flushed: see session_write_disk(). */
 int session_snapshot(struct session *session, const char *name, char *why);
 /* Puts the machine back; also after it has ended. The session stops anew (STOPPED_RESET), what was
  * typed and printed and not taken yet is dropped. -ENOENT: no such snapshot. */
