@@ -193,7 +193,8 @@ static const struct state_field *find_field(const struct state_table *table, con
     return NULL;
 }
 
-static int load_field(const struct state_table *table, void *object, struct reader *r)
+/* `seen`: by row, whether the saved form has had it. */
+static int load_field(const struct state_table *table, void *object, bool *seen, struct reader *r)
 {
     char name[128];
     if (!take_name(r, name, sizeof name))
@@ -201,11 +202,24 @@ static int load_field(const struct state_table *table, void *object, struct read
     unsigned type = (unsigned)take(r, 1);
     uint32_t count = (uint32_t)take(r, 4);
     const struct state_field *field = find_field(table, name);
-    if (r->torn || !field || field->type != type || field->count != count)
+    if (r->torn || !field || field->type != type || field->count != count ||
+        seen[field - table->fields])
         return -EINVAL;
+    seen[field - table->fields] = true;
     for (uint32_t i = 0; i < count; i++)
         set_element(field, object, i, take(r, type_size[type]));
     return r->torn ? -EINVAL : 0;
+}
+
+/* All rows that this version of the table had: what is missing would keep a value of its own. */
+static bool has_all(const struct state_table *table, const bool *seen, unsigned version)
+{
+    for (unsigned f = 0; f < table->count; f++) {
+        const struct state_field *field = &table->fields[f];
+        if (field->type != STATE_IS_NOT && field->since <= version && !seen[f])
+            return false;
+    }
+    return true;
 }
 
 int state_load(struct state_object object, const uint8_t *bytes, size_t count, size_t *at)
@@ -221,16 +235,19 @@ int state_load(struct state_object object, const uint8_t *bytes, size_t count, s
     unsigned fields = (unsigned)take(&r, 4);
 
     void *aside = malloc(table->size);
-    if (!aside)
-        return -ENOMEM;
-    memcpy(aside, object.object, table->size);
-    int error = r.torn ? -EINVAL : 0;
+    bool *seen = calloc(table->count, sizeof *seen);
+    int error = !aside || !seen ? -ENOMEM : r.torn ? -EINVAL : 0;
+    if (aside)
+        memcpy(aside, object.object, table->size);
     for (unsigned f = 0; f < fields && !error; f++)
-        error = load_field(table, aside, &r);
+        error = load_field(table, aside, seen, &r);
+    if (!error && !has_all(table, seen, version))
+        error = -EINVAL;
     if (!error) {
         memcpy(object.object, aside, table->size);
         *at = r.at;
     }
+    free(seen);
     free(aside);
     return error;
 }

@@ -101,8 +101,9 @@ int state_save(struct state_object object, struct state_buffer *buffer);
 
 /* Reads what state_save() wrote from bytes[*at..], moves *at behind it. Fields that the saved
  * version did not have keep the value that the object has (its reset value). Returns 0, or -EINVAL
- * (torn, another struct, or a field that this table does not know), -EPROTO (a newer version); on
- * failure the object is unchanged. */
+ * (torn, another struct, a field that this table does not know or that comes twice, or one that is
+ * missing though that version had it), -EPROTO (a newer version), -ENOMEM; on failure the object is
+ * unchanged. */
 int state_load(struct state_object object, const uint8_t *bytes, size_t count, size_t *at);
 
 /* ---- pack ---------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "hv/deadline.h"
 #include "hv/fence.h"
 #include "hv/link.h"
 #include "hv/protect_priv.h"
@@ -118,7 +119,7 @@ static bool protect(struct guard *g, struct shift *shift)
 /* Sleeps for the time between two searches, with the lock, or until something has changed. */
 static void rest(struct guard *g)
 {
-    struct timespec until = protect_deadline(g->wish.retry_ms ? g->wish.retry_ms : RETRY_MS);
+    struct timespec until = deadline_after_ms(g->wish.retry_ms ? g->wish.retry_ms : RETRY_MS);
     while (!g->stop && pthread_cond_timedwait(&g->changed, &g->lock, &until) == 0)
         ;
 }
@@ -207,7 +208,7 @@ struct guard *guard_new(struct session *session,
     g->context = context;
     g->fence.fd = -1;
     pthread_mutex_init(&g->lock, NULL);
-    pthread_cond_init(&g->changed, NULL);
+    deadline_init_cond(&g->changed);
     if (pthread_create(&g->thread, NULL, serve, g) == 0)
         return g;
     pthread_mutex_destroy(&g->lock);

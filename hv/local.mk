@@ -46,8 +46,9 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/qcow2-which.c \
 	%D%/qcow2-write.c \
 	%D%/storage-memory.c %D%/storage-memory.h \
+	%D%/deadline.c %D%/deadline.h \
 	%D%/record.c %D%/record.h %D%/recorder.c %D%/recorder.h \
-	%D%/replay.c %D%/replay.h \
+	%D%/replay.c %D%/replay-search.c %D%/replay.h %D%/replay_priv.h \
 	%D%/sched.c \
 	%D%/session-files.c %D%/session-snapshot.c \
 	%D%/session.c %D%/session-ask.c %D%/session-guess.c %D%/session-io.c %D%/session.h \

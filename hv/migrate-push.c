@@ -136,7 +136,8 @@ static int agree(struct session *session, struct stream *s, struct page_set *tod
     return error ? error : migrate_take_set(s, todo);
 }
 
-/* Is there something to recover? Then nobody else may begin. */
+/* Is there something to recover? Then nobody else may begin, nor take the guest back: the other
+ * side may be about to say that it runs there. */
 static int begin(struct session *session, struct view_migration *view)
 {
     session_enter(session);
@@ -144,7 +145,7 @@ static int begin(struct session *session, struct view_migration *view)
     bool may = session_is_away(session) && session->moved_token && !session->moving &&
                (phase == MIGRATION_TORN || phase == MIGRATION_DOUBT);
     if (may) {
-        session->moving = true;
+        session->moving = session->recovering = true;
         *view = session->migration;
     }
     session_leave(session);
@@ -158,7 +159,7 @@ static void end(struct session *session, struct view_migration *view, double beg
     view->seconds += migrate_now() - began;
     view->phase = phase;
     session->migration = *view;
-    session->moving = false;
+    session->moving = session->recovering = false;
     session_leave(session);
 }
 

@@ -25,12 +25,12 @@
  * Who runs the guest, at every instant:
  *
  *  - The source, until it has sent COMMIT. Whatever goes wrong before (the link breaks, the other
- * side refuses, somebody's patience ends) it closes the link, and the guest goes on here as if
- * nothing had been: MIGRATE_STAYED. The destination cannot get a COMMIT that was not sent, so it
- * never runs.
+ *    side refuses, somebody's patience ends) it closes the link, and the guest goes on here as if
+ *    nothing had been: MIGRATE_STAYED. The destination cannot get a COMMIT that was not sent, so
+ *    it never runs.
  *  - Nobody, while COMMIT is on its way.
- *  - The destination, from the moment when it has COMMIT. It runs the guest whether DONE arrives or
- * not.
+ *  - The destination, from the moment when it has COMMIT. It runs the guest whether DONE arrives
+ *    or not.
  *
  * So never do two run. But the source cannot always know how it ended: if the link breaks between
  * COMMIT and DONE, the destination may or may not have got it, and no further message could settle

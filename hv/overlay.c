@@ -3,8 +3,8 @@
  *
  * What a page was is a `version`; each layer is a list of versions. Two rules hold between them:
  *
- *   a version's `older` is the version that the layer below would give for the page (NULL: the
- * base) index[page] is the version that the layer under the top would give for it
+ *   `older` of a version is what the layer below would give for the page; NULL: the base's content
+ *   `index[page]` is the version that the layer under the top would give for it
  *
  * So going down a layer sets index[page] = version->older for its pages, going up sets
  * index[page] = version, and nothing else ever needs to be looked for. A version may be in several

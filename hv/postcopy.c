@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "hv/deadline.h"
 #include "hv/migrate-stream.h"
 
 enum page_state { PAGE_HERE, PAGE_MISSING, PAGE_ASKED };
@@ -43,22 +44,13 @@ static bool bit_of(const uint64_t *bits, uint64_t page)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static void init_lock(struct postcopy *p)
-{
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->came, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
 struct postcopy *postcopy_new(uint64_t pages, const uint64_t *missing, uint64_t token)
 {
     struct postcopy *p = calloc(1, sizeof *p);
     if (!p)
         return NULL;
-    init_lock(p);
+    pthread_mutex_init(&p->lock, NULL);
+    deadline_init_cond(&p->came);
     p->pages = pages;
     p->token = token;
     p->was = calloc(pages / 64 + 1, sizeof *p->was);
@@ -170,22 +162,9 @@ static void ask_for(struct postcopy *p, uint64_t page)
     send_number(p, MESSAGE_DEMAND, page);
 }
 
-static struct timespec after(int ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000L;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    return until;
-}
-
 bool postcopy_here(struct postcopy *p, uint64_t page, int wait_ms)
 {
-    struct timespec until = after(wait_ms);
+    struct timespec until = deadline_after_ms((uint64_t)wait_ms);
     int error = wait_ms ? 0 : ETIMEDOUT;
     pthread_mutex_lock(&p->lock);
     ask_for(p, page);
@@ -198,7 +177,7 @@ bool postcopy_here(struct postcopy *p, uint64_t page, int wait_ms)
 
 bool postcopy_complete(struct postcopy *p, int wait_ms)
 {
-    struct timespec until = after(wait_ms);
+    struct timespec until = deadline_after_ms((uint64_t)wait_ms);
     int error = wait_ms ? 0 : ETIMEDOUT;
     pthread_mutex_lock(&p->lock);
     while (p->missing && p->out && !error)

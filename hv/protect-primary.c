@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "hv/deadline.h"
 #include "hv/protect_priv.h"
 #include "hv/session_priv.h"
 
@@ -49,13 +50,6 @@ struct protection {
     char why[SESSION_ERROR];
 };
 
-static double now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
-
 static int patience(const struct protection *p)
 {
     return p->options->patience_ms ? (int)p->options->patience_ms : PATIENCE_MS;
@@ -80,7 +74,7 @@ static int stream_failed(struct protection *p, int error)
 /* Seconds since it began. */
 static double age(const struct protection *p)
 {
-    return p->began > 0 ? now() - p->began : 0;
+    return p->began > 0 ? migrate_now() - p->began : 0;
 }
 
 /* With the lock held. */
@@ -196,7 +190,7 @@ static int hold_back(struct protection *p)
     error = p->move->disk ? p->move->disk(s->backend, MOVE_DISK_HOLD) : 0;
     if (error)
         return fail(p, error,
-                    error == -EBUSY ? "a guest with a history cannot be protected"
+                    error == -EBUSY ? "a guest with a history or snapshots cannot be protected"
                                     : "the host has no memory to hold a disk back");
     if (hold_sent(p))
         return fail(p, -ENOMEM, "the host has no memory to hold a network back");
@@ -360,12 +354,13 @@ static bool wants_to_quit(const struct protection *p)
 static void wait_for_time(struct protection *p)
 {
     enum { LOOK_MS = 10 };
-    for (double left = p->due - now(); left > 0 && !wants_to_quit(p); left = p->due - now()) {
+    for (double left = p->due - migrate_now(); left > 0 && !wants_to_quit(p);
+         left = p->due - migrate_now()) {
         double part = left < LOOK_MS * 1e-3 ? left : LOOK_MS * 1e-3;
         nanosleep(&(struct timespec){.tv_nsec = (long)(part * 1e9)}, NULL);
     }
     double length = (p->options->epoch_ms ? p->options->epoch_ms : EPOCH_MS) * 1e-3;
-    p->due = p->due + length > now() ? p->due + length : now() + length;
+    p->due = p->due + length > migrate_now() ? p->due + length : migrate_now() + length;
 }
 
 static void wait_for_epoch(struct protection *p)
@@ -487,23 +482,10 @@ static void *release_always(void *context)
     return NULL;
 }
 
-struct timespec protect_deadline(unsigned ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000L;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    return until;
-}
-
 /* Waits for a beat's time, with the lock. false: the releaser is done. */
 static bool is_still_busy(struct protection *p)
 {
-    struct timespec until = protect_deadline((unsigned)patience(p) / BEATS);
+    struct timespec until = deadline_after_ms((uint64_t)patience(p) / BEATS);
     while (p->releaser.busy)
         if (pthread_cond_timedwait(&p->releaser.changed, &p->releaser.lock, &until))
             break;
@@ -534,7 +516,7 @@ static int releaser_begin(struct protection *p)
 {
     struct releaser *r = &p->releaser;
     pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->changed, NULL);
+    deadline_init_cond(&r->changed);
     r->begun = pthread_create(&r->thread, NULL, release_always, p) == 0;
     return r->begun ? 0 : fail(p, -EAGAIN, "the host gives no thread");
 }
@@ -561,7 +543,7 @@ static int do_epoch(struct protection *p, bool *last)
     if (error)
         return error;
     *last = p->epoch.head.state == EPOCH_ENDED || wants_to_quit(p) || !step_on(p);
-    double from = now();
+    double from = migrate_now();
     error = stream_failed(p, epoch_send(&p->epoch, &p->stream));
     p->sent |= !error; /* an EPOCH that was not sent cannot arrive (link.h) */
     error = error ? error : wait_for_ack(p);
@@ -569,7 +551,7 @@ static int do_epoch(struct protection *p, bool *last)
         return error;
     p->view.acknowledged = p->number;
     p->view.instruction = p->epoch.head.instructions;
-    p->view.delay += now() - from;
+    p->view.delay += migrate_now() - from;
     p->now.acknowledged = age(p);
     p->now.bytes = p->stream.bytes - p->bytes;
     error = release_and_beat(p);
@@ -628,10 +610,10 @@ struct protection *protect_begin(struct session *session, struct link *link,
 enum protect_end protect_run(struct protection *p, char *why)
 {
     bool last = false;
-    p->began = now();
+    p->began = migrate_now();
     int error = releaser_begin(p);
     error = error ? error : copy_all(p);
-    p->due = now();
+    p->due = migrate_now();
     if (!error && !step_on(p))
         error = fail(p, -ESHUTDOWN, "the guest has ended");
     while (!error && !last)

@@ -24,10 +24,11 @@
  * The primary runs *speculatively*: it is ahead of what the backup has. If it dies, what it did
  * since the last epoch that has arrived has never happened. So nobody may have seen it:
  *
- *  - What the guest prints, writes to its disk and sends to a network is held back until the backup
- * acknowledges the epoch in which it was done. The price is delay: up to an epoch and a round trip.
+ *  - What the guest prints, writes to its disk and sends to a network is held back until the
+ *    backup acknowledges the epoch in which it was done. The price is delay: up to an epoch and a
+ *    round trip.
  *  - What is typed is the guest's for good when an epoch that has it is acknowledged. Its echo
- * tells: that is output.
+ *    tells: that is output.
  *
  * So the world sees a prefix of what the backup's guest has done, and whatever the backup does
  * from there on denies nothing of it. There is one moment in which the backup cannot know how long
@@ -43,14 +44,14 @@
  * same goes for the primary. It cannot be found out by sending messages; so a third decides, a
  * fence (fence.h) that both can reach:
  *
- *  - The primary begins with a turn of its own. All its writes to the disk are made with that turn
- * held: after it has ended none is possible.
+ *  - The primary begins with a turn of its own. All its writes to the disk are made with that
+ *    turn held: after it has ended none is possible.
  *  - A backup that has lost the primary claims the next turn. Only then does it run the guest.
  *  - A primary that has lost the backup claims the next turn, too. Only then does it show what it
- * holds and goes on alone: from then on the backup's copy is old, and the claim keeps it from ever
- * running.
+ *    holds and goes on alone: from then on the backup's copy is old, and the claim keeps it from
+ *    ever running.
  *  - Who finds the turn taken is fenced: it runs nothing and writes nothing. That holds for a
- * primary that was stopped for an hour and comes back, too.
+ *    primary that was stopped for an hour and comes back, too.
  *
  * So never do two run. Never none, as long as one of them lives and the fence can be reached; if it
  * cannot, the primary stands (DOUBT) and the backup does not begin (UNSURE), and a person decides.

@@ -2,13 +2,8 @@
 #ifndef VITRINE_HV_PROTECT_PRIV_H
 #define VITRINE_HV_PROTECT_PRIV_H
 
-#include <time.h>
-
 #include "hv/migrate_priv.h"
 #include "hv/protect.h"
-
-/* So many milliseconds from now, by the clock of condition variables. */
-struct timespec protect_deadline(unsigned ms);
 
 /* Pages, or blocks of a disk: both have 4 KiB. */
 struct pile {

@@ -298,39 +298,50 @@ struct record *record_parse(const uint8_t *bytes, size_t count, char *why)
     return NULL;
 }
 
-/* The bytes of a file, malloc()ed; NULL and errno. */
-static uint8_t *read_file(const char *path, size_t *count)
+/* Why this file is not read, or NULL. */
+static const char *objection(int fd, struct stat *st)
+{
+    if (fstat(fd, st))
+        return strerror(errno);
+    return !S_ISREG(st->st_mode)     ? "not a regular file"
+           : st->st_size > FILE_MOST ? "too large for a record"
+                                     : NULL;
+}
+
+/* The bytes of a file, malloc()ed; NULL and the reason. */
+static uint8_t *read_file(const char *path, size_t *count, const char **reason)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return NULL;
-    bool fits = !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size <= FILE_MOST;
-    uint8_t *bytes = fits ? malloc((size_t)st.st_size + 1) : NULL;
+    *reason = fd < 0 ? strerror(errno) : objection(fd, &st);
+    uint8_t *bytes = *reason ? NULL : malloc((size_t)st.st_size + 1);
     ssize_t got = 1;
-    for (*count = 0; bytes && got > 0 && *count < (size_t)st.st_size; *count += (size_t)got)
+    for (*count = 0;
+         bytes && got > 0 && *count<(size_t)st.st_size; *count += got> 0 ? (size_t)got : 0)
         got = read(fd, bytes + *count, (size_t)st.st_size - *count);
-    int error = !fits ? EFBIG : !bytes ? ENOMEM : errno;
-    close(fd);
-    if (bytes && got >= 0)
+    if (!*reason && (!bytes || got < 0))
+        *reason = strerror(bytes ? errno : ENOMEM);
+    if (fd >= 0)
+        close(fd);
+    if (!*reason)
         return bytes;
     free(bytes);
-    errno = error;
     return NULL;
 }
 
 struct record *record_read(const char *path, char *why)
 {
     size_t count;
-    char objection[RECORD_ERROR];
-    uint8_t *bytes = read_file(path, &count);
+    char damage[RECORD_ERROR];
+    const char *reason;
+    uint8_t *bytes = read_file(path, &count, &reason);
     if (!bytes) {
-        fail(why, path, -errno);
+        snprintf(why, RECORD_ERROR, "%.400s: %s", path, reason);
         return NULL;
     }
-    struct record *r = record_parse(bytes, count, objection);
+    struct record *r = record_parse(bytes, count, damage);
     if (!r)
-        snprintf(why, RECORD_ERROR, "%.300s: %.200s", path, objection);
+        snprintf(why, RECORD_ERROR, "%.300s: %.200s", path, damage);
     free(bytes);
     return r;
 }

@@ -9,11 +9,6 @@
 
 #include "hv/simulated_priv.h"
 
-static uint64_t now(const struct simulated *s)
-{
-    return s->guest->hart.executed;
-}
-
 static int refuse(char *why, int error, const char *text)
 {
     snprintf(why, SESSION_ERROR, "%s", text);
@@ -53,7 +48,7 @@ int recorder_start(struct simulated *s, const char *path, char *why)
                       "cannot be recorded");
     if (rec->mode != RECORDER_OFF)
         return refuse(why, -EBUSY, "the session is recorded, or follows a record, already");
-    if (now(s) || session_log_count(s->session))
+    if (simulated_now(s) || session_log_count(s->session))
         return refuse(why, -EINVAL, "a record begins at the first instruction");
     int error = record_may_replace(path, why);
     if (error)
@@ -92,7 +87,7 @@ void recorder_cut(struct simulated *s)
 {
     struct recorder *rec = &s->recorder;
     while (rec->mode == RECORDER_RECORDS && rec->record->count > rec->from &&
-           rec->record->entry[rec->record->count - 1].instruction > now(s))
+           rec->record->entry[rec->record->count - 1].instruction > simulated_now(s))
         rec->record->count--;
 }
 
@@ -136,7 +131,7 @@ static void merge_input(struct simulated *s)
 static void take_digest(struct simulated *s)
 {
     const struct record *r = s->recorder.record;
-    uint64_t position = now(s);
+    uint64_t position = simulated_now(s);
     bool there = r->count > s->recorder.from && r->entry[r->count - 1].instruction >= position;
     if (position && position % RECORD_DIGESTS == 0 && s->between && !there)
         add(s, (struct record_entry){RECORD_DIGEST, position, machine_digest(s->guest), 0});
@@ -155,7 +150,8 @@ int recorder_finish(struct simulated *s, char *why)
     bool same = how != END_STOPPED || s->between;
     recorder_cut(s);
     merge_input(s);
-    add(s, (struct record_entry){RECORD_END, now(s), how | (uint64_t)(unsigned)last->exit_code << 8,
+    add(s, (struct record_entry){RECORD_END, simulated_now(s),
+                                 how | (uint64_t)(unsigned)last->exit_code << 8,
                                  same ? machine_digest(s->guest) : 0});
     int error = 0;
     if (rec->spoilt) {
@@ -273,7 +269,7 @@ void recorder_ended(struct simulated *s, struct backend_stop *told)
         [END_POWEROFF] = STOPPED_POWEROFF,
         [END_STUCK] = STOPPED_STUCK,
     };
-    bool same = e->kind == RECORD_END && e->instruction == now(s) &&
+    bool same = e->kind == RECORD_END && e->instruction == simulated_now(s) &&
                 stops[e->a & UINT8_MAX] == told->stop &&
                 (told->stop != STOPPED_POWEROFF || e->a >> 8 == (unsigned)told->exit_code) &&
                 (!e->b || e->b == machine_digest(s->guest));
@@ -290,11 +286,11 @@ bool recorder_reset(struct simulated *s, struct backend_stop *stop)
     struct recorder *rec = &s->recorder;
     if (rec->mode == RECORDER_RECORDS) {
         merge_input(s);
-        add(s, (struct record_entry){RECORD_RESET, now(s), 0, 0});
+        add(s, (struct record_entry){RECORD_RESET, simulated_now(s), 0, 0});
         rec->from = rec->record->count;
     } else if (rec->mode == RECORDER_FOLLOWS) {
         const struct record_entry *e = next_entry(s);
-        if (e->kind != RECORD_RESET || e->instruction != now(s)) {
+        if (e->kind != RECORD_RESET || e->instruction != simulated_now(s)) {
             differs(s, stop, "before");
             return false;
         }
@@ -314,7 +310,7 @@ bool recorder_restarted(struct simulated *s)
 
 uint64_t recorder_bound(const struct simulated *s)
 {
-    uint64_t position = now(s);
+    uint64_t position = simulated_now(s);
     if (s->recorder.mode == RECORDER_RECORDS)
         return RECORD_DIGESTS - position % RECORD_DIGESTS;
     if (s->recorder.mode == RECORDER_FOLLOWS)
@@ -329,11 +325,12 @@ bool recorder_look(struct simulated *s, struct backend_stop *stop)
     if (s->recorder.mode != RECORDER_FOLLOWS || !s->between)
         return false;
     const struct input_record *input = session_log_at(s->session, s->history.delivered);
-    bool missed =
-        input && input->instruction < now(s); /* it has not slept so long as it did then */
-    if (missed || next_entry(s)->instruction < now(s)) { /* there the machine should have stopped */
+    bool missed = input && input->instruction <
+                               simulated_now(s); /* it has not slept so long as it did then */
+    if (missed ||
+        next_entry(s)->instruction < simulated_now(s)) { /* there the machine should have stopped */
         differs(s, stop, "at");
         return true;
     }
-    return next_entry(s)->instruction == now(s) && compare(s, stop);
+    return next_entry(s)->instruction == simulated_now(s) && compare(s, stop);
 }

@@ -2,19 +2,18 @@
  * Running backwards. See replay.h for the idea.
  *
  * Two kinds of ways lead into the past. To a *position* (goto, step back) there is one: the nearest
- * checkpoint, then forward. To a *stop* (the last breakpoint, the last write) one must search: from
- * each checkpoint, newest first, the stretch up to the next one is run with the breakpoints set,
- * and the last stop in it is what was wanted; then it is a position like any other.
+ * checkpoint, then forward. To a *stop* (the last breakpoint, the last write) one must search
+ * (replay-search.c), and what is found is a position like any other.
  */
 #include "hv/replay.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "hv/replay_priv.h"
 #include "hv/simulated_priv.h"
 
 enum {
@@ -26,30 +25,16 @@ enum {
     INTERVAL_FIRST = 5000000, /* instructions */
     INTERVAL_LEAST = 100000,
     INTERVAL_MOST = 200000000,
-    FRESH = 8,              /* intervals before a position in the past that get checkpoints */
-    NEAR = 16,              /* this part of an interval before such a position is one, too; ... */
-    NEAREST = 256,          /* ... and so is this */
-    SOON = 1000,            /* instructions until a checkpoint that is due may be taken */
-    SEARCH_STOPS = 200,     /* in one slice */
-    MANY = 1000,            /* stops, before it pays to look near the end of a stretch first */
-    WIDER = 16,             /* ... and if there is none, so much farther from the end */
-    SEARCH_SLICE = 1000000, /* instructions */
+    FRESH = 8,     /* intervals before a position in the past that get checkpoints */
+    NEAR = 16,     /* this part of an interval before such a position is one, too; ... */
+    NEAREST = 256, /* ... and so is this */
+    SOON = 1000,   /* instructions until a checkpoint that is due may be taken */
 };
-
-static uint64_t now(const struct simulated *s)
-{
-    return s->guest->hart.executed;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* ---- checkpoints ---------------------------------------------------------------------------- */
 
 /* The newest checkpoint at or before this position; -1: there is none. */
-static int newest_before(const struct history *h, uint64_t position)
+int replay_newest_before(const struct history *h, uint64_t position)
 {
     int low = 0, high = h->count;
     while (low < high) {
@@ -71,12 +56,15 @@ static void forget_point(struct simulated *s, int at)
     memmove(&h->point[at], &h->point[at + 1], (size_t)(h->count - at) * sizeof *h->point);
 }
 
+/* Where there is no memory to merge a layer with those above it stays, but nobody goes there any
+ * more: no checkpoint may outlive its history. */
 static void forget_all(struct simulated *s)
 {
     struct history *h = &s->history;
-    for (int before = -1; h->count && h->count != before;) {
-        before = h->count;
-        forget_point(s, h->count - 1);
+    while (h->count) {
+        struct moment *moment = &h->point[--h->count].moment;
+        if (simulated_forget(s, moment))
+            free(moment->packed);
     }
 }
 
@@ -100,7 +88,7 @@ static int least_missed(const struct simulated *s)
     for (int i = 1; i < h->count - 1; i++) {
         uint64_t at = h->point[i].moment.executed;
         uint64_t gap = h->point[i + 1].moment.executed - h->point[i - 1].moment.executed;
-        uint64_t away = at > now(s) ? at - now(s) : now(s) - at;
+        uint64_t away = at > simulated_now(s) ? at - simulated_now(s) : simulated_now(s) - at;
         double missed = (double)gap / (double)(away + h->interval / NEAREST + 1);
         if (!h->point[i].pinned && (best < 0 || missed < least)) {
             best = i;
@@ -158,7 +146,7 @@ static void take_checkpoint(struct simulated *s, bool pinned)
         give_up(s);
         return;
     }
-    int at = newest_before(h, new.moment.executed) + 1;
+    int at = replay_newest_before(h, new.moment.executed) + 1;
     memmove(&h->point[at + 1], &h->point[at], (size_t)(h->count - at) * sizeof *h->point);
     h->point[at] = new;
     h->count++;
@@ -181,34 +169,34 @@ static uint64_t time_between(const struct simulated *s)
 {
     uint64_t price = expected_price(s), twice = 2 * (price + s->history.price_back);
     uint64_t most = ANSWER_NS > twice + INTERVAL_NS ? ANSWER_NS - twice : INTERVAL_NS;
-    return least(most, INTERVAL_NS + PRICE * price);
+    return replay_least(most, INTERVAL_NS + PRICE * price);
 }
 
 /* Is there a gap here that is worth a checkpoint? */
 static bool is_due(const struct simulated *s)
 {
     const struct history *h = &s->history;
-    int before = newest_before(h, now(s));
-    if (before < 0 || h->point[before].moment.executed == now(s))
+    int before = replay_newest_before(h, simulated_now(s));
+    if (before < 0 || h->point[before].moment.executed == simulated_now(s))
         return false;
     if (before + 1 == h->count)
         return h->spent >= time_between(s);
-    return now(s) - h->point[before].moment.executed >= h->interval &&
-           h->point[before + 1].moment.executed - now(s) > h->interval / 2;
+    return simulated_now(s) - h->point[before].moment.executed >= h->interval &&
+           h->point[before + 1].moment.executed - simulated_now(s) > h->interval / 2;
 }
 
 /* One is wanted here, and only has to wait for the guest to come out of what it is in. */
 static bool is_overdue(const struct simulated *s)
 {
     const struct history *h = &s->history;
-    return newest_before(h, now(s)) + 1 == h->count && h->spent >= time_between(s);
+    return replay_newest_before(h, simulated_now(s)) + 1 == h->count && h->spent >= time_between(s);
 }
 
 /* A long way to a position in the past needs no checkpoints before the end of it is near. */
 static bool is_far(const struct simulated *s)
 {
     return s->goal.travel && s->goal.target != UINT64_MAX &&
-           s->goal.target - now(s) > FRESH * s->history.interval;
+           s->goal.target - simulated_now(s) > FRESH * s->history.interval;
 }
 
 /* On the way to a position: how far before it the next checkpoint for steps back from there
@@ -216,11 +204,11 @@ static bool is_far(const struct simulated *s)
 static uint64_t next_step(const struct simulated *s)
 {
     const struct history *h = &s->history;
-    uint64_t left = s->goal.target - now(s);
+    uint64_t left = s->goal.target - simulated_now(s);
     if (!h->on || !s->goal.travel || h->search.active || s->goal.target == UINT64_MAX ||
-        s->goal.target <= now(s))
+        s->goal.target <= simulated_now(s))
         return 0;
-    int before = newest_before(h, now(s));
+    int before = replay_newest_before(h, simulated_now(s));
     for (unsigned part = NEAR; part <= NEAREST; part *= NEAREST / NEAR) {
         uint64_t step = h->interval / part;
         bool dear = part == NEAREST && 10 * h->price > INTERVAL_NS;
@@ -234,7 +222,7 @@ static uint64_t next_step(const struct simulated *s)
 static bool is_step(const struct simulated *s)
 {
     uint64_t step = next_step(s);
-    return step && s->goal.target - now(s) == step;
+    return step && s->goal.target - simulated_now(s) == step;
 }
 
 void replay_mark(struct simulated *s)
@@ -256,7 +244,7 @@ void replay_start(struct simulated *s)
     h->full = false;
     h->delivered = 0;
     h->barrier = 0;
-    h->end = now(s);
+    h->end = simulated_now(s);
     h->run++;
     h->typed = session_typed(s->session);
     h->search.active = false;
@@ -285,25 +273,25 @@ void replay_free(struct simulated *s)
 bool replay_in_past(const struct simulated *s)
 {
     const struct history *h = &s->history;
-    return h->on && (h->delivered < session_log_count(s->session) || now(s) < h->end);
+    return h->on && (h->delivered < session_log_count(s->session) || simulated_now(s) < h->end);
 }
 
 /* The next record of input. NULL: there is none. */
-static const struct input_record *next_record(const struct simulated *s)
+const struct input_record *replay_next_record(const struct simulated *s)
 {
     return session_log_at(s->session, s->history.delivered);
 }
 
 /* Input may have arrived while the guest slept: then it must have slept as long before it comes. */
-static bool is_here(const struct simulated *s, const struct input_record *r)
+bool replay_is_here(const struct simulated *s, const struct input_record *r)
 {
-    return r->instruction == now(s) && r->idle <= s->guest->hart.clock.idle;
+    return r->instruction == simulated_now(s) && r->idle <= s->guest->hart.clock.idle;
 }
 
 void replay_deliver(struct simulated *s)
 {
     const struct input_record *r;
-    while ((r = next_record(s)) && is_here(s, r) && simulated_give(s, r)) {
+    while ((r = replay_next_record(s)) && replay_is_here(s, r) && simulated_give(s, r)) {
         s->history.delivered++;
         s->between = false;
     }
@@ -313,8 +301,8 @@ void replay_deliver(struct simulated *s)
 static int next_barrier(const struct simulated *s)
 {
     const struct history *h = &s->history;
-    int first = newest_before(h, now(s)) + 1;
-    while (first > 0 && h->point[first - 1].moment.executed == now(s) &&
+    int first = replay_newest_before(h, simulated_now(s)) + 1;
+    while (first > 0 && h->point[first - 1].moment.executed == simulated_now(s) &&
            h->point[first - 1].moment.layer != h->barrier)
         first--;
     for (int i = first; i < h->count; i++)
@@ -325,32 +313,32 @@ static int next_barrier(const struct simulated *s)
 
 static uint64_t until(const struct simulated *s, uint64_t position)
 {
-    return position > now(s) ? position - now(s) : 1;
+    return position > simulated_now(s) ? position - simulated_now(s) : 1;
 }
 
 uint64_t replay_bound(const struct simulated *s)
 {
     const struct history *h = &s->history;
     uint64_t bound = UINT64_MAX;
-    const struct input_record *r = next_record(s);
+    const struct input_record *r = replay_next_record(s);
     uint64_t step = next_step(s);
     if (h->on && !h->search.active && h->count)
         bound = is_overdue(s) ? SOON : h->interval / 8;
-    if (step && s->goal.target - now(s) > step)
-        bound = least(bound, s->goal.target - now(s) - step);
+    if (step && s->goal.target - simulated_now(s) > step)
+        bound = replay_least(bound, s->goal.target - simulated_now(s) - step);
     if (r)
-        bound = least(bound, until(s, r->instruction));
+        bound = replay_least(bound, until(s, r->instruction));
     if (replay_in_past(s)) {
         int barrier = next_barrier(s);
-        if (h->end > now(s))
-            bound = least(bound, h->end - now(s));
+        if (h->end > simulated_now(s))
+            bound = replay_least(bound, h->end - simulated_now(s));
         if (barrier >= 0)
-            bound = least(bound, until(s, h->point[barrier].moment.executed));
+            bound = replay_least(bound, until(s, h->point[barrier].moment.executed));
     }
     return bound;
 }
 
-static int return_to(struct simulated *s, int at)
+int replay_return_to(struct simulated *s, int at)
 {
     struct history *h = &s->history;
     uint64_t began = simulated_cpu_ns();
@@ -371,8 +359,8 @@ static int return_to(struct simulated *s, int at)
 static void cross_barrier(struct simulated *s)
 {
     int barrier = replay_in_past(s) ? next_barrier(s) : -1;
-    if (barrier >= 0 && s->history.point[barrier].moment.executed == now(s) &&
-        return_to(s, barrier))
+    if (barrier >= 0 && s->history.point[barrier].moment.executed == simulated_now(s) &&
+        replay_return_to(s, barrier))
         give_up(s);
 }
 
@@ -384,15 +372,15 @@ void replay_ran(struct simulated *s, uint64_t from, uint64_t ns)
         return;
     cross_barrier(s);
     h->spent += ns;
-    if (now(s) > h->end) {
-        h->end = now(s);
+    if (simulated_now(s) > h->end) {
+        h->end = simulated_now(s);
         profile_note(s);
     }
     if (!replay_in_past(s))
         h->typed = session_typed(s->session);
-    if (now(s) < from + ENOUGH || !ns || s->goal.travel)
+    if (simulated_now(s) < from + ENOUGH || !ns || s->goal.travel)
         return;
-    double wanted = (double)(now(s) - from) / (double)ns * (double)time_between(s);
+    double wanted = (double)(simulated_now(s) - from) / (double)ns * (double)time_between(s);
     double smooth = 0.7 * (double)h->interval + 0.3 * wanted;
     h->interval = smooth < INTERVAL_LEAST  ? INTERVAL_LEAST
                   : smooth > INTERVAL_MOST ? INTERVAL_MOST
@@ -404,7 +392,7 @@ void replay_ran(struct simulated *s, uint64_t from, uint64_t ns)
 void replay_cut(struct simulated *s)
 {
     struct history *h = &s->history;
-    int barrier = next_barrier(s), keep = newest_before(h, now(s)) + 1;
+    int barrier = next_barrier(s), keep = replay_newest_before(h, simulated_now(s)) + 1;
     if (barrier >= 0 && barrier < keep) /* written to here, but later than we stand */
         keep = barrier;
     while (h->count > keep) {
@@ -416,12 +404,12 @@ void replay_cut(struct simulated *s)
         }
     }
     for (int i = 0; i < s->snapshots; i++)
-        if (s->snapshot[i].moment.executed > now(s))
+        if (s->snapshot[i].moment.executed > simulated_now(s))
             s->snapshot[i].run = 0;
     session_log_cut(s->session, h->delivered);
     recorder_cut(s);
     profile_cut(s);
-    h->end = now(s);
+    h->end = simulated_now(s);
     h->typed = session_typed(s->session);
     s->console.shown = s->console.printed;
 }
@@ -433,12 +421,12 @@ void replay_written(struct simulated *s)
     if (!h->on)
         return;
     if (s->goal.travel) /* somebody wrote while the guest was on its way: it stops here */
-        s->goal = (struct goal){.target = now(s)};
+        s->goal = (struct goal){.target = simulated_now(s)};
     h->search.active = false;
     if (replay_in_past(s))
         replay_cut(s);
     int last = h->count - 1;
-    if (last > 0 && h->point[last].pinned && h->point[last].moment.executed == now(s))
+    if (last > 0 && h->point[last].pinned && h->point[last].moment.executed == simulated_now(s))
         forget_point(s, last);
     take_checkpoint(s, true);
 }
@@ -446,17 +434,18 @@ void replay_written(struct simulated *s)
 /* ---- to a position -------------------------------------------------------------------------- */
 
 /* Begins the way to a position, from the nearest checkpoint or from here. */
-static int go_to(struct simulated *s, uint64_t position)
+int replay_go_to(struct simulated *s, uint64_t position)
 {
     struct history *h = &s->history;
-    int at = newest_before(h, position), error = 0;
+    int at = replay_newest_before(h, position), error = 0;
     if (at < 0) {
         at = 0;
         position = h->point[0].moment.executed;
     }
-    bool behind = h->ended || now(s) > position || (now(s) == position && !s->between);
-    if (behind || h->point[at].moment.executed > now(s))
-        error = return_to(s, at);
+    bool behind =
+        h->ended || simulated_now(s) > position || (simulated_now(s) == position && !s->between);
+    if (behind || h->point[at].moment.executed > simulated_now(s))
+        error = replay_return_to(s, at);
     s->goal = (struct goal){.target = position, .travel = true, .points = POINTS_NONE};
     simulated_load_points(s);
     return error;
@@ -486,25 +475,25 @@ static int go_to_instruction(struct simulated *s, uint64_t position)
         say_beginning(s, text);
     else
         simulated_say(&h->told, SESSION_STOPPED, STOPPED_STEP, text);
-    return go_to(s, beyond ? first : position);
+    return replay_go_to(s, beyond ? first : position);
 }
 
 static int go_to_beginning(struct simulated *s, const char *text)
 {
     say_beginning(s, text);
-    return go_to(s, 0);
+    return replay_go_to(s, 0);
 }
 
-static int not_found(struct simulated *s)
+int replay_not_found(struct simulated *s)
 {
     return go_to_beginning(s, "not found: this is the beginning of what is recorded");
 }
 
 static int step_back(struct simulated *s, uint64_t count)
 {
-    if (count > now(s) - s->history.point[0].moment.executed)
+    if (count > simulated_now(s) - s->history.point[0].moment.executed)
         return go_to_beginning(s, "at the beginning of what is recorded");
-    return go_to_instruction(s, now(s) - count);
+    return go_to_instruction(s, simulated_now(s) - count);
 }
 
 /* ---- to an exit ----------------------------------------------------------------------------- */
@@ -512,8 +501,8 @@ static int step_back(struct simulated *s, uint64_t count)
 /* Has nothing happened since this one? A trap counts as an instruction, an interrupt does not. */
 static bool just_handled(const struct simulated *s, const struct exit_record *r)
 {
-    return s->vm ? s->vm->last_exit == now(s)
-                 : r->instruction + !(r->cause & CAUSE_INTERRUPT) == now(s);
+    return s->vm ? s->vm->last_exit == simulated_now(s)
+                 : r->instruction + !(r->cause & CAUSE_INTERRUPT) == simulated_now(s);
 }
 
 /* The newest exit before this moment: not the one that has just been handled. */
@@ -523,225 +512,18 @@ static int go_to_exit(struct simulated *s)
     uint64_t seq = simulated_exits(s);
     seq -= seq && just_handled(s, simulated_exit_record(s, seq));
     if (!seq || seq <= h->point[0].moment.exits || simulated_exit_record(s, seq)->seq != seq)
-        return not_found(s);
+        return replay_not_found(s);
     h->exits = seq;
     simulated_say(&h->told, SESSION_STOPPED, STOPPED_EXIT,
                   s->vm ? "VM exit handled" : "trap taken");
-    return go_to(s, simulated_exit_record(s, seq)->instruction);
-}
-
-/* ---- searching ------------------------------------------------------------------------------ */
-
-/* Nothing is looked for before the last `tail` instructions of the stretch. */
-static void look_at_tail(struct simulated *s, uint64_t tail)
-{
-    struct search *search = &s->history.search;
-    search->tail = tail;
-    search->blind = search->upper > now(s) && tail < search->upper - now(s);
-    search->dark = search->blind ? search->upper - tail : 0;
-    simulated_load_points(s);
-}
-
-/* Runs the stretch from checkpoint search.at to search.upper, or its tail, from the beginning. */
-static int begin_part(struct simulated *s, uint64_t tail)
-{
-    struct search *search = &s->history.search;
-    int error = return_to(s, search->at);
-    search->found = false;
-    search->stops = 0;
-    look_at_tail(s, tail);
-    s->guest->debug.skip = UINT64_MAX;
-    return error;
-}
-
-/* Begins the stretch behind checkpoint search.at. */
-static int begin_stretch(struct simulated *s)
-{
-    struct history *h = &s->history;
-    struct search *search = &h->search;
-    uint64_t next =
-        search->at + 1 < h->count ? h->point[search->at + 1].moment.executed : UINT64_MAX;
-    search->upper = least(next, search->from);
-    return begin_part(s, UINT64_MAX);
-}
-
-/* So many stops that the last one is likely to be near the end: there first. */
-static void skip_most(struct simulated *s)
-{
-    struct search *search = &s->history.search;
-    uint64_t tail = now(s) - s->history.point[search->at].moment.executed; /* as many again */
-    if (search->stops >= MANY && !search->dark && search->upper - now(s) > tail)
-        look_at_tail(s, tail);
-}
-
-/* From here on there may be what is wanted. */
-static void open_eyes(struct simulated *s)
-{
-    struct search *search = &s->history.search;
-    if (!search->blind || now(s) < search->dark)
-        return;
-    search->blind = false;
-    simulated_load_points(s);
-    s->guest->debug.skip = UINT64_MAX;
-}
-
-/* A stretch of the memory that is asked for, as devices know it: by physical addresses. Those
- * pages count that the address leads to now. */
-static void add_piece(struct search *search, uint32_t va, uint32_t pa, uint32_t length)
-{
-    struct search_piece *last = search->pieces ? &search->piece[search->pieces - 1] : NULL;
-    if (last && last->pa + last->length == pa)
-        last->length += length;
-    else if (search->pieces < SEARCH_PIECES)
-        search->piece[search->pieces++] = (struct search_piece){va, pa, length};
-}
-
-static void find_pieces(struct simulated *s)
-{
-    struct search *search = &s->history.search;
-    uint32_t va = (uint32_t)search->point.address, left = search->point.length;
-    while (left) {
-        uint32_t rest = RAM_PAGE - va % RAM_PAGE, part = left < rest ? left : rest;
-        struct walk w = {.context = mmu_context(s->guest, ACCESS_READ),
-                         .access = ACCESS_READ,
-                         .look_only = true};
-        if (search->point.physical)
-            add_piece(search, va, va, part);
-        else if (mmu_walk(s->guest, va, &w))
-            add_piece(search, va, w.pa, part);
-        va += part;
-        left -= part;
-    }
-}
-
-static int begin_search(struct simulated *s, const struct backend_command *command)
-{
-    struct history *h = &s->history;
-    struct search *search = &h->search;
-    *search = (struct search){.active = true, .from = now(s)};
-    if (command->back == BACK_WRITE)
-        search->point = (struct session_break){.kind = BREAK_WRITE,
-                                               .physical = command->physical,
-                                               .address = command->va,
-                                               .length = (uint32_t)command->count};
-    find_pieces(s);
-    search->at = now(s) ? newest_before(h, now(s) - 1) : -1;
-    if (search->at < 0) {
-        search->active = false;
-        return not_found(s);
-    }
-    s->goal = (struct goal){.target = UINT64_MAX, .travel = true};
-    simulated_load_points(s);
-    return begin_stretch(s);
-}
-
-/* A device has written at `position`, where the guest shall stand before it does; and before the
- * input that has come there, if that is why. */
-static void note_device(struct simulated *s, uint64_t position, bool input)
-{
-    struct search *search = &s->history.search;
-    struct backend_stop *stop = &search->stop;
-    const struct machine_break *watch = &s->guest->watch;
-    simulated_say(stop, SESSION_STOPPED, STOPPED_WATCHPOINT, "");
-    snprintf(stop->text, sizeof stop->text, "written by device %s at instruction %" PRIu64,
-             s->guest->watch_device, position);
-    for (unsigned i = 0; i < search->pieces; i++)
-        if (search->piece[i].pa == watch->address)
-            stop->watch_address = search->piece[i].va;
-    stop->watch_access = 'w';
-    search->position = position;
-    search->input = input;
-    search->found = true;
-}
-
-/* Recorded input may be written to memory by a device, before anything is executed here. */
-static void deliver_watched(struct simulated *s)
-{
-    s->guest->watch_device = NULL;
-    replay_deliver(s);
-    if (s->guest->watch_device)
-        note_device(s, now(s), true);
-    s->guest->watch_device = NULL;
-}
-
-/* A stop in this stretch: the newest so far. */
-static void note_stop(struct simulated *s, enum stop_reason reason)
-{
-    struct search *search = &s->history.search;
-    if (reason == STOP_BREAKPOINT) {
-        s->guest->debug.skip = now(s);
-        if (now(s) >= search->from || !simulated_at_point(s))
-            return;
-        simulated_say(&search->stop, SESSION_STOPPED, STOPPED_BREAKPOINT, "breakpoint");
-        search->position = now(s);
-    } else if (s->guest->watch_device) {
-        note_device(s, now(s) - 1, false); /* in front of the instruction that has made it do so */
-    } else {
-        simulated_say_watch(s, &search->stop);
-        search->input = false;
-        search->position = now(s) - 1; /* in front of the instruction that did it */
-    }
-    search->found = true;
-}
-
-/* The stretch is done: there, or on to the one before. */
-static int end_stretch(struct simulated *s)
-{
-    struct history *h = &s->history;
-    struct search *search = &h->search;
-    if (search->dark && !(search->found && search->position >= search->dark)) {
-        search->upper = search->dark; /* not in the tail: in what is before it? */
-        return begin_part(s, search->tail * WIDER);
-    }
-    if (!search->found && search->at > 0) {
-        search->at--;
-        return begin_stretch(s);
-    }
-    search->active = false;
-    if (!search->found)
-        return not_found(s);
-    h->told = search->stop;
-    h->to_point = search->stop.stop == STOPPED_BREAKPOINT;
-    h->in_front = !h->to_point && !search->input;
-    return go_to(s, search->position);
-}
-
-bool replay_search(struct simulated *s, struct backend_stop *stop)
-{
-    struct search *search = &s->history.search;
-    open_eyes(s);
-    uint64_t until_then =
-        least(search->blind ? search->dark : search->upper, now(s) + SEARCH_SLICE);
-    bool over = now(s) >= search->upper;
-    for (int stops = 0; stops < SEARCH_STOPS && now(s) < until_then && !over;) {
-        deliver_watched(s);
-        uint64_t bound = least(until_then - now(s), replay_bound(s));
-        enum stop_reason reason = machine_run(s->guest, bound);
-        bool hit = reason == STOP_BREAKPOINT || reason == STOP_WATCHPOINT;
-        const struct input_record *r = next_record(s);
-        if (hit)
-            note_stop(s, reason);
-        stops += hit;
-        search->stops += hit;
-        over = reason == STOP_POWEROFF || reason == STOP_STUCK || reason == STOP_RESET ||
-               (reason == STOP_IDLE && !(r && is_here(s, r)));
-    }
-    over |= now(s) >= search->upper;
-    if (!over)
-        skip_most(s);
-    if (over && end_stretch(s)) {
-        search->active = false;
-        simulated_say(stop, SESSION_ENDED, STOPPED_STUCK, "the host has no memory left");
-        return true;
-    }
-    return false;
+    return replay_go_to(s, simulated_exit_record(s, seq)->instruction);
 }
 
 /* ---- commands ------------------------------------------------------------------------------- */
 
 static int begin_back(struct simulated *s, const struct backend_command *command)
 {
-    return command->back == BACK_EXIT ? go_to_exit(s) : begin_search(s, command);
+    return command->back == BACK_EXIT ? go_to_exit(s) : replay_begin_search(s, command);
 }
 
 int replay_begin(struct simulated *s, const struct backend_command *command)
@@ -765,8 +547,8 @@ static bool is_interrupted(const struct simulated *s)
 {
     struct hart hart = s->guest->hart;
     hart_update_timers(&hart);
-    const struct input_record *r = next_record(s);
-    return hart.waiting || trap_pending_interrupt(&hart) || (r && is_here(s, r));
+    const struct input_record *r = replay_next_record(s);
+    return hart.waiting || trap_pending_interrupt(&hart) || (r && replay_is_here(s, r));
 }
 
 bool replay_arrived(struct simulated *s, struct backend_stop *stop)

@@ -6,13 +6,13 @@
  *
  * A run is a function of the image, the configuration and the input, so any moment of it can be had
  * again: put the nearest checkpoint before it back, deliver the recorded input at the recorded
- * instructions, and run up to it. A checkpoint is taken whenever the engine has run for about 30
- * ms, so that the way from one to the next takes no longer than that; or longer, if checkpoints are
- * dear here, but so that an answer stays within 100 ms. Shortly before a moment that one has gone
- * to there are two more, for the next step back. When all of them take more memory than allowed,
- * those go that leave the smallest gap for their distance: near the present there are many, far
- * back few. On the way to a moment in the past new ones are taken, so that the next step back is as
- * quick there.
+ * instructions, and run up to it. A checkpoint is taken whenever the engine has run for about 20
+ * ms, so that the way from one to the next takes no longer than that; or less often, if checkpoints
+ * are dear here, but so that to put one back and to run to the next stays within 50 ms. Shortly
+ * before a moment that one has gone to there are two more, for the next step back. When all of them
+ * take more memory than allowed, those go that leave the smallest gap for their distance: near the
+ * present there are many, far back few. On the way to a moment in the past new ones are taken, so
+ * that the next step back is as quick there.
  *
  * Positions are counts of instructions. Position N is the moment when N instructions were executed,
  * *before* the input that arrives there and before an interrupt is taken.

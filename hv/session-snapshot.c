@@ -331,6 +331,20 @@ static struct session_config config_of(const struct snapshot_config *from,
     return c;
 }
 
+/* A disk that comes with the guest from another host is that host's until then, so nobody can tell
+ * what it will be, nor keep what is written to it apart. */
+static int check_disk(const struct session_config *c, char *why)
+{
+    if (!c->disk_away || !c->disk || c->disk_readonly)
+        return 0;
+    snprintf(
+        why, SESSION_ERROR,
+        "%.300s: the guest comes from another host and brings its disk: no session directory can "
+        "keep what it writes to that",
+        c->disk);
+    return -ENOTSUP;
+}
+
 /* Takes the directory over if all fits. */
 static int attach(struct session *s, struct snapshot_dir *dir, char *why)
 {
@@ -361,11 +375,12 @@ static int attach(struct session *s, struct snapshot_dir *dir, char *why)
 
 int session_keep(struct session *s, const char *path, char *why)
 {
-    struct snapshot_dir *dir = snapshot_dir_open(path, SNAPSHOT_CREATE, why);
+    int error = check_disk(&s->config, why);
+    struct snapshot_dir *dir = error ? NULL : snapshot_dir_open(path, SNAPSHOT_CREATE, why);
     if (!dir)
-        return -EINVAL;
+        return error ? error : -EINVAL;
     session_enter(s);
-    int error = attach(s, dir, why);
+    error = attach(s, dir, why);
     session_leave(s);
     if (error)
         snapshot_dir_close(dir);
@@ -401,7 +416,7 @@ struct session *session_open(const char *path, int id, const struct session_conf
         snprintf(why, SESSION_ERROR, "%.400s: there is no snapshot", path);
     else {
         config = config_of(snapshot_dir_config(dir), wishes);
-        s = session_new(&config, why);
+        s = check_disk(&config, why) ? NULL : session_new(&config, why);
     }
     if (!s) {
         snapshot_dir_close(dir);

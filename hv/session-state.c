@@ -65,6 +65,7 @@ static const struct state_field session_fields[] = {
     STATE_NOT(struct session, moving, "a migration under way"),
     STATE_NOT(struct session, shown, "counts what the world saw, never backwards"),
     STATE_NOT(struct session, standing, "of that"),
+    STATE_NOT(struct session, recovering, "of that"),
     STATE_NOT(struct session, arrival, "of that"),
     STATE_NOT(struct session, moved_token, "of that"),
     STATE_NOT(struct session, throttle, "of that"),

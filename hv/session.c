@@ -16,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "hv/deadline.h"
 #include "hv/disk-format.h"
 #include "hv/migrate_priv.h"
 #include "hv/session_priv.h"
@@ -57,14 +58,7 @@ static void let_callers_in(struct session *s)
 
 static void sleep_until_woken(struct session *s, uint64_t ns)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(ns / 1000000000u);
-    until.tv_nsec += (long)(ns % 1000000000u);
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    struct timespec until = deadline_after(ns);
     pthread_cond_timedwait(&s->wake, &s->lock, &until);
 }
 
@@ -242,17 +236,13 @@ static bool copy_strings(struct session_config *c)
 
 static void init_locks(struct session *s)
 {
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->wait_lock, NULL);
     pthread_mutex_init(&s->output_lock, NULL);
     pthread_mutex_init(&s->events_lock, NULL);
-    pthread_cond_init(&s->wake, &monotonic);
-    pthread_cond_init(&s->stopped, &monotonic);
+    deadline_init_cond(&s->wake);
+    deadline_init_cond(&s->stopped);
     pthread_cond_init(&s->calm, NULL);
-    pthread_condattr_destroy(&monotonic);
 }
 
 static void destroy_locks(struct session *s)
@@ -503,14 +493,7 @@ int session_set_balloon(struct session *s, uint64_t pages)
 
 int session_wait(struct session *s, int timeout_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += timeout_ms % 1000 * 1000000L;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    struct timespec until = deadline_after_ms(timeout_ms < 0 ? 0 : (uint64_t)timeout_ms);
     pthread_mutex_lock(&s->wait_lock);
     int error = 0;
     while (s->running && !error)
@@ -540,6 +523,8 @@ int session_take_back(struct session *s)
     const struct backend_move *move = s->ops->move;
     char why[SESSION_ERROR];
     int error = s->stop == STOPPED_MOVED && s->migration.phase == MIGRATION_DOUBT ? 0 : -EINVAL;
+    if (!error && s->recovering)
+        error = -EALREADY;
     if (!error && move->hand)
         error = move->hand(s->backend, MOVE_HAND_TAKE, why);
     if (!error && move->disk)

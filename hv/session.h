@@ -286,7 +286,9 @@ int session_write_signature(struct session *session, const char *path);
 /* All are -ENOTSUP where there are none, and but for the list -EBUSY while the guest runs. `why` is
  * SESSION_ERROR bytes: one line when the result is negative. */
 
-/* Keeps the state of the whole machine under this name. The id (> 0), or -errno. */
+/* Keeps the state of the whole machine under this name. The id (> 0), or -errno. From the first one
+ * on what the guest writes to its disk is in memory only, and a program that is killed loses it,
+ * also what the guest has flushed: see session_write_disk(). */
 int session_snapshot(struct session *session, const char *name, char *why);
 /* Puts the machine back; also after it has ended. The session stops anew (STOPPED_RESET), what was
  * typed and printed and not taken yet is dropped. -ENOENT: no such snapshot. */
@@ -312,7 +314,7 @@ int session_snapshot_diff(struct session *session, int a, int b, struct view_dif
  * session_keep() makes the directory if need be, and locks it. -EBUSY: another program has it, the
  * guest runs, is moved or protected, or there are snapshots in memory already; -EINVAL: the
  * directory is of another guest or of other options; -ENOTSUP: this kind of guest, or one with a
- * disk that cannot be kept.
+ * disk that cannot be kept: with config.disk_away one that can be written.
  */
 int session_keep(struct session *session, const char *path, char *why);
 /* A session that goes on from snapshot `id` (0: the newest) of a directory, which it keeps. Of
@@ -343,8 +345,8 @@ int session_snapshot_check(struct session *session, char *why);
  * the guest runs. */
 int session_write_disk(struct session *session, char *why);
 /* History and snapshots are given up, and what they kept of the disk is written to its file: for a
- * guest that is to be protected (hv/guard.h). 0 also where there is nothing to give up; -EBUSY while
- * the guest runs, or when its snapshots are files; or as session_write_disk(). */
+ * guest that is to be protected (hv/guard.h). 0 also where there is nothing to give up; -EBUSY
+ * while the guest runs, or when its snapshots are files; or as session_write_disk(). */
 int session_forget_past(struct session *session, char *why);
 void session_view_history(struct session *session, struct view_history *out);
 /* The same with what there is along the way: checkpoints, input, snapshots. */
@@ -378,8 +380,8 @@ void session_view_protection(struct session *session,
                              struct view_protection *out); /* hv/protect.h */
 /* By a person's word, who knows that the guest does not run on the other side: after a migration
  * that ended in doubt, or a protection, the guest can run here again (STOPPED_PAUSE). -EINVAL:
- * there was none; -EBUSY: the other side, or somebody else, has its disk; or -errno: it cannot be
- * written. */
+ * there was none; -EALREADY: the other side is being asked just now (migrate_recover()); -EBUSY:
+ * the other side, or somebody else, has its disk; or -errno: it cannot be written. */
 int session_take_back(struct session *session);
 
 /* ---- events ------------------------------------------------------------------------------- */

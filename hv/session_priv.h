@@ -19,14 +19,13 @@ struct session {
 
     pthread_t worker;
     bool has_worker;
-    pthread_mutex_t lock; /* guards all below, and the backend between two slices */
-    pthread_cond_t wake;  /* to the worker: there is something to do */
-    pthread_cond_t calm;  /* to the worker: nobody waits for the lock any more */
-    pthread_mutex_t
-        wait_lock;          /* guards `running`; taken inside `lock`, never the other way round */
-    pthread_cond_t stopped; /* to session_wait(): `running` has changed */
-    bool running;           /* state == SESSION_RUNNING, for those who wait */
-    atomic_int waiting;     /* callers that want the lock */
+    pthread_mutex_t lock;      /* guards all below, and the backend between two slices */
+    pthread_cond_t wake;       /* to the worker: there is something to do */
+    pthread_cond_t calm;       /* to the worker: nobody waits for the lock any more */
+    pthread_mutex_t wait_lock; /* guards `running`; taken inside `lock`, never round it */
+    pthread_cond_t stopped;    /* to session_wait(): `running` has changed */
+    bool running;              /* state == SESSION_RUNNING, for those who wait */
+    atomic_int waiting;        /* callers that want the lock */
     atomic_bool quit, pause_wanted;
 
     enum session_state state;
@@ -69,13 +68,13 @@ struct session {
     int peers;
     struct view_migration migration;
     struct view_protection protection;
-    bool moving;   /* a migration or a protection is under way */
-    bool standing; /* ... and the guest is being handed over: nobody runs or changes it */
-    struct arrival
-        *arrival; /* it runs here, and the rest of its memory is coming: migrate-arrive.c */
-    uint64_t
-        moved_token; /* it runs elsewhere, and its memory follows by this name; 0: it did not */
-    uint64_t shown;  /* bytes of the console's text that the world has seen; with output_lock */
+    bool moving;     /* a migration or a protection is under way */
+    bool standing;   /* ... and the guest is being handed over: nobody runs or changes it */
+    bool recovering; /* ... and that one goes on which was torn off, or has ended in doubt */
+    /* It runs here, and the rest of its memory is coming: migrate-arrive.c. */
+    struct arrival *arrival;
+    uint64_t moved_token; /* it runs elsewhere: its memory follows by this name; 0: none does */
+    uint64_t shown; /* bytes of the console's text that the world has seen; with output_lock */
     atomic_uint throttle; /* percent of the time that the guest is kept from running */
 
     double napped;      /* host time of the present slice that the guest did not run */
@@ -96,8 +95,7 @@ struct snapshot_peer {
     int file, memory; /* their ids */
 };
 
-/* ---- session-snapshot.c, for session-files.c --------------------------------------------------
- */
+/* ---- session-snapshot.c, for session-files.c ------------------------------------------------ */
 
 /* May a snapshot be touched now? `has`: the backend knows how. 0, or -errno with `why`. */
 int session_check_snapshots(struct session *session, bool has, char *why);

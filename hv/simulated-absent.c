@@ -105,6 +105,13 @@ int simulated_absent(void *self, struct postcopy *from)
     return 0;
 }
 
+/* What came from the link was written behind the back of those who keep account of writes. */
+static void give_page(struct ram *ram, uint32_t index, uint8_t *host)
+{
+    ram->page[index] = host;
+    ram_will_write(ram, host);
+}
+
 void simulated_arrived(void *self)
 {
     struct simulated *s = self;
@@ -113,7 +120,7 @@ void simulated_arrived(void *self)
         return;
     for (uint32_t i = 0; i < ram->size / RAM_PAGE; i++)
         if (s->absent->ram.host[i])
-            ram->page[i] = s->absent->ram.host[i];
+            give_page(ram, i, s->absent->ram.host[i]);
     forget(s);
     replay_start(s);
 }

@@ -121,11 +121,15 @@ struct simulated {
     struct machine *guest; /* the guest's machine, real or virtual */
 
     struct goal goal;
-    bool sleepy;   /* a paced guest that sleeps most of the time */
-    unsigned slow; /* slices are halved so many times, since they have taken long */
-    bool between;  /* the last run ended with its budget: the machine has not looked for interrupts
-                    * since, nor was input delivered. Then its state is a function of the count of
-                    * instructions */
+    bool sleepy;               /* a paced guest that sleeps most of the time */
+    struct piece {             /* the slice that is under way, */
+        uint64_t from, until;  /* instructions; until 0: none is */
+    } piece;
+    unsigned slow;             /* ... in pieces, halved so often since they have taken long */
+    uint64_t (*host_ns)(void); /* ... by this clock: the host's, or that of a test */
+    bool between; /* the last run ended with its budget: the machine has not looked for interrupts
+                   * since, nor was input delivered. Then its state is a function of the count of
+                   * instructions */
     bool balloon_asked; /* for so many pages, and the guest could not be told yet */
     uint32_t balloon_wanted;
     struct hart before_real, before_virtual; /* when the last command began, for "changed" */
@@ -148,6 +152,12 @@ struct simulated {
     struct simulated_move *move;   /* while the guest is moved to another host: simulated-move.c */
     struct simulated_absent *absent; /* while pages are on another host: simulated-absent.c */
 };
+
+/* Instructions that the guest has executed since reset: where it is in its run. */
+static inline uint64_t simulated_now(const struct simulated *s)
+{
+    return s->guest->hart.executed;
+}
 
 extern const struct state_table console_state, simulated_state;
 extern const struct backend_move simulated_move;
@@ -188,6 +198,8 @@ void simulated_restarted(struct simulated *s);
 
 /* Delivers what has come, or comes again here. */
 void simulated_deliver(struct simulated *s);
+/* Is none under way, so that what is typed may arrive? */
+bool simulated_slice_over(const struct simulated *s);
 /* Is there something that must wait for one instruction? */
 bool simulated_input_waits(const struct simulated *s);
 /* Gives a record of the log to the guest. false: it does not take it now. */

@@ -1,10 +1,10 @@
 /*
  * The configuration of a session directory: as bytes, and compared.
  *
- *      u8 under | u8 misaligned_trap | u8 ad_trap | u8 host_clock | u8 disk_readonly | u8
- * virtio_console | u8 rng | u8 balloon | u64 rng_seed | u64 memory | u32 balloon_pages | u32 cpus |
- * string kernel_args | string boot_format | string net | file image | file disk | file initrd |
- * file firmware
+ *      u8 under | u8 misaligned_trap | u8 ad_trap | u8 host_clock | u8 disk_readonly |
+ *      u8 virtio_console | u8 rng | u8 balloon | u64 rng_seed | u64 memory |
+ *      u32 balloon_pages | u32 cpus | string kernel_args | string boot_format | string net |
+ *      file image | file disk | file initrd | file firmware
  *
  * A file is its name (string), its size (u64) and its digest (u64).
  */

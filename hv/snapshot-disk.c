@@ -39,8 +39,7 @@ static int write_all(const struct snapshot_disk *d, int fd, const char *path, co
     return fsync(fd) ? -errno : 0;
 }
 
-/* The new name is on the disk only when the folder is. */
-static int flush_folder(const struct snapshot_disk *d, const char *path)
+int snapshot_disk_flush_folder(const struct snapshot_disk *d, const char *path)
 {
     char copy[RECORD_TEXT + 32];
     snprintf(copy, sizeof copy, "%s", path);
@@ -71,13 +70,13 @@ int snapshot_disk_replace(const struct snapshot_disk *d, const char *path, const
     }
     if (error)
         unlink(aside);
-    return error ? error : flush_folder(d, path);
+    return error ? error : snapshot_disk_flush_folder(d, path);
 }
 
 int snapshot_disk_remove(const struct snapshot_disk *d, const char *path)
 {
     announce(d, &(struct snapshot_step){"unlink", path, NULL, -1, NULL, 0});
-    return unlink(path) ? -errno : flush_folder(d, path);
+    return unlink(path) ? -errno : snapshot_disk_flush_folder(d, path);
 }
 
 uint8_t *snapshot_disk_read(const char *path, size_t most, size_t *count, uint64_t *size)

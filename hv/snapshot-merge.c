@@ -142,7 +142,7 @@ int snapshot_dir_import(struct snapshot_dir *d, const char *path, char *why)
         return error;
     uint8_t *bytes = snapshot_disk_read(path, SIZE_MAX - 1, &count, &size);
     if (!bytes)
-        snprintf(line, sizeof line, "%s", strerror(errno));
+        snprintf(line, sizeof line, "%s", errno == EINVAL ? "not a regular file" : strerror(errno));
     struct snapshot_file *s = bytes ? snapshot_parse(bytes, count, line) : NULL;
     if (s && (!s->config || s->about.parent || s->about.overlay || !s->about.id ||
               s->about.config != snapshot_config_digest(s->config)))

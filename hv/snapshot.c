@@ -232,6 +232,13 @@ static void sweep_overlays(struct snapshot_dir *d)
         closedir(folder);
 }
 
+/* A file that is written aside: what a crash leaves of it is nobody's. Others may end so, too. */
+static bool is_aside(const char *name)
+{
+    return !strcmp(name, "session.new") || number_of(name, "snapshot-", ".new") ||
+           number_of(name, "disk-", ".qcow2.new");
+}
+
 /* Lists the snapshots; whoever may write sweeps away what a crash has left half written. */
 static int read_folder(struct snapshot_dir *d, char *why)
 {
@@ -241,12 +248,11 @@ static int read_folder(struct snapshot_dir *d, char *why)
     while (!error && (entry = readdir(folder))) {
         struct snapshot_about about;
         char path[SNAPSHOT_PATH + 256];
-        const char *end = strrchr(entry->d_name, '.');
         int id = number_of(entry->d_name, "snapshot-", "");
         int overlay = number_of(entry->d_name, "disk-", ".qcow2");
         d->last_id = overlay > d->last_id ? overlay : d->last_id;
         snprintf(path, sizeof path, "%s/%s", d->path, entry->d_name);
-        if (d->lock >= 0 && end && !strcmp(end, ".new"))
+        if (d->lock >= 0 && is_aside(entry->d_name))
             unlink(path);
         if (!id)
             continue;
@@ -275,15 +281,22 @@ static int lock_folder(struct snapshot_dir *d, char *why)
     return error;
 }
 
-static int make_folder(struct snapshot_dir *d, enum snapshot_open how, char *why)
+/* What is in a new folder cannot outlive the host's crash if the folder does not. Where it may be
+ * made but not looked at, nobody can do more. */
+static int make_folder(const struct snapshot_dir *d)
+{
+    if (mkdir(d->path, 0777))
+        return errno == EEXIST ? 0 : -errno;
+    int error = snapshot_disk_flush_folder(&d->disk, d->path);
+    return error == -EACCES ? 0 : error;
+}
+
+static int open_folder(struct snapshot_dir *d, enum snapshot_open how, char *why)
 {
     struct stat st;
-    if (how == SNAPSHOT_CREATE && mkdir(d->path, 0777) && errno != EEXIST) {
-        int error = -errno;
-        snprintf(why, SNAPSHOT_ERROR, "%.400s: %s", d->path, strerror(-error));
-        return error;
-    }
-    int error = stat(d->path, &st) ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+    int error = how == SNAPSHOT_CREATE ? make_folder(d) : 0;
+    if (!error)
+        error = stat(d->path, &st) ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
     if (error)
         snprintf(why, SNAPSHOT_ERROR, "%.400s: %s", d->path, strerror(-error));
     return error ? error : how ? lock_folder(d, why) : 0;
@@ -299,7 +312,7 @@ struct snapshot_dir *snapshot_dir_open(const char *path, enum snapshot_open how,
     }
     strcpy(d->path, path);
     d->lock = -1;
-    int error = make_folder(d, how, why);
+    int error = open_folder(d, how, why);
     error = error ? error : read_config(d, why);
     error = error ? error : read_folder(d, why);
     if (!error && !d->config && (d->count || !how)) {
@@ -508,8 +521,11 @@ int snapshot_dir_configure(struct snapshot_dir *d, const struct snapshot_config 
     char path[SNAPSHOT_PATH];
     if (d->config && snapshot_config_digest(d->config) != snapshot_config_digest(config))
         return snapshot_dir_refuse(d, 0, snapshot_config_difference(d->config, config), why);
+    char *guest_disk = strdup(config->disk.path);
+    if (!guest_disk)
+        return snapshot_dir_fail(d, 0, -ENOMEM, why);
     free(d->guest_disk);
-    d->guest_disk = strdup(config->disk.path);
+    d->guest_disk = guest_disk;
     int error = d->config ? 0 : snapshot_dir_may_write(d, why);
     if (d->config || error)
         return error;

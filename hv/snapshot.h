@@ -5,9 +5,10 @@
  *                          memory, devices
  *      DIR/snapshot-1      the first snapshot: all pages that are not zero
  *      DIR/snapshot-2      the pages that differ from those of its parent, which it names
- *      DIR/disk-1.qcow2    what the guest has written to its disk up to the first: a qcow2 overlay
- * of the guest's own disk (docs/disks.md) DIR/disk-2.qcow2    an overlay of that one, with what was
- * written up to the second DIR/lock            locked by the program that may write here
+ *      DIR/disk-1.qcow2    what the guest has written to its disk up to the first: a qcow2
+ *                          overlay of the guest's own disk (docs/disks.md)
+ *      DIR/disk-2.qcow2    an overlay of that one, with what was written up to the second
+ *      DIR/lock            locked by the program that may write here
  *
  * A snapshot is a layer (hv/overlay.h) in a file: what a page is, says the nearest file on the way
  * from the snapshot by its parents that has it; if none has, it is zero (of the disk: as in the

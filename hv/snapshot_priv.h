@@ -23,9 +23,12 @@ struct snapshot_disk {
  * unless it is only the last of these that failed. */
 int snapshot_disk_replace(const struct snapshot_disk *disk, const char *path, const uint8_t *bytes,
                           size_t count);
+/* Flushes the folder that the file, or folder, of this name is in: a new name is on the disk only
+ * when that is. 0 or -errno. */
+int snapshot_disk_flush_folder(const struct snapshot_disk *disk, const char *path);
 int snapshot_disk_remove(const struct snapshot_disk *disk, const char *path);
-/* The first `most` bytes of a regular file, malloc()ed; `size`: of the whole file. NULL and errno.
- */
+/* The first `most` bytes of a regular file, malloc()ed; `size`: of the whole file. NULL and errno;
+ * EINVAL: it is another kind of file. */
 uint8_t *snapshot_disk_read(const char *path, size_t most, size_t *count, uint64_t *size);
 
 /* ---- snapshot-overlay.c -------------------------------------------------------------------- */

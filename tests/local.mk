@@ -148,6 +148,10 @@ if HAVE_CHECK
 %C%_unit_tests += %D%/test-session
 %C%_test_session_SOURCES = %D%/test-session.c %D%/tap.h
 %C%_test_session_LDADD = hv/libhv.a $(%C%_unit_libs)
+# How long its slices are, by a made-up clock.
+%C%_unit_tests += %D%/test-slices
+%C%_test_slices_SOURCES = %D%/test-slices.c %D%/tap.h %D%/small-guest.c %D%/small-guest.h
+%C%_test_slices_LDADD = hv/libhv.a $(%C%_unit_libs)
 # CSRs, translation, PMP, encodings.
 %C%_unit_tests += %D%/test-cpu
 %C%_test_cpu_SOURCES = %D%/test-cpu.c %D%/tap.h $(%C%_random_programs)

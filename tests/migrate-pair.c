@@ -14,8 +14,9 @@
 
 #include "cpu/isa.h"
 
-enum { PATIENCE_MS = 10000, WAIT_MS = 20000, MEMORY = 12 << 20, PRINTED = 1 << 18 };
+enum { PATIENCE_MS = 60000, WAIT_MS = 60000, MEMORY = 12 << 20, PRINTED = 1 << 18 };
 enum { TORN_STEPS = 100000, END_OF_ROUND = 7 /* the source's call that sends ROUND */ };
+enum { ALL_WRITTEN = 20000 }; /* instructions in which a guest writes to all of its pages */
 
 /* ---- the guests ----------------------------------------------------------------------------- */
 
@@ -152,30 +153,52 @@ struct session *pair_session_to(enum pair_guest guest, enum session_under under,
 
 /* ---- a link that breaks --------------------------------------------------------------------- */
 
-/* Long enough for a guest that runs to write to all of its pages again. */
-static void let_it_write(struct session *guest)
+/* The guest goes on at the source until it has written to all of its pages; unless it stands by
+ * now, to be handed over. */
+static void let_it_write(struct session *source)
 {
-    enum { ENOUGH = 100000 };
-    struct view_status before, now;
-    if (!guest) {
-        usleep(2000);
+    struct view_status status;
+    struct view_migration view;
+    uint64_t target = pair_instructions(source) + ALL_WRITTEN;
+    do {
+        usleep(100);
+        session_status(source, &status);
+        session_view_migration(source, &view);
+    } while (status.instructions < target && status.state == SESSION_RUNNING &&
+             view.phase == MIGRATION_COPYING);
+}
+
+/* The guest runs at the destination, up to where it needs a page that is not there. */
+static void let_it_ask(struct pair *pair)
+{
+    struct view_migration here, there;
+    session_view_migration(pair->source, &here);
+    do {
+        usleep(100);
+        session_view_migration(pair->destination, &there);
+    } while (here.phase == MIGRATION_POSTCOPY && !there.demands);
+}
+
+/* How fast the host is must not matter: so nobody waits for a time, but for what the guest does. */
+static void slow_down(struct breaking *b)
+{
+    if (b->calls > b->plan.call) {
+        b->options->downtime = 1e9;
         return;
     }
-    session_status(guest, &before);
-    do
-        session_status(guest, &now);
-    while (now.state == SESSION_RUNNING && now.instructions - before.instructions < ENOUGH);
+    let_it_write(b->pair->source);
+    let_it_ask(b->pair);
 }
 
 /* Is it this call's turn? Lets a part of it pass, then ends the link for both sides. */
 static bool breaks(struct breaking *b, const uint8_t *out, uint8_t *in, size_t count)
 {
-    if (b->made++ == END_OF_ROUND && b->plan.slow && b->source)
-        let_it_write(b->guest);
+    if (b->made++ == END_OF_ROUND && b->plan.slow && b->pair)
+        let_it_write(b->pair->source);
     bool ours = b->plan.fault != FAULT_NONE && b->plan.source == b->source;
     bool due = ours && b->calls++ == b->plan.call;
-    if (ours && b->plan.fault == FAULT_SLOW && b->calls <= b->plan.call)
-        usleep(2000);
+    if (ours && b->plan.fault == FAULT_SLOW)
+        slow_down(b);
     if (due && b->plan.fault == FAULT_LOSE)
         b->lost = true;
     if (!due || (b->plan.fault != FAULT_CUT && b->plan.fault != FAULT_DIE))
@@ -222,7 +245,16 @@ static const struct link_ops BREAKING = {breaking_send, breaking_receive, breaki
 
 struct breaking breaking_of(int fd, bool source, struct fault_plan plan, int patience_ms)
 {
-    return (struct breaking){link_of_socket(fd, patience_ms), fd, source, plan};
+    return (struct breaking){
+        .below = link_of_socket(fd, patience_ms), .fd = fd, .source = source, .plan = plan};
+}
+
+static struct breaking source_of(struct pair *pair, int fd, struct migrate_options *options)
+{
+    struct breaking b = breaking_of(fd, true, pair->plan, PATIENCE_MS);
+    b.pair = pair;
+    b.options = options;
+    return b;
 }
 
 struct link breaking_link(struct breaking *b)
@@ -246,11 +278,8 @@ static void take(struct pair *pair, struct link *link)
     session_view_migration(pair->destination, &view);
     if (view.phase != MIGRATION_POSTCOPY)
         return;
-    pair->missing = view.missing;
     if (pair->runs)
         session_run(pair->destination);
-    while (pair->patient && pair->runs && pair->missing && !view.demands)
-        session_view_migration(pair->destination, &view);
     pair->destination_end = migrate_receive_rest(pair->destination, pair->destination_why);
 }
 
@@ -270,13 +299,13 @@ void pair_migrate(struct pair *pair, const struct migrate_options *options)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
         abort();
     struct destination d = {.pair = pair,
-                            .link = {link_of_socket(fd[0], PATIENCE_MS), fd[0], false, pair->plan}};
-    struct breaking own = {link_of_socket(fd[1], PATIENCE_MS), fd[1], true, pair->plan,
-                           .guest = pair->source};
+                            .link = breaking_of(fd[0], false, pair->plan, PATIENCE_MS)};
+    struct migrate_options own_options = *options;
+    struct breaking own = source_of(pair, fd[1], &own_options);
     struct link link = {&BREAKING, &own};
     if (pthread_create(&thread, NULL, receive, &d))
         abort();
-    pair->source_end = migrate_send(pair->source, &link, options, pair->source_why);
+    pair->source_end = migrate_send(pair->source, &link, &own_options, pair->source_why);
     link_close(&link);
     pthread_join(thread, NULL);
     pair->calls[0] = d.link.calls;
@@ -286,8 +315,8 @@ void pair_migrate(struct pair *pair, const struct migrate_options *options)
 static void *receive_again(void *context)
 {
     struct destination *d = context;
-    d->pair->destination_end = migrate_receive_again(d->pair->destination, &d->link.below,
-                                                     d->pair->destination_why);
+    d->pair->destination_end =
+        migrate_receive_again(d->pair->destination, &d->link.below, d->pair->destination_why);
     link_close(&d->link.below);
     return NULL;
 }
@@ -309,10 +338,12 @@ void pair_recover(struct pair *pair)
 
 void pair_half(struct pair *pair, int fd, bool source, const struct migrate_options *options)
 {
-    struct breaking own = {link_of_socket(fd, PATIENCE_MS), fd, source, pair->plan};
+    struct migrate_options own_options = *options;
+    struct breaking own = source ? source_of(pair, fd, &own_options)
+                                 : breaking_of(fd, false, pair->plan, PATIENCE_MS);
     struct link link = {&BREAKING, &own};
     if (source)
-        pair->source_end = migrate_send(pair->source, &link, options, pair->source_why);
+        pair->source_end = migrate_send(pair->source, &link, &own_options, pair->source_why);
     else
         take(pair, &link);
     link_close(&link);

@@ -11,7 +11,8 @@
 enum fault {
     FAULT_NONE,
     FAULT_CUT,  /* in the middle of a call, which fails; and for both sides from then on */
-    FAULT_SLOW, /* no fault: each of the first `call` calls takes 2 ms */
+    FAULT_SLOW, /* no fault: before each of the first `call` calls the guest writes to all of its
+                 * pages again; after them any downtime will do */
     FAULT_DIE,  /* as FAULT_CUT, but the whole process is killed */
     FAULT_LOSE, /* what is sent from then on never arrives, though the sender is told that it has
                    been */
@@ -22,8 +23,8 @@ struct fault_plan {
     bool source;   /* at this side's end */
     unsigned call; /* at its how many'th call (send or receive), from 0 */
     unsigned part; /* FAULT_CUT: so many eighths of the call's bytes pass before */
-    bool slow;     /* besides: the source takes a while to end its first round, in which the guest
-                    * writes to all of its pages again */
+    bool slow;     /* besides: before the source ends its first round the guest writes to all of its
+                    * pages again */
 };
 
 /* One end of a socket that breaks as the plan says; breaking_link() closes it with the link. */
@@ -32,9 +33,10 @@ struct breaking {
     int fd;
     bool source;
     struct fault_plan plan;
+    struct pair *pair; /* whose guest is slowed down; NULL: none is */
+    struct migrate_options *options;
     unsigned calls, made; /* by the plan's side; by this one */
     bool lost, cut;
-    struct session *guest; /* whose writes a slow round waits for; NULL: it waits for a while */
 };
 
 struct breaking breaking_of(int socket, bool source, struct fault_plan plan, int patience_ms);
@@ -47,8 +49,6 @@ struct pair {
     char source_why[SESSION_ERROR], destination_why[SESSION_ERROR];
     bool runs;         /* as the destination was told */
     bool torn;         /* pair_check() had to recover it */
-    bool patient;      /* post-copy: nothing is taken before the guest has asked for a page */
-    uint64_t missing;  /* post-copy: pages, when the guest was handed over */
     unsigned calls[2]; /* on the link: the destination's, the source's */
 };
 
@@ -64,22 +64,22 @@ struct session *pair_session(enum pair_guest guest, enum session_under under, co
 /* The same; what it prints is also written to this descriptor, as it is printed. */
 struct session *pair_session_to(enum pair_guest guest, enum session_under under, const int *fd);
 
-/* Migrates source to destination as the plan says; both ends have come when it returns. By post-copy
- * the destination runs the guest, if it ran, as soon as it has it. */
+/* Migrates source to destination as the plan says; both ends have come when it returns. By
+ * post-copy the destination runs the guest, if it ran, as soon as it has it. */
 void pair_migrate(struct pair *pair, const struct migrate_options *options);
 
 /*
  * Looks at what has become of the guest: exactly one session may run it, or nobody, and then the
- * source after it was taken back; that one (by post-copy: when it has been torn and recovered) goes on for `more` instructions, and must then be in the
- * state in which a run that never moved is; and what both have printed must be what that has
- * printed. NULL if all is well, else what is not.
+ * source after it was taken back; that one (by post-copy: when it has been torn and recovered) goes
+ * on for `more` instructions, and must then be in the state in which a run that never moved is; and
+ * what both have printed must be what that has printed. NULL if all is well, else what is not.
  */
 const char *pair_check(struct pair *pair, uint64_t more);
 
 /* A migration that was torn goes on over a new link, which does not break. */
 void pair_recover(struct pair *pair);
-/* A destination some of whose memory is missing: it runs up to where it needs that, and says so. NULL,
- * or what is not well. */
+/* A destination some of whose memory is missing: it runs up to where it needs that, and says so.
+ * NULL, or what is not well. */
 const char *pair_check_torn(struct session *destination);
 
 /* One side alone, over one end of a socket, which is closed then; the other is in another process.

@@ -16,6 +16,9 @@
 
 #include "cpu/ram.h"
 #include "hv/migrate-stream.h"
+#include "hv/migrate_priv.h"
+#include "hv/postcopy.h"
+#include "hv/session_priv.h"
 #include "tests/migrate-pair.h"
 #include "tests/tap.h"
 
@@ -65,16 +68,14 @@ START_TEST(test_moves)
 }
 END_TEST
 
-/* Over a link that is slow at first it takes many rounds, in each of which all of the guest's pages
- * are written again. */
+/* While the guest writes to all of its pages in each round, it takes many rounds. */
 START_TEST(test_moves_in_rounds)
 {
     struct pair pair = pair_of(WAYS[_i].from, WAYS[_i].to, WAYS[_i].engine);
     struct view_migration view;
     pair.plan = (struct fault_plan){.fault = FAULT_SLOW, .source = true, .call = 40};
     ck_assert_int_eq(session_run(pair.source), 0);
-    /* 32 pages in 2 ms or more: at least 3 ms for 48 pages */
-    pair_migrate(&pair, &(struct migrate_options){.downtime = 0.0025, .rounds = 1000});
+    pair_migrate(&pair, &(struct migrate_options){.downtime = 1e-9, .rounds = 1000});
     ck_assert_msg(pair.source_end == MIGRATE_MOVED, "%s", pair.source_why);
     session_view_migration(pair.source, &view);
     ck_assert_uint_ge(view.round, 3);
@@ -195,6 +196,7 @@ START_TEST(test_called_off)
     struct second_thoughts thoughts = {.session = pair.source, .rounds = 2};
     struct migrate_options options = {.downtime = 1e-9, .rounds = UINT_MAX, .quit = &thoughts.quit};
     pthread_t thread;
+    pair.plan = (struct fault_plan){.fault = FAULT_SLOW, .source = true, .call = UINT_MAX};
     ck_assert_int_eq(session_run(pair.source), 0);
     ck_assert_int_eq(pthread_create(&thread, NULL, call_off, &thoughts), 0);
     pair_migrate(&pair, &options);
@@ -208,6 +210,7 @@ START_TEST(test_called_off)
     session_free(pair.destination);
     pair.destination = pair_session(PAIR_BUSY, SESSION_HV, "auto");
     options = (struct migrate_options){.downtime = 10};
+    pair.plan = (struct fault_plan){.fault = FAULT_NONE};
     pair_migrate(&pair, &options);
     ck_assert_msg(pair.source_end == MIGRATE_MOVED, "%s", pair.source_why);
     pair_free(&pair);
@@ -326,7 +329,6 @@ START_TEST(test_postcopy)
     struct pair pair = pair_of(WAYS[_i].from, WAYS[_i].to, WAYS[_i].engine);
     struct view_migration there, here;
     pair.plan = (struct fault_plan){.fault = FAULT_SLOW, .source = true, .call = 40};
-    pair.patient = true;
     ck_assert_int_eq(session_run(pair.source), 0);
     pair_migrate(&pair, &POSTCOPY);
     ck_assert_msg(pair.source_end == MIGRATE_MOVED, "%s", pair.source_why);
@@ -337,9 +339,9 @@ START_TEST(test_postcopy)
     ck_assert_int_eq(there.phase, MIGRATION_MOVED);
     ck_assert_uint_eq(here.round, 1);
     ck_assert_uint_eq(here.missing, 0);
-    ck_assert_uint_ge(there.demands, pair.missing > 0);
-    ck_assert_uint_le(there.demands, pair.missing);
-    ck_assert((there.waited > 0) == (there.demands > 0) && there.waited_max <= there.waited);
+    ck_assert_uint_ge(there.demands, 1);
+    ck_assert_uint_le(there.demands, 33);
+    ck_assert(there.waited > 0 && there.waited_max <= there.waited);
     check_pair(&pair);
     pair_free(&pair);
 }
@@ -380,8 +382,7 @@ START_TEST(test_postcopy_of_a_stopped_guest)
 }
 END_TEST
 
-/* While pages are missing no moment can be kept; afterwards they can, and the history begins then.
- */
+/* While pages are missing no moment can be kept; afterwards they can, and the history begins then. */
 START_TEST(test_nothing_is_kept_meanwhile)
 {
     struct session_config config;
@@ -420,8 +421,160 @@ START_TEST(test_nothing_is_kept_meanwhile)
 }
 END_TEST
 
-/* ---- a destination that likes everything ------------------------------------------------------
- */
+/* ---- into a session directory ----------------------------------------------------------------- */
+
+static struct session *new_destination(struct session_config *config, enum session_under under)
+{
+    char why[SESSION_ERROR];
+    session_config_init(config);
+    config->image = pair_image(PAIR_STEADY);
+    config->memory = 12 << 20;
+    config->under = under;
+    config->disk_away = true;
+    struct session *s = session_new(config, why);
+    ck_assert_msg(s != NULL, "%s", why);
+    return s;
+}
+
+/* A guest comes, by pre-copy or by post-copy, and its first snapshot is a file with all of it. */
+START_TEST(test_arrives_in_a_directory)
+{
+    static const enum session_under UNDER[] = {SESSION_BARE, SESSION_HV};
+    struct session_config config;
+    char folder[] = "/tmp/vitrine-test-migrate.XXXXXX", path[64], command[96], why[SESSION_ERROR];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/kept", folder);
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    struct pair pair = {.source = pair_session(PAIR_STEADY, SESSION_HV, "auto"),
+                        .destination = new_destination(&config, UNDER[_i / 2])};
+    ck_assert_msg(session_keep(pair.destination, path, why) == 0, "%s", why);
+    ck_assert_int_eq(session_step(pair.source, 54321), 0);
+    ck_assert_int_eq(session_wait(pair.source, -1), 0);
+    pair_migrate(&pair, _i % 2 ? &POSTCOPY : &(struct migrate_options){0});
+    ck_assert_msg(pair.destination_end == MIGRATE_MOVED, "%s", pair.destination_why);
+    ck_assert_int_eq(session_snapshot(pair.destination, "here", why), 1);
+    uint64_t digest = session_digest(pair.destination);
+    pair_free(&pair);
+    config.disk_away = false;
+    struct session *s = session_open(path, 1, &config, why);
+    ck_assert_msg(s != NULL, "%s", why);
+    ck_assert_uint_eq(session_digest(s), digest);
+    ck_assert(pair_same(s));
+    session_free(s);
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
+/* Its disk is another host's until it comes: what would be kept of that? */
+START_TEST(test_no_directory_for_a_disk_that_comes)
+{
+    struct session_config config;
+    char disk[] = "/tmp/vitrine-test-migrate.XXXXXX", why[SESSION_ERROR], path[64];
+    int fd = mkstemp(disk);
+    ck_assert_int_eq(ftruncate(fd, 4096), 0);
+    close(fd);
+    snprintf(path, sizeof path, "%s.kept", disk);
+    session_config_init(&config);
+    config.image = pair_image(PAIR_STEADY);
+    config.memory = 12 << 20;
+    config.disk = disk;
+    config.disk_away = true;
+    struct session *s = session_new(&config, why);
+    ck_assert_msg(s != NULL, "%s", why);
+    ck_assert_int_eq(session_keep(s, path, why), -ENOTSUP);
+    ck_assert_ptr_nonnull(strstr(why, disk));
+    ck_assert_int_ne(access(path, F_OK), 0);
+    session_free(s);
+    unlink(disk);
+}
+END_TEST
+
+/* ---- recovering ------------------------------------------------------------------------------- */
+
+struct recovery {
+    struct session *source;
+    int fd;
+    enum migrate_end end;
+    char why[SESSION_ERROR];
+};
+
+static void *recover(void *context)
+{
+    struct recovery *r = context;
+    struct link link = link_of_socket(r->fd, 60000);
+    r->end = migrate_recover(r->source, &link, r->why);
+    link_close(&link);
+    return NULL;
+}
+
+/* While the other side is asked whether the guest runs there nobody may decide that it does not. */
+START_TEST(test_nobody_takes_back_meanwhile)
+{
+    struct session *s = pair_session(PAIR_STEADY, SESSION_HV, "auto");
+    struct recovery recovery = {.source = s};
+    uint8_t hello[1];
+    pthread_t thread;
+    int fd[2];
+    session_enter(s); /* as after a hand-over by post-copy that nobody has confirmed */
+    s->migration = (struct view_migration){.phase = MIGRATION_DOUBT, .pages = 64};
+    s->moved_token = 1;
+    session_moved(s, "the guest may have moved");
+    session_leave(s);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+    recovery.fd = fd[1];
+    ck_assert_int_eq(pthread_create(&thread, NULL, recover, &recovery), 0);
+    ck_assert_int_eq(read(fd[0], hello, 1), 1); /* it has begun */
+    ck_assert_int_eq(session_take_back(s), -EALREADY);
+    close(fd[0]);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(recovery.end, MIGRATE_DOUBT);
+    ck_assert_int_eq(session_take_back(s), 0);
+    ck_assert_int_eq(session_step(s, 100), 0);
+    ck_assert_int_eq(session_wait(s, -1), 0);
+    session_free(s);
+}
+END_TEST
+
+/* A page that comes behind a guest which has a history is part of what is kept from then on, though
+ * nobody has written to it here: who goes back finds it as it came. */
+START_TEST(test_what_came_is_kept)
+{
+    enum { PAGES = (12 << 20) / RAM_PAGE, PAGE = PAGES - 1 };
+    static const uint8_t came[RAM_PAGE] = {0xab, 0xcd}, written = 0x11;
+    struct session_config config;
+    char why[SESSION_ERROR];
+    struct page_set set;
+    struct view_memory memory;
+    session_config_init(&config);
+    config.image = pair_image(PAIR_STEADY);
+    config.memory = (uint64_t)PAGES * RAM_PAGE;
+    config.under = _i ? SESSION_HV : SESSION_BARE;
+    config.history = 64 << 20;
+    struct session *s = session_new(&config, why);
+    ck_assert_ptr_nonnull(s);
+    ck_assert_int_eq(page_set_init(&set, PAGES), 0);
+    set.bits[PAGE / 64] |= 1ull << PAGE % 64;
+    struct postcopy *pages = postcopy_new(PAGES, set.bits, 1);
+    session_enter(s);
+    ck_assert_int_eq(s->ops->move->absent(s->backend, pages), 0);
+    ck_assert_int_eq(postcopy_put(pages, PAGE, came), 0);
+    ck_assert_uint_eq(postcopy_missing(pages), 0);
+    s->ops->move->arrived(s->backend);
+    session_leave(s);
+    int id = session_snapshot(s, "here", why);
+    ck_assert_int_gt(id, 0);
+    uint64_t at = 0x80000000u + (uint64_t)PAGE * RAM_PAGE;
+    ck_assert_int_eq(session_write_memory(s, true, at, &written, 1), 0);
+    ck_assert_int_eq(session_restore(s, id, why), 0);
+    session_view_memory(s, true, at, 64, &memory);
+    ck_assert_mem_eq(memory.data, came, 64);
+    session_free(s);
+    postcopy_free(pages);
+    page_set_free(&set);
+}
+END_TEST
+
+/* ---- a destination that likes everything ------------------------------------------------------ */
 
 /* A link that keeps what was sent, and answers as a destination would that likes everything. */
 struct recorder {
@@ -481,8 +634,7 @@ static int recorder_receive(void *self, void *bytes, size_t count)
 
 static const struct link_ops RECORDER = {recorder_send, recorder_receive, NULL};
 
-/* ---- questions while it is handed over --------------------------------------------------------
- */
+/* ---- questions while it is handed over -------------------------------------------------------- */
 
 /* A destination that likes everything, but does not answer PREPARE before it may. */
 struct slow_answer {
@@ -800,6 +952,10 @@ int main(void)
     tcase_add_test(moving, test_postcopy_busy);
     tcase_add_test(moving, test_postcopy_of_a_stopped_guest);
     tcase_add_test(moving, test_nothing_is_kept_meanwhile);
+    tcase_add_loop_test(moving, test_what_came_is_kept, 0, 2);
+    tcase_add_test(moving, test_nobody_takes_back_meanwhile);
+    tcase_add_loop_test(moving, test_arrives_in_a_directory, 0, 4);
+    tcase_add_test(moving, test_no_directory_for_a_disk_that_comes);
     tcase_add_test(moving, test_questions_during_the_handover);
     suite_add_tcase(suite, moving);
     tcase_set_timeout(faults, 600);
@@ -810,6 +966,7 @@ int main(void)
     tcase_add_test(streams, test_recorded_stream);
     tcase_add_loop_test(streams, test_damaged_stream, 0, 2);
     suite_add_tcase(suite, streams);
+    tcase_set_timeout(links, 120);
     tcase_add_loop_test(links, test_addresses, 0, ROWS(ADDRESSES));
     tcase_add_loop_test(links, test_secret, 0, 2);
     tcase_add_test(links, test_mirror);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "hv/qcow2.h"
@@ -72,6 +73,34 @@ START_TEST(test_one_writer)
     struct snapshot_dir *writer = snapshot_dir_open(dir_path, SNAPSHOT_WRITE, why);
     ck_assert_ptr_nonnull(writer);
     snapshot_dir_close(writer);
+}
+END_TEST
+
+/* What a crash has left half written goes; files of others in the folder stay, whatever they are
+ * called. */
+START_TEST(test_files_of_others)
+{
+    static const struct {
+        const char *name;
+        bool ours;
+    } FILES[] = {{"letter.new", false},         {"snapshot-1x.new", false}, {"snapshot.new", false},
+                 {"disk-1.qcow2.1.new", false}, {"snapshot-7.new", true},   {"session.new", true},
+                 {"disk-3.qcow2.new", true}};
+    char path[120], why[SNAPSHOT_ERROR] = "";
+    ck_assert_int_eq(mkdir(dir_path, 0777), 0);
+    for (unsigned i = 0; i < ROWS(FILES); i++) {
+        snprintf(path, sizeof path, "%s/%s", dir_path, FILES[i].name);
+        FILE *file = fopen(path, "w");
+        ck_assert_ptr_nonnull(file);
+        fclose(file);
+    }
+    struct snapshot_dir *dir = snapshot_dir_open(dir_path, SNAPSHOT_CREATE, why);
+    ck_assert_msg(dir != NULL, "%s", why);
+    for (unsigned i = 0; i < ROWS(FILES); i++) {
+        snprintf(path, sizeof path, "%s/%s", dir_path, FILES[i].name);
+        ck_assert_msg((access(path, F_OK) == 0) == !FILES[i].ours, "%s", path);
+    }
+    snapshot_dir_close(dir);
 }
 END_TEST
 
@@ -610,6 +639,7 @@ int main(void)
     tcase_add_test(tcase, test_damaged_overlay);
     tcase_add_test(tcase, test_sweeps);
     tcase_add_test(tcase, test_one_writer);
+    tcase_add_test(tcase, test_files_of_others);
     tcase_add_test(tcase, test_damage);
     tcase_add_test(tcase, test_damage_is_named);
     tcase_add_loop_test(tcase, test_changed, 0, ROWS(CHANGES));

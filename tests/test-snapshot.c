@@ -235,6 +235,34 @@ START_TEST(test_diff)
 }
 END_TEST
 
+/* A snapshot that says of very many pages of the monitor's map that they are zero: each would tell
+ * of 1,024 pages of the guest, none of which is there. */
+static struct snapshot_file *empty_map(uint32_t pages)
+{
+    struct snapshot_file *f = snapshot_new();
+    ck_assert_ptr_nonnull(f);
+    snapshot_add_part(f, "memory", SNAPSHOT_PAGE, 1, false);
+    struct snapshot_part *map =
+        snapshot_add_part(f, "map", (uint64_t)pages * SNAPSHOT_PAGE, 4, false);
+    for (uint32_t i = 0; i < pages; i++)
+        snapshot_add_page(f, map, i, NULL);
+    ck_assert(!f->failed);
+    return f;
+}
+
+START_TEST(test_diff_of_nothing)
+{
+    enum { PAGES = 4 << 20 };
+    unsigned seen[3] = {0};
+    struct snapshot_differ differ = {.pages = count_pages, .context = seen};
+    struct snapshot_file *a = empty_map(PAGES), *b = empty_map(PAGES);
+    snapshot_diff(a, b, &differ);
+    ck_assert_uint_eq(seen[1] + seen[2], 0);
+    snapshot_free(a);
+    snapshot_free(b);
+}
+END_TEST
+
 /* ---- the calls of a running session --------------------------------------------------------- */
 
 /* How often the value `name` of `part` changes by `by`. */
@@ -359,6 +387,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_disk, 0, 2);
     tcase_add_loop_test(tcase, test_disk_stays, 0, 2);
     tcase_add_loop_test(tcase, test_diff, 0, 2);
+    tcase_add_test(tcase, test_diff_of_nothing);
     tcase_add_loop_test(tcase, test_session_diff, 0, 2);
     tcase_add_test(tcase, test_session_directory);
     tcase_add_test(tcase, test_session_without_directory);

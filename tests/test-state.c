@@ -386,6 +386,31 @@ START_TEST(test_versions)
 }
 END_TEST
 
+/* A version has the fields that it had, each once. */
+START_TEST(test_fields_are_counted)
+{
+    static const struct state_field twice[] = {STATE(struct thing, U32, number),
+                                               STATE(struct thing, U16, list),
+                                               STATE(struct thing, BOOL, flag),
+                                               STATE(struct thing, BOOL, flag)};
+    const struct state_table wanted = STATE_TABLE("thing", struct thing, 2, new_fields);
+    const struct state_table wrong[] = {STATE_TABLE("thing", struct thing, 2, old_fields),
+                                        STATE_TABLE("thing", struct thing, 2, twice)};
+    struct thing a = {7, {1, 2, 3}, true}, b = {0, {9, 9, 9}, false};
+    for (int i = 0; i < ROWS(wrong); i++) {
+        struct state_buffer buffer = {0};
+        size_t at = 0;
+        ck_assert_int_eq(state_save((struct state_object){&wrong[i], &a}, &buffer), 0);
+        ck_assert_int_eq(
+            state_load((struct state_object){&wanted, &b}, buffer.bytes, buffer.count, &at),
+            -EINVAL);
+        ck_assert_uint_eq(b.number, 0);
+        ck_assert_uint_eq(at, 0);
+        state_buffer_free(&buffer);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("state");
@@ -396,6 +421,7 @@ int main(void)
 #endif
     tcase_add_test(tables, test_a_missing_row_is_found);
     tcase_add_test(tables, test_versions);
+    tcase_add_test(tables, test_fields_are_counted);
     suite_add_tcase(suite, tables);
     TCase *saves = tcase_create("saves");
     tcase_set_timeout(saves, 600);

@@ -167,7 +167,8 @@ static void do_take_back(struct client *client, char *words)
     error = error ? error : session_run(client->control->session);
     if (error)
         control_say(client->fd, "error: %s",
-                    error == -EINVAL ? "no migration has ended in doubt"
+                    error == -EINVAL     ? "no migration has ended in doubt"
+                    : error == -EALREADY ? "the other side is being asked at this moment"
                     : error == -EBUSY
                         ? "the disk is in use by another program: look whether the guest runs there"
                         : strerror(-error));

@@ -32,6 +32,8 @@ int protect_check(const struct options *options)
         return cmd_fail("%s and --incoming do not go together", what);
     if (options->config.history)
         return cmd_fail("%s and --history do not go together", what);
+    if (options->session)
+        return cmd_fail("%s and --session do not go together", what);
     if (is_watched(options))
         return cmd_fail("%s does not go together with --record, --trace and --gdb", what);
     if (options->patience > 600000)

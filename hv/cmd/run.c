@@ -445,6 +445,9 @@ int cmd_run(const struct options *options, int argc, char **argv)
     struct run run = {.options = options, .keep = options->json && !options->json_file};
     if (options->gdb && options->trace)
         return cmd_fail("--gdb and --trace do not go together");
+    if (options->incoming && options->from)
+        return cmd_fail("--incoming and --from do not go together: the guest comes from the one or "
+                        "from the other");
     if (protect_check(options))
         return EXIT_USAGE;
     if (options->config.under == SESSION_KVM && options->trace & ~(unsigned)TRACE_EXITS)

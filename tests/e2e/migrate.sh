@@ -251,6 +251,12 @@ chmod 600 "$work/secret" "$work/other" "$work/short"
 echo "everybody can read this one" >"$work/open"
 chmod 644 "$work/open"
 
+refuses "a directory for what a guest writes to the disk that it brings" run "$minios/minios.elf" \
+    --disk "$work/disk.img" --incoming "$there" --session "$work/kept"
+check "which is told" grep -q 'disk.img: the guest comes from another host' "$err"
+check "and no directory is made" [ ! -e "$work/kept" ]
+refuses "a guest from there and from a snapshot" run --session "$work/kept" --from 1 \
+    --incoming "$there"
 refuses "no address" run "$minios/minios.elf" --incoming nowhere
 refuses "a public address without a secret" run "$minios/minios.elf" --incoming tcp:0.0.0.0:0
 refuses "a short secret" run "$minios/minios.elf" --incoming "$there" --secret "$work/short"
@@ -269,14 +275,19 @@ check "nobody there: it stays" status_is 1
 ask status >"$out"
 check "nobody there: and goes on" grep -q '^ok \(running\|stopped\)' "$out"
 
-start_destination "$minios/minios.elf" --incoming tcp:127.0.0.1:17493 --secret "$work/secret"
-run migrate "$control" tcp:127.0.0.1:17493
+# A port that is free; others may run this test at the same time.
+tcp=tcp:127.0.0.1:$(python3 -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])')
+start_destination "$minios/minios.elf" --incoming "$tcp" --secret "$work/secret"
+run migrate "$control" "$tcp"
 check "without the secret: it stays" status_is 1
-run migrate "$control" tcp:127.0.0.1:17493 --secret "$work/other"
+run migrate "$control" "$tcp" --secret "$work/other"
 check "with another secret: it stays" status_is 1
 check "with another secret: why is told" grep -q 'secret' "$err"
 check "strangers are named" grep -q 'does not know the secret' "$work/err2"
-run migrate "$control" tcp:127.0.0.1:17493 --secret "$work/secret"
+run migrate "$control" "$tcp" --secret "$work/secret"
 check "with the secret: it moves" status_is 0
 end_source
 end_destination # its input is at its end

@@ -359,6 +359,9 @@ refuses "a fence for nothing" run "$minios/minios.elf" --fence "$fence"
 refuses "patience of less than some epochs" run "$minios/minios.elf" --protect "$there" \
     --epoch 1000 --patience 1000
 refuses "an epoch of no time" run "$minios/minios.elf" --protect "$there" --epoch 0
+refuses "with a session directory" run "$minios/minios.elf" --protect "$there" \
+    --session "$work/kept"
+check "which is not made" [ ! -e "$work/kept" ]
 refuses "with a history" run "$minios/minios.elf" --protect "$there" --history 64M
 refuses "a command to nobody" control "$work/nobody"
 refuses "--json of what is no status" control "$work/nobody" pause --json

@@ -195,6 +195,8 @@ printf '\377' | dd of="$work/damaged" bs=1 seek=40 conv=notrunc 2>/dev/null
 refuses "a damaged record" replay "$work/damaged"
 refuses "what is no record" replay "$guest"
 refuses "a record that is not there" replay "$work/none"
+refuses "a folder as a record" replay "$work"
+check "which is told" grep -q ': not a regular file$' "$err"
 refuses "a record in a folder that is not there" record "$work/none/x" "$guest"
 refuses "a record in the place of a device" record /dev/null "$guest"
 cp "$guest" "$work/other.elf"
