@@ -48,12 +48,8 @@ static void give_balloon(struct simulated *s)
         given(s);
 }
 
-/* How fast the host is must not decide where this arrives: not between two pieces of a slice. */
 static void take_typed(struct simulated *s)
 {
-    if (!simulated_slice_over(s))
-        return;
-
     const struct hart *h = &s->guest->hart;
     uint8_t byte;
     while (session_input_peek(s->session, &byte) && offer(s, byte)) {

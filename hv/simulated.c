@@ -3,7 +3,7 @@
  * backend.h for what a backend is.
  *
  * What ends a slice, and whether that ends the run, is decided in one place, after_slice(). Time is
- * the guest's own here. The host's clock decides only into how many pieces a slice is cut, and how
+ * the guest's own here. The host's clock decides only how long slices are (judge_slice), and how
  * long a paced guest naps; neither can be noticed by the guest.
  */
 #include <assert.h>
@@ -149,43 +149,25 @@ int simulated_points(void *self, const struct session_break *points, int count)
 
 /* ---- one slice ---------------------------------------------------------------------------- */
 
-static uint64_t slice_length(const struct simulated *s)
-{
-    bool fast = (s->computer ? s->computer : s->guest)->engine != &engine_interp;
-    if (s->sleepy)
-        return SLICE_IDLE;
-    if (s->events_mask & EVENTS_OF_EVERY_INSN)
-        return SLICE_WATCHED;
-    return fast ? SLICE_FAST : SLICE;
-}
-
 static uint64_t slice_budget(const struct simulated *s)
 {
     uint64_t executed = s->guest->hart.executed;
     uint64_t budget = s->goal.target - executed;
     if (s->config->max_instructions && s->config->max_instructions - executed < budget)
         budget = s->config->max_instructions - executed;
-    uint64_t slice = slice_length(s), bound = replay_bound(s), digest = recorder_bound(s);
+    bool fast = (s->computer ? s->computer : s->guest)->engine != &engine_interp;
+    uint64_t slice = fast ? SLICE_FAST : SLICE;
+    if (s->events_mask & EVENTS_OF_EVERY_INSN)
+        slice = SLICE_WATCHED;
+    if (s->sleepy)
+        slice = SLICE_IDLE;
+    slice >>= s->slow;
+    uint64_t bound = replay_bound(s), digest = recorder_bound(s);
     bound = digest < bound ? digest : bound;
     if (simulated_input_waits(s))
         bound = 1;
     budget = bound < budget ? bound : budget;
     return budget < slice ? budget : slice;
-}
-
-bool simulated_slice_over(const struct simulated *s)
-{
-    uint64_t executed = s->guest->hart.executed;
-    return executed < s->piece.from || executed >= s->piece.until;
-}
-
-/* A piece of the slice. What is typed arrives between two slices, never between two pieces. */
-static uint64_t piece_budget(const struct simulated *s)
-{
-    uint64_t budget = slice_budget(s), piece = slice_length(s) >> s->slow,
-             left = s->piece.until - s->guest->hart.executed;
-    piece = left < piece ? left : piece;
-    return budget < piece ? budget : piece;
 }
 
 /* The guest sleeps and no timer will wake it: wait for input, or stop if there can be none. */
@@ -216,7 +198,6 @@ int simulated_reload(struct simulated *s, char *why)
                       : machine_load(s->guest, s->config->image, why);
     trap_log_clear(&s->traps);
     s->goal = (struct goal){.target = UINT64_MAX};
-    s->piece.until = 0;
     s->console = (struct console){0};
     s->between = true;
     s->balloon_asked = false;
@@ -330,7 +311,7 @@ static uint64_t host_ns(void)
 /* Instructions are no measure of the host's time where a guest has its disk flushed again and
  * again: whoever waits for the session must not wait for a million of them. Between the two bounds
  * nothing changes, so that one length does not follow the other in turn. */
-static void judge_piece(struct simulated *s, uint64_t ns)
+static void judge_slice(struct simulated *s, uint64_t ns)
 {
     if (ns > SLICE_LONG_NS && s->slow < SLICE_SLOWEST)
         s->slow++;
@@ -342,15 +323,13 @@ static enum stop_reason run_machine(struct simulated *s)
 {
     uint64_t from = s->guest->hart.executed, began = simulated_cpu_ns(), since = s->host_ns();
     simulated_absent_running(s, true);
-    enum stop_reason reason = machine_run(s->guest, piece_budget(s));
+    enum stop_reason reason = machine_run(s->guest, slice_budget(s));
     simulated_absent_running(s, false);
     if (reason != STOP_NONE)
         s->between = false;
     else if (s->guest->hart.executed > from)
         s->between = true;
-    if (reason != STOP_NONE)
-        s->piece.until = 0;
-    judge_piece(s, s->host_ns() - since);
+    judge_slice(s, s->host_ns() - since);
     replay_ran(s, from, simulated_cpu_ns() - began);
     return reason;
 }
@@ -365,13 +344,9 @@ static bool one_slice(struct simulated *s, struct backend_stop *stop)
     if (recorder_look(s, stop))
         return true;
     /* What is there already must not get the input that arrives there. */
-    uint64_t now = s->guest->hart.executed;
-    if (now >= s->goal.target && at_limit(s, stop))
+    if (s->guest->hart.executed >= s->goal.target && at_limit(s, stop))
         return true;
-    bool fresh = simulated_slice_over(s);
     simulated_deliver(s);
-    if (fresh)
-        s->piece = (struct piece){now, now + slice_budget(s)};
     uint64_t idle = s->guest->hart.clock.idle;
     enum stop_reason reason = run_machine(s);
     bool over = after_slice(s, reason, stop);
@@ -679,7 +654,6 @@ int simulated_begin(void *self, const struct backend_command *command)
     s->history.ended = s->last_stop.state == SESSION_ENDED;
     s->last_stop = (struct backend_stop){0};
     s->history.search.active = false; /* one that was interrupted */
-    s->piece.until = 0;
     if (command->goal >= GOAL_STEP_BACK)
         return replay_begin(s, command);
     s->goal = goal_of(s, command);

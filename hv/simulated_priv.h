@@ -122,10 +122,7 @@ struct simulated {
 
     struct goal goal;
     bool sleepy;               /* a paced guest that sleeps most of the time */
-    struct piece {             /* the slice that is under way, */
-        uint64_t from, until;  /* instructions; until 0: none is */
-    } piece;
-    unsigned slow;             /* ... in pieces, halved so often since they have taken long */
+    unsigned slow;             /* slices are halved so many times, since they have taken long */
     uint64_t (*host_ns)(void); /* ... by this clock: the host's, or that of a test */
     bool between; /* the last run ended with its budget: the machine has not looked for interrupts
                    * since, nor was input delivered. Then its state is a function of the count of
@@ -198,8 +195,6 @@ void simulated_restarted(struct simulated *s);
 
 /* Delivers what has come, or comes again here. */
 void simulated_deliver(struct simulated *s);
-/* Is none under way, so that what is typed may arrive? */
-bool simulated_slice_over(const struct simulated *s);
 /* Is there something that must wait for one instruction? */
 bool simulated_input_waits(const struct simulated *s);
 /* Gives a record of the log to the guest. false: it does not take it now. */

@@ -94,40 +94,31 @@ static const struct {
             {SESSION_BARE, "threaded"},
             {SESSION_HV, "auto"}};
 
-/* The pieces of slices of `whole` instructions, of which the first is halved `halved` times, each next
- * one `more` times as often: so long they were, but for the last one. */
-static void check_pieces(unsigned pieces, uint64_t whole, unsigned halved, int more)
-{
-    uint64_t left = whole;
-    for (unsigned i = 0; i + 1 < pieces; i++) {
-        uint64_t wanted = whole >> halved;
-        wanted = left < wanted ? left : wanted;
-        ck_assert_uint_eq(clock_made_up.length[i], wanted);
-        left = left == wanted ? whole : left - wanted;
-        if (more < 0 ? halved > 0 : halved < HALVED_MOST)
-            halved = (unsigned)((int)halved + more);
-    }
-}
-
 START_TEST(test_slices)
 {
     struct session *s = start(WAYS[_i].under, WAYS[_i].engine);
-    unsigned pieces = run(s, FAST_NS, 3000000);
-    uint64_t whole = clock_made_up.length[0], least = whole >> HALVED_MOST;
-    ck_assert_uint_ge(pieces, 3);
-    check_pieces(pieces, whole, 0, 0);
+    const uint64_t *length = clock_made_up.length;
+    ck_assert_uint_eq(run(s, FAST_NS, 3000000), clock_made_up.slices);
+    uint64_t whole = length[0], least = whole >> HALVED_MOST;
+    ck_assert_uint_ge(clock_made_up.slices, 3);
+    ck_assert_uint_eq(length[1], whole);
+    ck_assert_uint_eq(length[2], whole);
 
-    pieces = run(s, SLOW_NS, 2 * whole + 20 * least); /* each is halved, up to a point */
-    ck_assert_uint_gt(pieces, HALVED_MOST + 10);
-    check_pieces(pieces, whole, 0, 1);
+    unsigned slices = run(s, SLOW_NS, 2 * whole + 20 * least); /* each is halved, up to a point */
+    ck_assert_uint_gt(slices, HALVED_MOST + 10);
+    for (unsigned i = 0; i < HALVED_MOST + 10; i++)
+        ck_assert_uint_eq(length[i], i < HALVED_MOST ? whole >> i : least);
 
-    pieces = run(s, NEITHER_NS, 10 * least); /* they stay as short as they are */
-    ck_assert_uint_eq(pieces, 10);
-    check_pieces(pieces, whole, HALVED_MOST, 0);
+    slices = run(s, NEITHER_NS, 10 * least); /* they stay as short as they are */
+    ck_assert_uint_eq(slices, 10);
+    for (unsigned i = 0; i < slices; i++)
+        ck_assert_uint_eq(length[i], least);
 
-    pieces = run(s, FAST_NS, 4 * whole); /* and grow again */
-    ck_assert_uint_gt(pieces, HALVED_MOST + 1);
-    check_pieces(pieces, whole, HALVED_MOST, -1);
+    slices = run(s, FAST_NS, 4 * whole); /* and grow again */
+    ck_assert_uint_gt(slices, HALVED_MOST + 1);
+    for (unsigned i = 0; i < HALVED_MOST; i++)
+        ck_assert_uint_eq(length[i], whole >> (HALVED_MOST - i));
+    ck_assert_uint_eq(length[HALVED_MOST], whole);
     session_free(s);
     unlink(image);
 }
