@@ -197,6 +197,28 @@ refuses "what is no record" replay "$guest"
 refuses "a record that is not there" replay "$work/none"
 refuses "a record in a folder that is not there" record "$work/none/x" "$guest"
 refuses "a record in the place of a device" record /dev/null "$guest"
+refuses "a folder as a record" replay "$work"
+check "and that is why" grep -q ': Is a directory$' "$err"
+
+# Whoever ends the program gets the record up to there.
+if [ -e "$samples/minios/minios.elf" ]; then
+    mkfifo "$work/keys"
+    "$vitrine" record "$work/ended" "$samples/minios/minios.elf" <"$work/keys" >"$work/seen" 2>&1 &
+    recorded=$!
+    exec 9>"$work/keys"
+    echo "echo seen" >&9
+    await grep -qx 'seen.*' "$work/seen"
+    kill -TERM "$recorded"
+    status=0
+    wait "$recorded" || status=$?
+    exec 9>&-
+    check "a recorded run that is ended by a signal ends by it" status_is 143
+    run replay "$work/ended"
+    check "and has left its record" status_is 0
+    check "of all that was seen" same_file "$out" "$work/seen"
+else
+    skip "a recorded run that is ended by a signal ends by it" "samples were not built"
+fi
 cp "$guest" "$work/other.elf"
 printf 'x' >>"$work/other.elf"
 refuses "another guest than the recorded one" replay "$rec" "$work/other.elf"
