@@ -298,6 +298,13 @@ struct record *record_parse(const uint8_t *bytes, size_t count, char *why)
     return NULL;
 }
 
+static int why_unfit(const struct stat *st)
+{
+    if (!S_ISREG(st->st_mode))
+        return S_ISDIR(st->st_mode) ? EISDIR : EINVAL;
+    return st->st_size <= FILE_MOST ? 0 : EFBIG;
+}
+
 /* The bytes of a file, malloc()ed; NULL and errno. */
 static uint8_t *read_file(const char *path, size_t *count)
 {
@@ -305,12 +312,12 @@ static uint8_t *read_file(const char *path, size_t *count)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return NULL;
-    bool fits = !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size <= FILE_MOST;
-    uint8_t *bytes = fits ? malloc((size_t)st.st_size + 1) : NULL;
+    int unfit = fstat(fd, &st) ? errno : why_unfit(&st);
+    uint8_t *bytes = unfit ? NULL : malloc((size_t)st.st_size + 1);
     ssize_t got = 1;
     for (*count = 0; bytes && got > 0 && *count < (size_t)st.st_size; *count += (size_t)got)
         got = read(fd, bytes + *count, (size_t)st.st_size - *count);
-    int error = !fits ? EFBIG : !bytes ? ENOMEM : errno;
+    int error = unfit ? unfit : !bytes ? ENOMEM : errno;
     close(fd);
     if (bytes && got >= 0)
         return bytes;

@@ -62,12 +62,12 @@ status_is() { [ "$status" = "$1" ]; }
 
 same_file() { cmp -s "$1" "$2"; }
 
-# Waits (20 s at most) until a command succeeds.
+# Waits (two minutes at most) until a command succeeds.
 await() {
     tries=0
     until "$@" 2>/dev/null; do
         tries=$((tries + 1))
-        [ $tries -lt 400 ] || return 1
+        [ $tries -lt 2400 ] || return 1
         sleep 0.05
     done
 }
