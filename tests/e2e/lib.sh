@@ -55,7 +55,7 @@ finish() {
 # Standard input is the file $typed, if that is set, else empty.
 run() {
     status=0
-    timeout -k 5 120 "$vitrine" "$@" <"${typed:-/dev/null}" >"$out" 2>"$err" || status=$?
+    timeout -k 5 600 "$vitrine" "$@" <"${typed:-/dev/null}" >"$out" 2>"$err" || status=$?
 }
 
 status_is() { [ "$status" = "$1" ]; }
@@ -94,7 +94,7 @@ need_samples() {
 # As run, by a user who may not open /dev/kvm. Only root can do that; so ask can_run_as_nobody first.
 run_as_nobody() {
     status=0
-    timeout -k 5 120 setpriv --reuid 65534 --regid 65534 --clear-groups "$vitrine" "$@" \
+    timeout -k 5 600 setpriv --reuid 65534 --regid 65534 --clear-groups "$vitrine" "$@" \
         </dev/null >"$out" 2>"$err" || status=$?
 }
 

@@ -98,7 +98,7 @@ check "without a disk: init says so" says_no_disk
 
 if command -v qemu-system-riscv32 >/dev/null && [ -e "$samples/firmware/firmware.elf" ]; then
     status=0
-    timeout 120 qemu-system-riscv32 -M virt -cpu rv32,sstc=off -m 64M -nographic -monitor none \
+    timeout 600 qemu-system-riscv32 -M virt -cpu rv32,sstc=off -m 64M -nographic -monitor none \
         -serial stdio -bios "$samples/firmware/firmware.elf" -kernel "$linux/Image" \
         -global virtio-mmio.force-legacy=false \
         -drive "file=$linux/disk.img,if=none,format=raw,id=disk,readonly=on" \

@@ -18,7 +18,7 @@ ask_there() { # line: the same to the destination
 start_source() { # guest, options...
     rm -f "$work/typing"
     mkfifo "$work/typing"
-    timeout -k 5 120 "$vitrine" run "$@" --control "$control" <"$work/typing" >"$work/out1" \
+    timeout -k 5 600 "$vitrine" run "$@" --control "$control" <"$work/typing" >"$work/out1" \
         2>"$work/err1" &
     source=$!
     exec 3>"$work/typing"
@@ -33,7 +33,7 @@ end_source() {
 
 start_destination() { # guest, options...
     : >"$work/err2"
-    timeout -k 5 120 "$vitrine" run "$@" >"$work/out2" 2>"$work/err2" &
+    timeout -k 5 600 "$vitrine" run "$@" >"$work/out2" 2>"$work/err2" &
     destination=$!
     await grep -q 'waiting for a guest' "$work/err2"
 }
@@ -252,14 +252,16 @@ check "nobody there: it stays" status_is 1
 ask status >"$out"
 check "nobody there: and goes on" grep -q '^ok \(running\|stopped\)' "$out"
 
-start_destination "$minios/minios.elf" --incoming tcp:127.0.0.1:17493 --secret "$work/secret"
-run migrate "$control" tcp:127.0.0.1:17493
+# Any port that is free, so that two runs of this test do not meet.
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+start_destination "$minios/minios.elf" --incoming "tcp:127.0.0.1:$port" --secret "$work/secret"
+run migrate "$control" "tcp:127.0.0.1:$port"
 check "without the secret: it stays" status_is 1
-run migrate "$control" tcp:127.0.0.1:17493 --secret "$work/other"
+run migrate "$control" "tcp:127.0.0.1:$port" --secret "$work/other"
 check "with another secret: it stays" status_is 1
 check "with another secret: why is told" grep -q 'secret' "$err"
 check "strangers are named" grep -q 'does not know the secret' "$work/err2"
-run migrate "$control" tcp:127.0.0.1:17493 --secret "$work/secret"
+run migrate "$control" "tcp:127.0.0.1:$port" --secret "$work/secret"
 check "with the secret: it moves" status_is 0
 end_source
 end_destination # its input is at its end

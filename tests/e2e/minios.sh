@@ -36,7 +36,7 @@ play_qemu() { # what, options...
         return
     fi
     status=0
-    timeout 120 qemu-system-riscv32 -M virt -m 64M -bios none -nographic -monitor none -serial stdio \
+    timeout 600 qemu-system-riscv32 -M virt -m 64M -bios none -nographic -monitor none -serial stdio \
         -global virtio-mmio.force-legacy=false -kernel "$minios/minios-fw.elf" "$@" \
         <"$work/typed" >"$out" 2>"$err" || status=$?
     check "$what: minios ends well" status_is 0

@@ -34,7 +34,7 @@ done
 if command -v qemu-system-riscv32 >/dev/null; then
     status=0
     without=c=false,f=false,d=false,h=false,zba=false,zbb=false,zbc=false,zbs=false
-    timeout 120 qemu-system-riscv32 -M virt -cpu rv32,$without -m 128M -nographic \
+    timeout 600 qemu-system-riscv32 -M virt -cpu rv32,$without -m 128M -nographic \
         -monitor none -serial stdio -bios "$work/guest.elf" </dev/null >"$out" 2>"$err" || status=$?
     check "QEMU leaves the same" says_the_same
 else

@@ -122,7 +122,7 @@ for under in bare hv; do
     run run "$work/echo.elf" --under $under --input "$work/typed" --digest
     check "$under: the same input gives the same run" same_file "$err" "$work/digest"
     status=0
-    printf 'four\n' | timeout 120 "$vitrine" run "$work/echo.elf" --under $under >"$out" 2>"$err" || status=$?
+    printf 'four\n' | timeout 600 "$vitrine" run "$work/echo.elf" --under $under >"$out" 2>"$err" || status=$?
     check "$under: a pipe is typed" status_is 4
 done
 

@@ -29,7 +29,7 @@ compare() { # sample, key of its expect lines
         return
     fi
     status=0
-    timeout 120 qemu-system-riscv32 -M virt -cpu rv32,c=false -m 64M -bios none -nographic -monitor none -serial stdio \
+    timeout 600 qemu-system-riscv32 -M virt -cpu rv32,c=false -m 64M -bios none -nographic -monitor none -serial stdio \
         -kernel "$samples/$1.elf" </dev/null >"$out" 2>"$err" || status=$?
     check "$1 ends well, QEMU" status_is 0
     check "$1 prints what it promises, QEMU" has_expected

@@ -133,7 +133,7 @@ printf "on %d\n", $pc == 0x80000004
 END
             echo kill
         } >"$work/commands"
-        timeout 300 $gdb -nx -batch -x "$work/commands" "$guest" </dev/null >"$out" 2>&1
+        timeout 600 $gdb -nx -batch -x "$work/commands" "$guest" </dev/null >"$out" 2>&1
         check "$under: gdb runs to the end of the loop" grep -q '^there 5' "$out"
         check "$under: reverse-stepi" grep -q '^back 1' "$out"
         check "$under: reverse-continue stops in front of the writer" grep -q '^writer 1' "$out"
@@ -147,7 +147,7 @@ END
     done
     serve "$guest" --history off
     printf '%s\n' "target remote $address" 'reverse-stepi' 'kill' >"$work/commands"
-    timeout 300 $gdb -nx -batch -x "$work/commands" "$guest" </dev/null >"$out" 2>&1
+    timeout 600 $gdb -nx -batch -x "$work/commands" "$guest" </dev/null >"$out" 2>&1
     check "without a history gdb does not offer it" grep -q 'does not support' "$out"
     kill $server 2>/dev/null
     wait $server
