@@ -166,6 +166,10 @@ static uint64_t slice_budget(const struct simulated *s)
     if (simulated_input_waits(s))
         bound = 1;
     budget = bound < budget ? bound : budget;
+    uint64_t held = simulated_input_held(s);
+    if (held < UINT64_MAX && !(s->events_mask & EVENTS_OF_EVERY_INSN))
+        slice = held; /* not by the host's speed: input may arrive at the end of it */
+    slice = held < slice ? held : slice;
     return budget < slice ? budget : slice;
 }
 

@@ -52,8 +52,12 @@ cat >"$work/inside" <<END
 stty -g >"$work/before"
 env --default-signal=HUP,TERM,ABRT "$vitrine" run "\$@" 2>"$err" &
 echo \$! >"$work/pid"
-fg >/dev/null 2>&1
-echo \$? >"$work/status"
+ended=150 # stopped by SIGTTOU: it had asked for the terminal before it got it
+while [ \$ended = 150 ]; do
+    fg >/dev/null 2>&1
+    ended=\$?
+done
+echo \$ended >"$work/status"
 stty -g >"$work/after"
 END
 # A minute at most, for a busy host; what comes of it is checked.
