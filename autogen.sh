@@ -16,15 +16,15 @@ libraries="libelf-dev libdw-dev libfdt-dev libcairo2-dev libcapstone-dev
 gui="libgtk-4-dev libvte-2.91-gtk4-dev adwaita-icon-theme librsvg2-common fonts-dejavu-core"
 guests="gcc-riscv64-unknown-elf"
 tests="check seabios qemu-system-misc qemu-system-x86 qemu-utils gdb-multiarch jq mandoc xvfb xauth xdotool dbus dbus-x11 at-spi2-core
-    gir1.2-atspi-2.0 python3 python3-gi imagemagick poppler-utils desktop-file-utils appstream"
+    gir1.2-atspi-2.0 python3 python3-gi imagemagick poppler-utils libxml2-utils desktop-file-utils appstream"
 
 fedora="gcc make autoconf automake pkgconf-pkg-config elfutils-libelf-devel elfutils-devel
     libfdt-devel cairo-devel capstone-devel libslirp-devel libseccomp-devel nettle-devel zlib-devel gtk4-devel vte291-gtk4-devel gcc-riscv64-linux-gnu"
 fedora_tests="check-devel seabios-bin qemu-system-riscv qemu-system-x86 qemu-img gdb jq mandoc xorg-x11-server-Xvfb xdotool dbus-x11
-    at-spi2-core python3-gobject ImageMagick poppler-utils desktop-file-utils appstream"
+    at-spi2-core python3-gobject ImageMagick poppler-utils libxml2 desktop-file-utils appstream"
 arch="base-devel libelf dtc cairo capstone libslirp libseccomp nettle zlib gtk4 vte4 riscv64-elf-gcc"
 arch_tests="check seabios qemu-system-riscv qemu-system-x86 qemu-img gdb jq mandoc xorg-server-xvfb xdotool at-spi2-core
-    python-gobject imagemagick poppler desktop-file-utils appstream"
+    python-gobject imagemagick poppler libxml2 desktop-file-utils appstream"
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "autogen.sh: $*"; exit 1; }

@@ -209,6 +209,9 @@ STORE(sw, 4)
 
 /* ---- A: atomics, chapter 8 ---------------------------------------------------------------- */
 
+/* The reservation is of one word, known by its virtual address. Whatever could make another word of
+ * it ends it: a trap, the return from one, another satp. So does each SC. */
+
 static bool exec_lr_w(struct machine *m, const struct insn *i)
 {
     struct hart *h = &m->hart;
@@ -265,7 +268,7 @@ AMO(amomax_w, SIGNED(a) > SIGNED(b) ? a : b)
 AMO(amominu_w, a < b ? a : b)
 AMO(amomaxu_w, a > b ? a : b)
 
-/* ---- fences: with one hart and no caches there is nothing to order ------------------------ */
+/* ---- fences, section 2.7 and chapter 3: with one hart and no caches nothing is to be ordered - */
 
 static bool exec_fence(struct machine *m, const struct insn *i)
 {
@@ -279,7 +282,7 @@ static bool exec_fence_i(struct machine *m, const struct insn *i)
     return true;
 }
 
-/* ---- environment: traps on purpose -------------------------------------------------------- */
+/* ---- environment, section 2.8: traps on purpose ------------------------------------------- */
 
 static bool exec_ecall(struct machine *m, const struct insn *i)
 {
@@ -313,7 +316,7 @@ static bool exec_csr(struct machine *m, const struct insn *i)
 #define exec_csrrsi exec_csr
 #define exec_csrrci exec_csr
 
-/* ---- privileged, sections 3.3 and 4.2 of volume II ---------------------------------------- */
+/* ---- privileged, sections 3.3 and 4.2 of volume II, 20211203 ------------------------------ */
 
 static bool exec_sret(struct machine *m, const struct insn *i)
 {

@@ -4,7 +4,8 @@
  * Reading order: mmu_walk() (the specification's algorithm), then translate() (walk and TLB), then
  * mmu_load() and mmu_store(). An access goes: TLB hit -> host memory; miss -> walk -> RAM, or a
  * *special* page, whose bytes must be looked at one access at a time: a device, a page that PMP
- * splits, a page that a debugger or HTIF watches.
+ * splits, a page that a debugger or HTIF watches. Sections are those of the privileged ISA manual,
+ * 20211203.
  */
 #include "cpu/mmu.h"
 
@@ -102,7 +103,7 @@ static bool fail(struct walk *w, enum walk_failure failure)
     return false;
 }
 
-/* Steps 5 and 6: does the leaf allow this access, in this mode? */
+/* Step 5: does the leaf allow this access, in this mode? */
 enum walk_failure mmu_permission(const struct tlb_context *c, enum access access, uint32_t pte)
 {
     bool allowed = false;
@@ -170,7 +171,8 @@ static uint32_t *read_pte(struct machine *m, struct walk *w, uint64_t table, int
     return entry;
 }
 
-/* The leaf is found: check it, set A and D, and put the address together. */
+/* The leaf is found, steps 5 to 8: check it, set A and D, and put the address together. (Step 6, a
+ * 4 MiB page that is misaligned, comes first here; it ends in the same page fault as step 5.) */
 static bool finish(struct machine *m, struct walk *w, uint32_t va, uint32_t *entry)
 {
     struct walk_step *step = &w->step[w->steps - 1];
@@ -202,17 +204,17 @@ bool mmu_walk(struct machine *m, uint32_t va, struct walk *w)
         w->level = 0;
         return true;
     }
-    uint64_t table = (uint64_t)SATP_PPN(w->context.satp) << PAGE_SHIFT;
+    uint64_t table = (uint64_t)SATP_PPN(w->context.satp) << PAGE_SHIFT; /* step 1 */
     for (int level = MMU_LEVELS - 1; level >= 0; level--) {
-        uint32_t *entry = read_pte(m, w, table, level, va);
+        uint32_t *entry = read_pte(m, w, table, level, va); /* step 2 */
         if (!entry)
             return false;
         uint32_t pte = *entry;
-        if (!(pte & PTE_V))
+        if (!(pte & PTE_V)) /* step 3 */
             return fail(w, WALK_INVALID);
         if ((pte & (PTE_R | PTE_W)) == PTE_W)
             return fail(w, WALK_RESERVED);
-        if (PTE_IS_LEAF(pte))
+        if (PTE_IS_LEAF(pte)) /* step 4 */
             return finish(m, w, va, entry);
         if (pte & (PTE_A | PTE_D | PTE_U))
             return fail(w, WALK_RESERVED_BITS);

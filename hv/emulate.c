@@ -8,6 +8,9 @@
  *
  * The second part is memory: accesses to virtual devices, and the few instructions that the
  * hardware cannot run for the guest at all and that the interpreter does instead.
+ *
+ * Sections are those of the privileged ISA manual, 20211203; its section 3.1.6.5 has TVM, TW and TSR,
+ * by which M mode lets such instructions of S mode trap (a monitor in the guest uses them).
  */
 #include <stdio.h>
 
@@ -52,7 +55,7 @@ static enum emulated emulate_csr(struct vm *vm, const struct insn *insn)
     return retired(vm);
 }
 
-/* ---- returning from traps ----------------------------------------------------------------- */
+/* ---- returning from traps, section 3.3.2 -------------------------------------------------- */
 
 static enum emulated emulate_sret(struct vm *vm, const struct insn *insn)
 {
@@ -80,7 +83,7 @@ static enum emulated emulate_mret(struct vm *vm, const struct insn *insn)
     return retired(vm);
 }
 
-/* ---- sleeping and fencing ----------------------------------------------------------------- */
+/* ---- sleeping and fencing, sections 3.3.3 and 4.2.1 --------------------------------------- */
 
 static enum emulated emulate_wfi(struct vm *vm, const struct insn *insn)
 {

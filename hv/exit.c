@@ -11,7 +11,11 @@
  *     page fault            missing in the shadow table only?   -> shadow.c
  *                           missing in the guest's own table?   -> inject.c
  *                           a virtual device?                   -> emulate.c
+ *                           a page that must be looked at access by access (PMP splits it, HTIF
+ *                           is there)?                          -> emulate.c
  *     anything else         the guest's own doing               -> inject.c
+ *
+ * Causes are those of the privileged ISA manual, 20211203, table 3.6.
  */
 #include <stdio.h>
 #include <string.h>

@@ -63,4 +63,4 @@ noinst_LIBRARIES += %D%/libhv.a
 	%D%/trap-log.c %D%/trap-log.h \
 	%D%/view.h %D%/view-layers.c %D%/view-layers.h \
 	%D%/vm.c %D%/vm-check.c %D%/vm.h
-EXTRA_DIST += %D%/README.md
+EXTRA_DIST += %D%/README.md %D%/kvm/README.md

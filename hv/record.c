@@ -303,7 +303,8 @@ static const char *objection(int fd, struct stat *st)
 {
     if (fstat(fd, st))
         return strerror(errno);
-    return !S_ISREG(st->st_mode)     ? "not a regular file"
+    return S_ISDIR(st->st_mode)      ? strerror(EISDIR)
+           : !S_ISREG(st->st_mode)   ? "not a regular file"
            : st->st_size > FILE_MOST ? "too large for a record"
                                      : NULL;
 }
@@ -316,9 +317,11 @@ static uint8_t *read_file(const char *path, size_t *count, const char **reason)
     *reason = fd < 0 ? strerror(errno) : objection(fd, &st);
     uint8_t *bytes = *reason ? NULL : malloc((size_t)st.st_size + 1);
     ssize_t got = 1;
-    for (*count = 0;
-         bytes && got > 0 && *count<(size_t)st.st_size; *count += got> 0 ? (size_t)got : 0)
+    *count = 0;
+    while (bytes && got > 0 && *count < (size_t)st.st_size) {
         got = read(fd, bytes + *count, (size_t)st.st_size - *count);
+        *count += got > 0 ? (size_t)got : 0;
+    }
     if (!*reason && (!bytes || got < 0))
         *reason = strerror(bytes ? errno : ENOMEM);
     if (fd >= 0)

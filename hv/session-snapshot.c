@@ -393,20 +393,10 @@ static int newest(const struct snapshot_dir *dir)
     return count ? snapshot_dir_at(dir, count - 1)->id : 0;
 }
 
-/* To be written to. A folder that is no session directory stays as it is. */
-static struct snapshot_dir *open_existing(const char *path, char *why)
-{
-    struct snapshot_dir *look = snapshot_dir_open(path, SNAPSHOT_READ, why);
-    if (!look)
-        return NULL;
-    snapshot_dir_close(look);
-    return snapshot_dir_open(path, SNAPSHOT_WRITE, why);
-}
-
 struct session *session_open(const char *path, int id, const struct session_config *wishes,
                              char *why)
 {
-    struct snapshot_dir *dir = open_existing(path, why);
+    struct snapshot_dir *dir = snapshot_dir_open(path, SNAPSHOT_WRITE, why);
     if (!dir)
         return NULL;
     id = id ? id : newest(dir);

@@ -8,7 +8,8 @@
  *                               2. ask the monitor's map:   gPA -> hPA
  *                               3. rights = what the guest's entry grants in this virtual mode
  *                               4. write the shadow entry:  gVA -> hPA, and let the guest retry
- *   the guest changes its table nothing happens: it must say sfence.vma
+ *   the guest changes its table nothing happens: it must say sfence.vma (section 4.2.1 of the
+ *                               privileged ISA manual, 20211203)
  *   shadow_fence()              the entries concerned are dropped, to be filled again on demand
  *
  * Two details carry the rest. All guest modes run in the hardware's U mode, so every shadow entry

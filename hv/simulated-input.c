@@ -48,14 +48,35 @@ static void give_balloon(struct simulated *s)
         given(s);
 }
 
+/*
+ * What had no room is offered again where the guest alone decides: at each multiple of so many
+ * instructions, or when it sleeps. Were it offered after each slice, the input would arrive earlier
+ * or later with the length of slices, which depends on the engine and on how fast the host is.
+ */
+enum { HELD_EACH = 100000 };
+
+static bool is_held_here(const struct simulated *s)
+{
+    const struct hart *h = &s->guest->hart;
+    return s->input_held && !h->waiting && h->executed % HELD_EACH;
+}
+
+uint64_t simulated_input_held(const struct simulated *s)
+{
+    return s->input_held ? HELD_EACH - s->guest->hart.executed % HELD_EACH : UINT64_MAX;
+}
+
 static void take_typed(struct simulated *s)
 {
     const struct hart *h = &s->guest->hart;
     uint8_t byte;
+    if (is_held_here(s))
+        return;
     while (session_input_peek(s->session, &byte) && offer(s, byte)) {
         session_input_taken(s->session, h->executed, h->clock.idle);
         given(s);
     }
+    s->input_held = session_input_peek(s->session, &byte);
 }
 
 static bool is_new(const struct simulated *s)

@@ -212,6 +212,7 @@ static int load(void *self, const uint8_t *bytes, size_t count)
     machine_loaded(m);
     machine_invalidate(m);
     s->before_virtual = m->hart;
+    s->input_held = true; /* what comes with the guest had no room there, either */
     recorder_spoil(s, "the guest has come from another host");
     simulated_restarted(s);
     return 0;

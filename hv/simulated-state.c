@@ -40,6 +40,7 @@ static const struct state_field simulated_fields[] = {
     STATE_NOT(struct simulated, slow, "the host's time"),
     STATE_NOT(struct simulated, host_ns, "the host's time"),
     STATE_NOT(struct simulated, between, "kept with each moment"),
+    STATE_NOT(struct simulated, input_held, "input that waits"),
     STATE_NOT(struct simulated, balloon_asked, "input that waits"),
     STATE_NOT(struct simulated, balloon_wanted, "input that waits"),
     STATE_NOT(struct simulated, before_real, "what the viewer saw last"),

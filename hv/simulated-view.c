@@ -688,7 +688,7 @@ static int write_words(const struct ram *ram, uint32_t from, uint32_t end, FILE 
         if (!ram_read(ram, at, &word, sizeof word))
             return -EFAULT;
         if (fprintf(file, "%08x\n", word) < 0)
-            return -EIO;
+            return -errno;
     }
     return 0;
 }
@@ -704,7 +704,7 @@ static int write_signature(void *self, const char *path)
     if (file) {
         error = write_words(&m->ram, m->signature_begin, m->signature_end, file);
         if (fclose(file) && !error)
-            error = -EIO;
+            error = -errno;
     }
     return error;
 }

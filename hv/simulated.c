@@ -4,7 +4,7 @@
  *
  * What ends a slice, and whether that ends the run, is decided in one place, after_slice(). Time is
  * the guest's own here. The host's clock decides only how long slices are (judge_slice), and how
- * long a paced guest naps; neither can be noticed by the guest.
+ * long a paced guest naps; the guest can notice neither but by when a person's typing arrives.
  */
 #include <assert.h>
 #include <errno.h>
@@ -167,6 +167,10 @@ static uint64_t slice_budget(const struct simulated *s)
     if (simulated_input_waits(s))
         bound = 1;
     budget = bound < budget ? bound : budget;
+    uint64_t held = simulated_input_held(s);
+    if (held < UINT64_MAX && !(s->events_mask & EVENTS_OF_EVERY_INSN))
+        slice = held; /* not by the host's speed: input may arrive at the end of it */
+    slice = held < slice ? held : slice;
     return budget < slice ? budget : slice;
 }
 

@@ -127,6 +127,7 @@ struct simulated {
     bool between; /* the last run ended with its budget: the machine has not looked for interrupts
                    * since, nor was input delivered. Then its state is a function of the count of
                    * instructions */
+    bool input_held;    /* there was no room for what was typed: see simulated_input_held() */
     bool balloon_asked; /* for so many pages, and the guest could not be told yet */
     uint32_t balloon_wanted;
     struct hart before_real, before_virtual; /* when the last command began, for "changed" */
@@ -197,6 +198,8 @@ void simulated_restarted(struct simulated *s);
 void simulated_deliver(struct simulated *s);
 /* Is there something that must wait for one instruction? */
 bool simulated_input_waits(const struct simulated *s);
+/* Instructions until what had no room is offered again, UINT64_MAX: there is no such. */
+uint64_t simulated_input_held(const struct simulated *s);
 /* Gives a record of the log to the guest. false: it does not take it now. */
 bool simulated_give(struct simulated *s, const struct input_record *record);
 int simulated_set_balloon(void *self, uint32_t pages);

@@ -85,7 +85,10 @@ uint8_t *snapshot_disk_read(const char *path, size_t most, size_t *count, uint64
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return NULL;
-    int error = fstat(fd, &st) ? errno : S_ISREG(st.st_mode) ? 0 : EINVAL;
+    int error = fstat(fd, &st)        ? errno
+                : S_ISREG(st.st_mode) ? 0
+                : S_ISDIR(st.st_mode) ? EISDIR
+                                      : EINVAL;
     *size = error ? 0 : (uint64_t)st.st_size;
     size_t wanted = *size < most ? (size_t)*size : most;
     uint8_t *bytes = error ? NULL : malloc(wanted + 1);

@@ -19,6 +19,7 @@
 #include "hv/snapshot_priv.h"
 
 enum { HEAD_BYTES = 65536 };
+static const char TORN[] = "torn: the file has not the size that it should have";
 
 static void overlay_path(const struct snapshot_dir *d, int number, char out[SNAPSHOT_PATH])
 {
@@ -148,7 +149,7 @@ static void look_at(const struct snapshot_dir *d, int id, struct snapshot_about 
         if (about->id != id)
             snprintf(why, sizeof why, "it is the file of snapshot %d", about->id);
         else if (about->file_bytes != size)
-            snprintf(why, sizeof why, "torn: the file has not the size that it should have");
+            snprintf(why, sizeof why, "%s", TORN);
         else if (d->config && about->config != snapshot_config_digest(d->config))
             snprintf(why, sizeof why, "it belongs to another session");
         else
@@ -188,6 +189,10 @@ static int read_config(struct snapshot_dir *d, char *why)
         return errno == ENOENT ? 0 : snapshot_dir_fail(d, 0, -errno, why);
     d->config = malloc(sizeof *d->config);
     int error = d->config ? snapshot_parse_about(bytes, count, &about, d->config, line) : -ENOMEM;
+    if (!error && about.file_bytes != size) {
+        snprintf(line, sizeof line, "%s", TORN);
+        error = -EINVAL;
+    }
     free(bytes);
     return error == -ENOMEM ? snapshot_dir_fail(d, 0, error, why)
            : error          ? snapshot_dir_refuse(d, 0, line, why)
@@ -291,14 +296,25 @@ static int make_folder(const struct snapshot_dir *d)
     return error == -EACCES ? 0 : error;
 }
 
+static int refuse_folder(const struct snapshot_dir *d, char *why)
+{
+    snprintf(why, SNAPSHOT_ERROR, "%.400s: this is no session directory", d->path);
+    return -EINVAL;
+}
+
+/* Nothing is made in a folder that is somebody else's, not even the lock. */
 static int open_folder(struct snapshot_dir *d, enum snapshot_open how, char *why)
 {
     struct stat st;
+    char session[SNAPSHOT_PATH];
     int error = how == SNAPSHOT_CREATE ? make_folder(d) : 0;
     if (!error)
         error = stat(d->path, &st) ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
     if (error)
         snprintf(why, SNAPSHOT_ERROR, "%.400s: %s", d->path, strerror(-error));
+    file_path(d, 0, session);
+    if (!error && how == SNAPSHOT_WRITE && access(session, F_OK) && errno == ENOENT)
+        error = refuse_folder(d, why);
     return error ? error : how ? lock_folder(d, why) : 0;
 }
 
@@ -315,10 +331,8 @@ struct snapshot_dir *snapshot_dir_open(const char *path, enum snapshot_open how,
     int error = open_folder(d, how, why);
     error = error ? error : read_config(d, why);
     error = error ? error : read_folder(d, why);
-    if (!error && !d->config && (d->count || !how)) {
-        snprintf(why, SNAPSHOT_ERROR, "%.400s: this is no session directory", path);
-        error = -EINVAL;
-    }
+    if (!error && !d->config && (d->count || how != SNAPSHOT_CREATE))
+        error = refuse_folder(d, why);
     if (error) {
         snapshot_dir_close(d);
         return NULL;

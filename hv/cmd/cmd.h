@@ -153,6 +153,9 @@ void cmd_disk_help(FILE *out);
 
 /* Prints "vitrine: " and the line on stderr; returns EXIT_USAGE. */
 int cmd_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Standard output cannot be written, `error` (an errno) says why. Of a closed pipe nothing is said:
+ * whoever has closed it knows. Returns EXIT_USAGE. */
+int cmd_fail_output(int error);
 
 /* Parses the options of `command`; the other arguments are moved to the end of argv.
  * Returns the index of the first of them, or -1 after an error was printed, or 0 after --help. */

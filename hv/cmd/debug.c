@@ -19,22 +19,17 @@
 
 #include "hv/cmd/cmd.h"
 #include "hv/cmd/console.h"
+#include "hv/cmd/ending.h"
 #include "hv/cmd/show.h"
 #include "hv/cmd/waker.h"
 
 /* For the signal handlers, which find it nowhere else. */
-static volatile sig_atomic_t interrupted, ended;
+static volatile sig_atomic_t interrupted;
 static int interrupt_waker = -1;
 
 static void on_interrupt(int number)
 {
     interrupted = 1;
-    waker_wake(interrupt_waker);
-}
-
-static void on_end(int number)
-{
-    ended = number;
     waker_wake(interrupt_waker);
 }
 
@@ -61,7 +56,7 @@ void debug_wait(struct debug *debug)
         session_status(debug->session, &status);
         if (status.state != SESSION_RUNNING)
             break;
-        if (interrupted || ended)
+        if (interrupted || ending_signal())
             session_pause(debug->session);
         int woken = poll(&(struct pollfd){.fd = debug->waker, .events = POLLIN}, 1, patience);
         interrupted |= woken == 0;
@@ -99,12 +94,12 @@ static int run_lines(struct debug *debug)
 {
     char line[DEBUG_LINE], last[DEBUG_LINE] = "";
     int status = 0;
-    while (!debug->quit && !ended) {
+    while (!debug->quit && !ending_signal()) {
         if (debug->interactive)
             fputs("(vitrine) ", stdout);
         fflush(stdout);
         if (!fgets(line, sizeof line, stdin)) {
-            if (ferror(stdin) && errno == EINTR && !ended) { /* Ctrl-C at the prompt: a new line */
+            if (ferror(stdin) && errno == EINTR && !ending_signal()) { /* Ctrl-C: a new line */
                 clearerr(stdin);
                 putchar('\n');
                 continue;
@@ -130,16 +125,6 @@ static int run_lines(struct debug *debug)
     return debug->interactive ? 0 : status;
 }
 
-/* Whoever ends the program so means the guest's disk to be written all the same; who does it twice
- * does not. What is ignored stays so. */
-static void handle_end(int number)
-{
-    struct sigaction old, action = {.sa_handler = on_end, .sa_flags = (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    if (!sigaction(number, NULL, &old) && old.sa_handler == SIG_DFL)
-        sigaction(number, &action, NULL);
-}
-
 /* Ctrl-C pauses the guest and interrupts reading, but does not end the program; a script it ends.
  */
 static void handle_signals(const struct debug *debug)
@@ -150,17 +135,9 @@ static void handle_signals(const struct debug *debug)
     if (debug->interactive)
         sigaction(SIGINT, &action, NULL);
     else
-        handle_end(SIGINT);
-    handle_end(SIGTERM);
-    handle_end(SIGHUP);
-}
-
-/* Now that all is written, the signal does what it does. */
-static void end_by_signal(void)
-{
-    fflush(stdout);
-    signal(ended, SIG_DFL);
-    raise(ended);
+        ending_handle(SIGINT, debug->waker, true);
+    ending_handle(SIGTERM, debug->waker, true);
+    ending_handle(SIGHUP, debug->waker, true);
 }
 
 static struct session *open_session(struct debug *debug, const struct options *options)
@@ -196,8 +173,7 @@ int cmd_debug(const struct options *options, int argc, char **argv)
         status = cmd_close(debug.session, run_lines(&debug));
     }
     session_free(debug.session);
-    if (ended)
-        end_by_signal();
+    ending_finish();
     close(debug.waker);
     return status;
 }

@@ -385,11 +385,36 @@ void cmd_disk_help(FILE *out)
     }
 }
 
+/* An option of another action would be without effect, and who gave it would not know. */
+static int check_options(const struct options *o, const char *action)
+{
+    const struct {
+        const char *name;
+        bool given;
+        const char *actions;
+    } own[] = {
+        {"backing", o->backing, "create, rebase"},
+        {"backing-format", o->backing_format, "create, rebase"},
+        {"size", o->disk_size, "create"},
+        {"repair", o->repair, "check"},
+        {"unsafe", o->unsafe, "rebase"},
+        {"shrink", o->shrink, "resize"},
+        {"format", o->disk_format, "convert"},
+        {"json", o->json, "info, check, map"},
+    };
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (own[i].given && !strstr(own[i].actions, action))
+            return cmd_fail("disk %s: --%s is for %s", action, own[i].name, own[i].actions);
+    return 0;
+}
+
 int cmd_disk(const struct options *options, int argc, char **argv)
 {
     for (int i = 0; i < COUNT; i++) {
         if (strcmp(argv[0], ACTIONS[i].name))
             continue;
+        if (check_options(options, ACTIONS[i].name))
+            return EXIT_USAGE;
         if (argc != 1 + ACTIONS[i].files)
             return cmd_fail("disk %s: needs %s (see vitrine disk --help)", ACTIONS[i].name,
                             ACTIONS[i].arguments);

@@ -17,6 +17,7 @@ vitrine_SOURCES = \
 	%D%/devices.c \
 	%D%/disasm.c %D%/disasm.h %D%/disasm-x86.c \
 	%D%/disk.c \
+	%D%/ending.c %D%/ending.h \
 	%D%/draw.c %D%/draw-move.c %D%/draw-move.h \
 	%D%/guest.c \
 	%D%/isa.c \

@@ -6,10 +6,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hv/cmd/cmd.h"
 
@@ -73,6 +75,11 @@ int cmd_fail(const char *format, ...)
     return EXIT_USAGE;
 }
 
+int cmd_fail_output(int error)
+{
+    return error == EPIPE ? EXIT_USAGE : cmd_fail("standard output: %s", strerror(error));
+}
+
 static void help(void)
 {
     printf("vitrine - a hypervisor in a glass case\n\n"
@@ -98,9 +105,8 @@ static int finish(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
-    if (errno != EPIPE)
-        cmd_fail("standard output: %s", strerror(errno));
-    return status ? status : EXIT_USAGE;
+    int failed = cmd_fail_output(errno);
+    return status ? status : failed;
 }
 
 /* Without a guest's file: an x86 guest comes from a disk, or is firmware alone. */
@@ -145,9 +151,22 @@ static int run_command(const struct command *command, int argc, char **argv)
     return command->run(&options, argc - first, argv + first);
 }
 
+/* Started with a standard stream closed, the program would get a file of its own by that number
+ * (the guest's disk, its memory), and print into it. So something stands there: reading finds the
+ * end, writing fails. */
+static bool hold_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
+    if (!hold_standard_streams())
+        return EXIT_USAGE; /* and nowhere to say so */
     const char *word = argc > 1 ? argv[1] : NULL;
     if (!word)
         return cmd_fail("which subcommand? (see vitrine --help)");

@@ -53,7 +53,7 @@ static const char *set_flag(void *field, const char *value)
 static const char *set_text(void *field, const char *value)
 {
     *(const char **)field = value;
-    return *value ? NULL : "something that is not empty";
+    return *value ? NULL : "a name or a text";
 }
 
 static const char *set_count(void *field, const char *value)

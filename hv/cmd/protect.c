@@ -24,6 +24,8 @@ static bool is_watched(const struct options *options)
 int protect_check(const struct options *options)
 {
     const char *what = options->backup ? "backup" : "--protect";
+    if (options->secret && !options->protect && !options->backup && !options->incoming)
+        return cmd_fail("--secret belongs to --incoming, to --protect and to backup");
     if (!options->protect && !options->backup)
         return options->fence || options->epoch || options->patience
                    ? cmd_fail("--fence, --epoch and --patience belong to --protect and to backup")

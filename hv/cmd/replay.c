@@ -12,7 +12,7 @@
 #include "hv/cmd/cmd.h"
 
 struct player {
-    bool broken; /* stdout is gone; read when the session has stopped */
+    int broken; /* the errno that stdout has failed with; read when the session has stopped */
 };
 
 static void on_output(void *context, const uint8_t *bytes, size_t count)
@@ -24,7 +24,7 @@ static void on_output(void *context, const uint8_t *bytes, size_t count)
             bytes += wrote;
             count -= (size_t)wrote;
         } else if (wrote < 0 && errno != EINTR) {
-            player->broken = true;
+            player->broken = errno;
         }
     }
 }
@@ -61,7 +61,7 @@ int cmd_replay(const struct options *options, int argc, char **argv)
     if (options->digest)
         fprintf(stderr, "digest 0x%016llx\n", (unsigned long long)session_digest(session));
     session_free(session);
-    return player.broken ? EXIT_USAGE : status;
+    return player.broken ? cmd_fail_output(player.broken) : status;
 }
 
 /* `vitrine record FILE GUEST` is `vitrine run GUEST --record FILE`. */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include "hv/cmd/cmd.h"
 #include "hv/cmd/console.h"
 #include "hv/cmd/control.h"
+#include "hv/cmd/ending.h"
 #include "hv/cmd/incoming.h"
 #include "hv/cmd/protect.h"
 #include "hv/cmd/report.h"
@@ -35,7 +37,7 @@ struct run {
     int waker;
     struct console console;
     struct trace trace;
-    atomic_bool output_broken; /* stdout is gone */
+    atomic_int output_broken; /* the errno that stdout has failed with; 0: it has not */
 
     struct keeper keeper;    /* sees to it that a backup follows this run */
     bool over;               /* this was a backup, and has no guest to run */
@@ -75,8 +77,8 @@ static void keep_output(struct run *run, const uint8_t *bytes, size_t count)
     run->kept_count += count;
 }
 
-/* Waits for room: the guest is as slow as its terminal. */
-static bool write_all(int fd, const uint8_t *bytes, size_t count)
+/* Waits for room: the guest is as slow as its terminal. 0, or an errno. */
+static int write_all(int fd, const uint8_t *bytes, size_t count)
 {
     while (count) {
         ssize_t wrote = write(fd, bytes, count);
@@ -85,13 +87,13 @@ static bool write_all(int fd, const uint8_t *bytes, size_t count)
             continue;
         }
         if (wrote < 0 && errno != EINTR)
-            return false;
+            return errno;
         if (wrote > 0) {
             bytes += wrote;
             count -= (size_t)wrote;
         }
     }
-    return true;
+    return 0;
 }
 
 static void on_output(void *context, const uint8_t *bytes, size_t count)
@@ -99,9 +101,10 @@ static void on_output(void *context, const uint8_t *bytes, size_t count)
     struct run *run = context;
     if (run->keep)
         keep_output(run, bytes, count);
-    else if (!run->output_broken && !write_all(STDOUT_FILENO, bytes, count)) {
-        run->output_broken = true;
-        waker_wake(run->waker);
+    else if (!run->output_broken) {
+        run->output_broken = write_all(STDOUT_FILENO, bytes, count);
+        if (run->output_broken)
+            waker_wake(run->waker);
     }
 }
 
@@ -153,7 +156,8 @@ static int patience_ms(struct run *run)
 static bool run_is_over(struct run *run)
 {
     struct view_status status;
-    if (run->console.leave || run->output_broken || run->timed_out || control_quits(run->control))
+    if (run->console.leave || run->output_broken || run->timed_out || ending_signal() ||
+        control_quits(run->control))
         return true;
     if (run->gdb)
         return run->gdb_done;
@@ -281,10 +285,10 @@ static int status_of(struct run *run)
     struct view_status status;
     session_status(run->session, &status);
     if (run->output_broken)
-        return EXIT_USAGE;
+        return cmd_fail_output(run->output_broken);
     if (status.stop == STOPPED_POWEROFF)
         return status.exit_code & 0xff || !status.exit_code ? status.exit_code & 0xff : 1;
-    if (run->console.leave || run->gdb_done || control_quits(run->control))
+    if (run->console.leave || run->gdb_done || ending_signal() || control_quits(run->control))
         return 0;
     if (status.stop == STOPPED_MOVED) {
         cmd_fail("%s: %s", status.guest, status.text);
@@ -386,6 +390,19 @@ static int prepare(struct run *run, bool *runs)
     return 0;
 }
 
+/* A record, and with a history what the guest has written to its disk, are in memory only: who ends
+ * the program means them to be kept. A guest under protection is another matter: the signal is the
+ * loss of its host, and the backup goes on. */
+static void handle_signals(const struct run *run)
+{
+    const struct options *options = run->options;
+    if (is_kvm(run) || !(options->record || options->gdb || options->config.history))
+        return;
+    ending_handle(SIGINT, run->waker, false);
+    ending_handle(SIGTERM, run->waker, false);
+    ending_handle(SIGHUP, run->waker, false);
+}
+
 static int run_guest(struct run *run)
 {
     const struct options *options = run->options;
@@ -396,6 +413,7 @@ static int run_guest(struct run *run)
         return options->json ? write_json(run, failed, 0) : failed;
     if (failed)
         return failed;
+    handle_signals(run);
     failed = console_open(&run->console, options->input);
     if (failed)
         return cmd_fail("%s: %s", options->input ? options->input : "terminal", strerror(-failed));
@@ -463,6 +481,7 @@ int cmd_run(const struct options *options, int argc, char **argv)
     keeper_free(&run.keeper);
     incoming_end(run.rest);
     session_free(run.session);
+    ending_finish();
     close(run.waker);
     free(run.kept);
     return status;

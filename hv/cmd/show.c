@@ -426,8 +426,9 @@ void show_exit(FILE *out, const struct view_exit *exit)
     }
     fprintf(out,
             "exit %" PRIu64 " after %" PRIu64 " %s pc 0x%08" PRIx64
-            ": %s, %s [%s] tval 0x%08" PRIx64 ", cost %u: %s",
+            ": %s%s%s [%s] tval 0x%08" PRIx64 ", cost %u: %s",
             exit->seq, exit->instruction, show_mode(exit->mode), exit->pc, exit->reason_name,
+            *exit->text ? ", " : "", /* a fetch that faults has no instruction yet */
             exit->text, isa_cause_name(exit->cause), exit->tval, exit->cost, exit->action);
     if (exit->shadow.kind != SHADOW_NONE)
         fprintf(out, " (shadow %s: %s)", change_name(exit->shadow.kind), exit->shadow.reason);

@@ -21,6 +21,8 @@ refuses "no size and no backing file" disk create new.qcow2
 refuses "a size that is no size" disk create new.qcow2 --size 1000
 refuses "a backing file that is not there" disk create new.qcow2 --backing none
 refuses "a format that is none" disk create new.qcow2 --backing base.img --backing-format vmdk
+refuses "an option of another action" disk create new.qcow2 --size 1M --format raw
+check "and nothing is made" [ ! -e new.qcow2 ]
 refuses "a backing format without a file" disk create new.qcow2 --size 1M --backing-format raw
 refuses "an unknown action" disk burn over.qcow2
 refuses "an action without a file" disk info

@@ -62,7 +62,7 @@ debugger() { # guest
         echo "target remote $address"
         cat
     } >"$work/commands"
-    timeout 300 $gdb -nx -batch -x "$work/commands" "$1" </dev/null >"$out" 2>&1
+    timeout 600 $gdb -nx -batch -x "$work/commands" "$1" </dev/null >"$out" 2>&1
 }
 
 if [ -n "$gdb" ]; then
@@ -157,7 +157,7 @@ for under in bare hv; do
     for seed in 1 2 3 4; do
         serve "$work/spin.elf" --under $under
         status=0
-        timeout 300 "$top_builddir/tests/e2e/gdb-fuzz" "${address##*:}" $seed 1000 >"$out" || status=$?
+        timeout 600 "$top_builddir/tests/e2e/gdb-fuzz" "${address##*:}" $seed 1000 >"$out" || status=$?
         check "$under: rubbish with seed $seed is survived" survived
         served
     done

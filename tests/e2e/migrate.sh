@@ -259,6 +259,7 @@ refuses "a guest from there and from a snapshot" run --session "$work/kept" --fr
     --incoming "$there"
 refuses "no address" run "$minios/minios.elf" --incoming nowhere
 refuses "a public address without a secret" run "$minios/minios.elf" --incoming tcp:0.0.0.0:0
+refuses "a secret that nobody asks for" run "$minios/minios.elf" --secret "$work/secret"
 refuses "a short secret" run "$minios/minios.elf" --incoming "$there" --secret "$work/short"
 refuses "a secret that others can read" run "$minios/minios.elf" --incoming "$there" \
     --secret "$work/open"

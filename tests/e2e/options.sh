@@ -4,7 +4,8 @@
 # shellcheck source=tests/e2e/lib.sh
 . "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/e2e/lib.sh"
 
-commands="run debug walk disasm devices isa draw compare kvm-info disk control"
+commands="run debug record replay walk disasm devices isa draw compare snapshot migrate backup control kvm-info
+    disk"
 page=$top_srcdir/docs/vitrine.1
 
 run --help
@@ -18,7 +19,7 @@ check "--version says which" grep -Eq '^vitrine [0-9]+\.[0-9]+' "$out"
 
 every_option_in_page() {
     for option in $(sed -n 's/^  --\([a-z-]*\).*/\1/p' "$out"); do
-        grep -q -- "-$option\\b" "$page" || { echo "# --$option is not in vitrine.1"; return 1; }
+        grep -Eq -- "Fl -$option( |\$)" "$page" || { echo "# --$option is not in vitrine.1"; return 1; }
     done
 }
 every_command_in_page() {

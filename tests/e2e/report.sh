@@ -121,6 +121,10 @@ for under in bare hv; do
     cp "$err" "$work/digest"
     run run "$work/echo.elf" --under $under --input "$work/typed" --digest
     check "$under: the same input gives the same run" same_file "$err" "$work/digest"
+    for engine in interp threaded; do
+        run run "$work/echo.elf" --under $under --engine $engine --input "$work/typed" --digest
+        check "$under: in $engine, too" same_file "$err" "$work/digest"
+    done
     status=0
     printf 'four\n' | timeout 600 "$vitrine" run "$work/echo.elf" --under $under >"$out" 2>"$err" || status=$?
     check "$under: a pipe is typed" status_is 4

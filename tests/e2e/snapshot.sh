@@ -162,6 +162,9 @@ refuses "an unknown action" snapshot wipe "$dir"
 refuses "too few arguments" snapshot diff "$dir" 1
 refuses "a directory that is not there" snapshot list "$work/none"
 refuses "a directory of something else" snapshot list "$work"
+mkdir "$work/others"
+refuses "to delete in a directory of something else" snapshot delete "$work/others" 1
+check "and nothing was made there" [ -z "$(ls "$work/others")" ]
 refuses "a file as a directory" snapshot list "$guest"
 refuses "a snapshot that is not there" snapshot show "$dir" 9
 refuses "a name that is not there" run --session "$dir" --from nine
@@ -169,6 +172,8 @@ refuses "--from without a directory" run --from one
 refuses "another guest" snapshot create "$dir" "$guest" --memory 32M
 refuses "to commit what has no parent" snapshot commit "$dir" one
 refuses "to import what is no snapshot" snapshot import "$dir" "$guest"
+refuses "to import a folder" snapshot import "$dir" "$work"
+check "and that is why" complains ': Is a directory$'
 refuses "to export in the place of a device" snapshot export "$dir" 1 /dev/null
 cp "$dir/snapshot-1" "$work/whole"
 printf '\377' | dd of="$dir/snapshot-1" bs=1 seek=800 conv=notrunc 2>/dev/null
@@ -181,6 +186,11 @@ refuses "a torn file" snapshot show "$dir" one
 run snapshot list "$dir"
 check "the list says so" says 'snapshot-1: torn'
 cp "$work/whole" "$dir/snapshot-1"
+cp "$dir/session" "$work/session"
+head -c -1 "$work/session" >"$dir/session"
+run snapshot check "$dir"
+check "a torn session file is named" complains 'dir/session: torn'
+cp "$work/session" "$dir/session"
 run snapshot restore "$dir" two
 check "and whole again it is usable" status_is 7
 

@@ -133,7 +133,7 @@ printf "on %d\n", $pc == 0x80000004
 END
             echo kill
         } >"$work/commands"
-        timeout 300 $gdb -nx -batch -x "$work/commands" "$guest" </dev/null >"$out" 2>&1
+        timeout 600 $gdb -nx -batch -x "$work/commands" "$guest" </dev/null >"$out" 2>&1
         check "$under: gdb runs to the end of the loop" grep -q '^there 5' "$out"
         check "$under: reverse-stepi" grep -q '^back 1' "$out"
         check "$under: reverse-continue stops in front of the writer" grep -q '^writer 1' "$out"
@@ -147,7 +147,7 @@ END
     done
     serve "$guest" --history off
     printf '%s\n' "target remote $address" 'reverse-stepi' 'kill' >"$work/commands"
-    timeout 300 $gdb -nx -batch -x "$work/commands" "$guest" </dev/null >"$out" 2>&1
+    timeout 600 $gdb -nx -batch -x "$work/commands" "$guest" </dev/null >"$out" 2>&1
     check "without a history gdb does not offer it" grep -q 'does not support' "$out"
     kill $server 2>/dev/null
     wait $server
@@ -195,10 +195,32 @@ printf '\377' | dd of="$work/damaged" bs=1 seek=40 conv=notrunc 2>/dev/null
 refuses "a damaged record" replay "$work/damaged"
 refuses "what is no record" replay "$guest"
 refuses "a record that is not there" replay "$work/none"
-refuses "a folder as a record" replay "$work"
+refuses "a device as a record" replay /dev/null
 check "which is told" grep -q ': not a regular file$' "$err"
 refuses "a record in a folder that is not there" record "$work/none/x" "$guest"
 refuses "a record in the place of a device" record /dev/null "$guest"
+refuses "a folder as a record" replay "$work"
+check "and that is why" grep -q ': Is a directory$' "$err"
+
+# Whoever ends the program gets the record up to there.
+if [ -e "$samples/minios/minios.elf" ]; then
+    mkfifo "$work/keys"
+    "$vitrine" record "$work/ended" "$samples/minios/minios.elf" <"$work/keys" >"$work/seen" 2>&1 &
+    recorded=$!
+    exec 9>"$work/keys"
+    echo "echo seen" >&9
+    await grep -qx 'seen.*' "$work/seen"
+    kill -TERM "$recorded"
+    status=0
+    wait "$recorded" || status=$?
+    exec 9>&-
+    check "a recorded run that is ended by a signal ends by it" status_is 143
+    run replay "$work/ended"
+    check "and has left its record" status_is 0
+    check "of all that was seen" same_file "$out" "$work/seen"
+else
+    skip "a recorded run that is ended by a signal ends by it" "samples were not built"
+fi
 cp "$guest" "$work/other.elf"
 printf 'x' >>"$work/other.elf"
 refuses "another guest than the recorded one" replay "$rec" "$work/other.elf"
