@@ -123,6 +123,9 @@ if HAVE_CHECK
 %C%_unit_tests += %D%/test-migrate
 %C%_test_migrate_SOURCES = %D%/test-migrate.c %D%/tap.h %D%/migrate-pair.c %D%/migrate-pair.h
 %C%_test_migrate_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-migrate-link
+%C%_test_migrate_link_SOURCES = %D%/test-migrate-link.c %D%/tap.h %D%/migrate-pair.c %D%/migrate-pair.h
+%C%_test_migrate_link_LDADD = hv/libhv.a $(%C%_unit_libs)
 # Guests that outlive a host, whatever breaks.
 %C%_unit_tests += %D%/test-protect
 %C%_test_protect_SOURCES = %D%/test-protect.c %D%/tap.h %D%/migrate-pair.c %D%/migrate-pair.h \
