@@ -78,7 +78,7 @@ static int check(struct link *link, const uint8_t wanted[PROOF])
 }
 
 /* The caller proves itself first: a stranger gets nothing from which to guess the secret. */
-int link_prove(struct link *link, const struct link_secret *secret, bool calls)
+static int exchange(struct link *link, const struct link_secret *secret, bool calls)
 {
     uint8_t nonce[2][NONCE], own[PROOF], wanted[PROOF];
     if (getrandom(nonce[!calls], NONCE, 0) != NONCE) /* nonce[0] is the caller's */
@@ -94,5 +94,14 @@ int link_prove(struct link *link, const struct link_secret *secret, bool calls)
     error = error ? error : check(link, wanted);
     if (!error && !calls)
         error = link_send(link, own, PROOF);
+    return error;
+}
+
+/* A stranger who sends a byte now and then must not keep others from being heard. */
+int link_prove(struct link *link, const struct link_secret *secret, bool calls)
+{
+    link_hurry(link, true);
+    int error = exchange(link, secret, calls);
+    link_hurry(link, false);
     return error;
 }

@@ -14,14 +14,23 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- sockets as links ----------------------------------------------------------------------- */
 
 struct socket_link {
     int fd, timeout_ms;
+    int64_t until;           /* by now_ms(): all waits end then; 0: each has its own time */
     const atomic_bool *quit; /* NULL: waits end only by themselves */
 };
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 static int wait_once(int fd, short events, int timeout_ms)
 {
@@ -37,10 +46,13 @@ static int wait_once(int fd, short events, int timeout_ms)
 static int wait_for(const struct socket_link *l, short events)
 {
     enum { PIECE_MS = 100 };
+    int64_t rest = l->until ? l->until - now_ms() : l->timeout_ms;
+    if (l->until && rest <= 0)
+        return -ETIMEDOUT;
     if (!l->quit)
-        return wait_once(l->fd, events, l->timeout_ms);
+        return wait_once(l->fd, events, (int)rest);
     int error = -ETIMEDOUT;
-    for (int left = l->timeout_ms; left > 0 && error == -ETIMEDOUT; left -= PIECE_MS) {
+    for (int left = (int)rest; left > 0 && error == -ETIMEDOUT; left -= PIECE_MS) {
         error = wait_once(l->fd, events, left < PIECE_MS ? left : PIECE_MS);
         if (error == -ETIMEDOUT && *l->quit)
             return -ECANCELED;
@@ -101,8 +113,14 @@ static void socket_heed(void *self, const atomic_bool *quit)
     l->quit = quit;
 }
 
-static const struct link_ops SOCKET_OPS = {socket_send, socket_receive, socket_close, socket_cut,
-                                           socket_heed};
+static void socket_hurry(void *self, bool on)
+{
+    struct socket_link *l = self;
+    l->until = on && l->timeout_ms >= 0 ? now_ms() + l->timeout_ms + 1 : 0;
+}
+
+static const struct link_ops SOCKET_OPS = {socket_send, socket_receive, socket_close,
+                                           socket_cut,  socket_heed,    socket_hurry};
 
 struct link link_of_socket(int fd, int timeout_ms)
 {

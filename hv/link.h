@@ -34,6 +34,8 @@ struct link_ops {
     void (*cut)(void *self);
     /* See link_heed(). NULL: this link's calls wait all the same. */
     void (*heed)(void *self, const atomic_bool *quit);
+    /* See link_hurry(). NULL: each call has its own time. */
+    void (*hurry)(void *self, bool on);
 };
 
 struct link {
@@ -77,6 +79,14 @@ static inline void link_heed(struct link *link, const atomic_bool *quit)
         link->ops->heed(link->self, quit);
 }
 
+/* Until it is switched off, all calls together may take as long as one may otherwise: -ETIMEDOUT. For
+ * what a stranger says, who could send a byte now and then for hours. */
+static inline void link_hurry(struct link *link, bool on)
+{
+    if (link->ops && link->ops->hurry)
+        link->ops->hurry(link->self, on);
+}
+
 /* Does listening at this address let in more than this host's own users? -EINVAL with `why`: it is
  * no address. */
 int link_is_public(const char *address, bool *public, char *why);
@@ -112,7 +122,7 @@ struct link_secret {
 int link_read_secret(const char *path, struct link_secret *secret, char *why);
 
 /* Both sides call this, one with `calls` (it has connected). -EACCES: the other side does not know
- * the secret. */
+ * the secret; -ETIMEDOUT: it has taken longer than the link is patient with one message. */
 int link_prove(struct link *link, const struct link_secret *secret, bool calls);
 
 #endif

@@ -296,8 +296,8 @@ START_TEST(test_secret)
     int fd[2];
     pthread_t thread;
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-    struct proof caller = {.link = link_of_socket(fd[0], 5000)}, listener = caller;
-    listener.link = link_of_socket(fd[1], 5000);
+    struct proof caller = {.link = link_of_socket(fd[0], 300000)}, listener = caller;
+    listener.link = link_of_socket(fd[1], 300000);
     caller.secret.count = listener.secret.count = 20;
     memset(caller.secret.bytes, 's', 20);
     memset(listener.secret.bytes, _i ? 't' : 's', 20);
@@ -316,7 +316,7 @@ START_TEST(test_mirror)
     int fd[2];
     uint8_t bytes[64];
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-    struct proof caller = {.link = link_of_socket(fd[0], 5000), .secret.count = 20};
+    struct proof caller = {.link = link_of_socket(fd[0], 300000), .secret.count = 20};
     pthread_t thread;
     ck_assert_int_eq(pthread_create(&thread, NULL, prove, &caller), 0);
     ck_assert_int_eq(recv(fd[1], bytes, 32, MSG_WAITALL), 32);
@@ -325,6 +325,29 @@ START_TEST(test_mirror)
     ck_assert_int_eq(send(fd[1], bytes, 32, 0), 32);
     pthread_join(thread, NULL);
     ck_assert_int_eq(caller.error, -EACCES);
+    close(fd[1]);
+}
+END_TEST
+
+/* A byte now and then is no sign of life. */
+static void *dawdle(void *context)
+{
+    const int *fd = context;
+    while (send(*fd, "?", 1, MSG_NOSIGNAL) == 1)
+        usleep(50000);
+    return NULL;
+}
+
+START_TEST(test_stranger_who_takes_his_time)
+{
+    int fd[2];
+    pthread_t thread;
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    struct proof listener = {.link = link_of_socket(fd[0], 200), .secret.count = 20};
+    ck_assert_int_eq(pthread_create(&thread, NULL, dawdle, &fd[1]), 0);
+    ck_assert_int_eq(link_prove(&listener.link, &listener.secret, false), -ETIMEDOUT);
+    link_close(&listener.link);
+    pthread_join(thread, NULL);
     close(fd[1]);
 }
 END_TEST
@@ -345,6 +368,7 @@ int main(void)
     tcase_add_loop_test(links, test_addresses, 0, ROWS(ADDRESSES));
     tcase_add_loop_test(links, test_secret, 0, 2);
     tcase_add_test(links, test_mirror);
+    tcase_add_test(links, test_stranger_who_takes_his_time);
     suite_add_tcase(suite, links);
     return tap_run(suite);
 }
