@@ -6,8 +6,11 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hv/cmd/cmd.h"
 #include "hv/cmd/snapshot-show.h"
@@ -87,14 +90,26 @@ static int action_restore(const struct options *options, int argc, char **argv)
     return cmd_run(&own, 0, argv + argc);
 }
 
+/* A directory that was made for nothing; one with anything else in it stays. */
+static void unmake(const char *path)
+{
+    char lock[PATH_MAX];
+    snprintf(lock, sizeof lock, "%s/lock", path);
+    unlink(lock);
+    rmdir(path);
+}
+
 static int action_import(const struct options *options, int argc, char **argv)
 {
     char why[SNAPSHOT_ERROR];
+    bool is_new = access(argv[0], F_OK) && errno == ENOENT;
     struct snapshot_dir *dir = open_dir(argv[0], SNAPSHOT_CREATE);
     if (!dir)
         return EXIT_USAGE;
     int id = snapshot_dir_import(dir, argv[1], why);
     snapshot_dir_close(dir);
+    if (id < 0 && is_new)
+        unmake(argv[0]);
     if (id < 0)
         return cmd_fail("%s", why);
     printf("snapshot %d\n", id);

@@ -172,6 +172,8 @@ refuses "--from without a directory" run --from one
 refuses "another guest" snapshot create "$dir" "$guest" --memory 32M
 refuses "to commit what has no parent" snapshot commit "$dir" one
 refuses "to import what is no snapshot" snapshot import "$dir" "$guest"
+refuses "to import that into a new directory" snapshot import "$work/new" "$guest"
+check "and none is made" [ ! -e "$work/new" ]
 refuses "to import a folder" snapshot import "$dir" "$work"
 check "and that is why" complains ': Is a directory$'
 refuses "to export in the place of a device" snapshot export "$dir" 1 /dev/null
