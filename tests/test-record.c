@@ -148,7 +148,8 @@ END_TEST
 /* ---- recording and following ------------------------------------------------------------------
  */
 
-/* Counts; adds what is typed to the count. 'r' resets the machine, 'q' switches it off. */
+/* Counts; looks now and then for what is typed, and adds it to the count. 'r' resets the machine, 'q'
+ * switches it off. */
 static char image[64];
 
 static void make_guest(void)
@@ -160,6 +161,8 @@ static void make_guest(void)
     guest_lui(S1, 0x100000);     /* the finisher */
     guest_i(OP_addi, S0, S0, 1); /* LOOP */
     guest_store(OP_sw, T0, S0, 0);
+    guest_i(OP_andi, T2, S0, 31);
+    guest_branch(OP_bne, T2, 0, LOOP);
     guest_i(OP_lbu, T2, T1, 5);
     guest_i(OP_andi, T2, T2, 1);
     guest_branch(OP_beq, T2, 0, LOOP);
@@ -167,14 +170,14 @@ static void make_guest(void)
     guest_r(OP_add, S0, S0, T2);
     guest_store(OP_sb, T1, T2, 0);
     guest_i(OP_addi, A0, 0, 'q');
-    guest_branch(OP_beq, T2, A0, 19);
+    guest_branch(OP_beq, T2, A0, 21);
     guest_i(OP_addi, A0, 0, 'r');
     guest_branch(OP_bne, T2, A0, LOOP);
     guest_lui(T2, 0x7000);
     guest_i(OP_addi, T2, T2, 0x777);
     guest_store(OP_sw, S1, T2, 0);
     guest_jump(LOOP);
-    guest_lui(T2, 0x5000); /* 19 */
+    guest_lui(T2, 0x5000); /* 21 */
     guest_i(OP_addi, T2, T2, 0x555);
     guest_store(OP_sw, S1, T2, 0);
     guest_write(image);
