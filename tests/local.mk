@@ -1,7 +1,7 @@
 
 # Includes run downwards, and cpu/ links alone.
 TESTS += %D%/layering.sh
-EXTRA_DIST += %D%/layering.sh %D%/lsan.supp
+EXTRA_DIST += %D%/layering.sh %D%/limit.py %D%/lsan.supp
 
 %C%_random_programs = %D%/random-program.c %D%/random-program.h %D%/random-image.c \
 	%D%/random-parts.h
