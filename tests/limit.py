@@ -3,8 +3,9 @@
 
 No test is about how fast the host is. But a test may hang, and whoever reads its log should see
 where: after SECONDS the processes that it started are listed with what they wait for and the stacks
-of their threads, and the test fails ("Bail out!"). What a test leaves running is killed in any case:
-it would keep the test's output open, and whoever reads that would wait for ever.
+of their threads, and the test fails ("Bail out!"). What a test leaves running is killed in any case.
+Its output comes through pipes of ours: what cannot be killed, since it is stuck in the kernel, does
+not keep those open that somebody reads to their end.
 
 The exit status is that of the command.
 """
@@ -14,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2): orphans below us become our children
@@ -83,8 +85,8 @@ def describe_all():
 
 def kill_all():
     """Until none is left: one that is killed may have started another just before."""
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
         pids = descendants()
         for pid in pids:
             try:
@@ -97,25 +99,48 @@ def kill_all():
         time.sleep(0.02)
 
 
+def copy(source, target):
+    """All that comes from a pipe, as it comes."""
+    while part := os.read(source, 65536):
+        while part:
+            part = part[os.write(target, part):]
+
+
+def copy_all(test):
+    copiers = [threading.Thread(target=copy, args=pair, daemon=True)
+               for pair in ((test.stdout.fileno(), 1), (test.stderr.fileno(), 2))]
+    for copier in copiers:
+        copier.start()
+    return copiers
+
+
+def end(copiers, status):
+    """Ends with this status, once what has been printed is copied."""
+    kill_all()
+    for copier in copiers:
+        copier.join(10)
+    os._exit(status)  # not held up by a copier whose pipe a stuck process keeps open
+
+
 def main():
     if len(sys.argv) < 3 or not sys.argv[1].isdigit():
         sys.exit(__doc__)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # who reads us may go away
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
-        test = subprocess.Popen(sys.argv[2:])
+        test = subprocess.Popen(sys.argv[2:], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except OSError as error:
         say("Bail out! cannot run %s: %s" % (sys.argv[2], error.strerror))
         sys.exit(99)
+    copiers = copy_all(test)
     try:
         status = test.wait(int(sys.argv[1]))
+        end(copiers, status if status >= 0 else 128 - status)
     except subprocess.TimeoutExpired:
-        say("# no end after %s seconds; who is there, and where:" % sys.argv[1])
+        say("\n# no end after %s seconds; who is there, and where:" % sys.argv[1])
         describe_all()
-        kill_all()
         say("Bail out! %s: no end after %s seconds" % (" ".join(sys.argv[2:]), sys.argv[1]))
-        sys.exit(99)
-    kill_all()
-    sys.exit(status if status >= 0 else 128 - status)
+        end(copiers, 99)
 
 
 main()
