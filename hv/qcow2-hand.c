@@ -28,7 +28,7 @@ static void forget(struct qcow2 *q)
     q->released.count = 0;
     q->hint = 0;
     q->inflated_at = 0;
-    q->unflushed = q->broken = false;
+    q->unflushed = q->broken = q->walkable = false;
     q->trouble[0] = 0;
 }
 

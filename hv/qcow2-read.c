@@ -212,7 +212,8 @@ int qcow2_find(struct qcow2 *q, uint64_t at, struct qcow2_place *place)
 
 int qcow2_extent(struct qcow2 *q, uint64_t at, struct qcow2_place *place)
 {
-    int error = qcow2_find(q, at, place);
+    int error = qcow2_guard_walk(q);
+    error = error ? error : qcow2_find(q, at, place);
     while (!error && at + place->length < q->header.size) {
         struct qcow2_place next;
         error = qcow2_find(q, at + place->length, &next);

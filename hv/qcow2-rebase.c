@@ -58,7 +58,9 @@ static int keep_content(struct qcow2 *q, struct qcow2_end *new)
 {
     struct qcow2_end old = {.image = q, .size = q->header.size};
     uint8_t *bytes = malloc(2 * qcow2_cluster(q));
-    int error = bytes ? 0 : -ENOMEM;
+    int error = bytes ? qcow2_guard_walk(q) : -ENOMEM;
+    if (!error && new->image)
+        error = qcow2_guard_walk(new->image);
     for (uint64_t at = 0; at < old.size && !error;) {
         uint64_t raw, gap = 0, count = qcow2_cluster(q);
         count = count < old.size - at ? count : old.size - at;

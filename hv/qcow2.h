@@ -172,7 +172,9 @@ struct qcow2_place {
 /* Looks up `at`, which is inside the disk. `length` ends with the cluster, or where one L2 table
  * would end that is not there. */
 int qcow2_find(struct qcow2 *image, uint64_t at, struct qcow2_place *place);
-/* The same, with neighbours of the same kind and layer (and offset, for data) in one piece. */
+/* The same, with neighbours of the same kind and layer (and offset, for data) in one piece: this is
+ * how one goes through a whole disk. -EIO where that could take longer than the files' size
+ * accounts for: an L1 table of a layer names an L2 table twice, as no tool writes it. */
 int qcow2_extent(struct qcow2 *image, uint64_t at, struct qcow2_place *place);
 
 /* How many layers were asked in all look-ups so far: what a long chain costs. */

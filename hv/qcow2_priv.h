@@ -52,7 +52,7 @@ struct qcow2_header {
     uint32_t reftable_clusters;
     uint32_t snapshots;
     uint64_t autoclear;
-    bool bitmaps; /* has persistent bitmaps */
+    bool bitmaps;  /* has persistent bitmaps */
     unsigned note; /* of qcow2_creation: only for encoding */
     bool backed;
     char backing[QCOW2_NAME_MAX + 1];
@@ -130,6 +130,8 @@ struct qcow2 {
     struct qcow2_which *which; /* of the top of a chain: qcow2-which.c; NULL: not needed */
     uint64_t asked;            /* answers that this layer has given, or had not */
     bool bare;                 /* no room for L2 tables in memory: entries are read one by one */
+    bool walkable;             /* from here down, no L1 table names an L2 table twice: known, once
+                                * that was looked for */
 
     /* Only of images that are written. */
     struct qcow2_guard guard;
@@ -233,6 +235,9 @@ int qcow2_reftable_load(struct qcow2 *q);
 int qcow2_guard_build(struct qcow2 *q);
 int qcow2_guard_add(struct qcow2 *q, uint64_t offset);
 bool qcow2_guard_has(const struct qcow2 *q, uint64_t offset);
+/* Looks once whether going through the whole disk, of these layers, takes a time that the files
+ * account for: -EIO if an L1 table names an L2 table twice, and then the top has the reason. */
+int qcow2_guard_walk(struct qcow2 *top);
 void qcow2_guard_free(struct qcow2_guard *guard);
 
 /* qcow2-copy.c: where a copy comes from or goes to: an image, or a raw file, or neither. */

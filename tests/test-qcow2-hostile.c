@@ -195,6 +195,89 @@ START_TEST(tables_that_lie)
 }
 END_TEST
 
+/* ---- one table for all ---------------------------------------------------------------------- */
+
+enum { AT_MANY = 256 * FINE, L1_MAX = 32 << 20, MANY = L1_MAX / 8, TABLE = FINE / 8 };
+
+/* The largest L1 table that there can be, behind what was in the file; `times` of its entries name
+ * the table that the first one named. */
+static void name_again_and_again(struct bytes *b, unsigned times)
+{
+    uint64_t entry = number_at(b, AT_L1);
+    set_number(b, AT_MANY + L1_MAX - WIDE, WIDE, 0);
+    for (unsigned i = 0; i < times; i++)
+        set_number(b, AT_MANY + 8 * (size_t)i, WIDE, entry);
+    set_number(b, 24, WIDE, (uint64_t)MANY * TABLE * FINE);
+    set_number(b, 36, HALF, MANY);
+    set_number(b, 40, WIDE, AT_MANY);
+}
+
+/* To go through its disk is refused at once, by the first look-up that would be the first of two
+ * thousand million; its guest reads it, and it is not written. */
+static void expect_no_walk(struct qcow2 *q, const char *file)
+{
+    struct qcow2_place place;
+    char byte = 0;
+    ck_assert_int_eq(qcow2_extent(q, 0, &place), -EIO);
+    ck_assert_uint_eq(qcow2_asked(q), 0);
+    ck_assert_msg(strstr(qcow2_trouble(q), file) &&
+                      strstr(qcow2_trouble(q), "names the L2 table at 0x5000 twice"),
+                  "%s", qcow2_trouble(q));
+    ck_assert_int_eq(qcow2_read(q, (uint64_t)(MANY - 1) * TABLE * FINE + 100, &byte, 1), 0);
+    ck_assert_int_eq(byte, 'o');
+}
+
+START_TEST(one_table_for_all)
+{
+    struct trace t;
+    struct qcow2_verdict v;
+    make_trace(&t, false);
+    name_again_and_again(&t.now, MANY);
+    struct qcow2 *q = qcow2_open_on(&t.storage, "memory", QCOW2_READONLY, why);
+    ck_assert_msg(q, "%s", why);
+    expect_no_walk(q, "memory: ");
+    size_t reads = t.reads;
+    ck_assert_int_eq(qcow2_check(q, false, NULL, NULL, &v), 0);
+    ck_assert_uint_gt(v.corruptions, 0);
+    ck_assert_uint_lt(t.reads - reads, 10); /* the counts; and no table more than once */
+    qcow2_close(q);
+    ck_assert_ptr_null(qcow2_open_on(&t.storage, "memory", 0, why));
+    ck_assert_msg(strstr(why, "two tables"), "%s", why);
+    ck_assert(bytes_to_file(&t.now, in("base")));
+    trace_free(&t);
+    create("top", 0, "base");
+    q = open_well("top", QCOW2_READONLY);
+    expect_no_walk(q, "/base: ");
+    close_well(q);
+    ck_assert_int_ne(qcow2_convert(in("top"), in("copy"), "raw", why), 0);
+    ck_assert_msg(strstr(why, "/base: corrupt: the L1 table names"), "%s", why);
+    ck_assert_int_ne(qcow2_rebase(in("top"), &(struct qcow2_rebasing){0}, why), 0);
+    ck_assert_msg(strstr(why, "/base: corrupt: the L1 table names"), "%s", why);
+}
+END_TEST
+
+/* The same table with one name: a walk of that disk is one look-up for each of the table's entries,
+ * and for each L1 entry without a table. */
+START_TEST(a_large_table_with_one_name)
+{
+    struct trace t;
+    struct qcow2_place place = {.length = 0};
+    uint64_t data = 0;
+    make_trace(&t, false);
+    name_again_and_again(&t.now, 1);
+    struct qcow2 *q = qcow2_open_on(&t.storage, "memory", QCOW2_READONLY, why);
+    ck_assert_msg(q, "%s", why);
+    for (uint64_t at = 0; at < qcow2_size(q); at += place.length) {
+        ck_assert_int_eq(qcow2_extent(q, at, &place), 0);
+        data += place.kind == QCOW2_DATA ? place.length : 0;
+    }
+    ck_assert_uint_eq(data, 10 * FINE);
+    ck_assert_uint_lt(qcow2_asked(q), MANY + TABLE + 10);
+    qcow2_close(q);
+    trace_free(&t);
+}
+END_TEST
+
 /* What is wrong further down is told by the image that was asked, and names the file. */
 START_TEST(trouble_below_is_told)
 {
@@ -268,6 +351,8 @@ int main(void)
     tcase_add_loop_test(tests, headers_that_are_refused, 0, ROWS(header_cases));
     tcase_add_test(tests, files_that_are_no_images);
     tcase_add_loop_test(tests, tables_that_lie, 0, ROWS(table_cases));
+    tcase_add_test(tests, one_table_for_all);
+    tcase_add_test(tests, a_large_table_with_one_name);
     tcase_add_test(tests, trouble_below_is_told);
     tcase_add_loop_test(tests, random_damage_is_survived, 0, 10);
     suite_add_tcase(suite, tests);

@@ -6,6 +6,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <endian.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 
 #include "hv/qcow2.h"
 #include "hv/session.h"
-#include "hv/snapshot.h"
+#include "hv/snapshot_priv.h"
 #include "tests/snapshot-guest.h"
 #include "tests/snapshot-plan.h"
 #include "tests/tap.h"
@@ -349,6 +350,33 @@ START_TEST(test_damaged_overlay)
 }
 END_TEST
 
+/* A stranger's overlay whose checksum fits. Each of the entries of L1 names one table, all of
+ * zeros: to go through it, entry by entry, would take ten seconds for each MiB of such a file. */
+START_TEST(test_overlay_of_one_table)
+{
+    enum { ENTRIES = 65536, CONFIG = 7, AT_L1_OFFSET = 40 };
+    const uint64_t size = (uint64_t)ENTRIES * SNAPSHOT_PAGE / 8 * SNAPSHOT_PAGE;
+    char why[SNAPSHOT_ERROR] = "";
+    uint64_t l1;
+    struct state_buffer b = {0};
+    struct snapshot_file *f = snapshot_new();
+    ck_assert_ptr_nonnull(f);
+    struct snapshot_part *part = snapshot_add_part(f, "disk", size, 1, true);
+    ck_assert_ptr_nonnull(part);
+    ck_assert_int_eq(snapshot_overlay_make(part, "disk.img", "raw", CONFIG, &b, why), 0);
+    uint64_t table = (b.count + SNAPSHOT_PAGE - 1) / SNAPSHOT_PAGE * SNAPSHOT_PAGE;
+    while (b.count < table + SNAPSHOT_PAGE)
+        state_buffer_add(&b, "", 1);
+    memcpy(&l1, b.bytes + AT_L1_OFFSET, sizeof l1);
+    for (size_t i = 0; i < ENTRIES; i++)
+        memcpy(b.bytes + be64toh(l1) + 8 * i, &(uint64_t){htobe64(table)}, 8);
+    snapshot_overlay_seal(b.bytes, b.count, CONFIG);
+    ck_assert_int_eq(snapshot_overlay_take(f, b.bytes, b.count, CONFIG, why), -EINVAL);
+    ck_assert_str_eq(why, "damaged: its tables make no sense");
+    snapshot_free(f); /* and the bytes, which it has taken */
+}
+END_TEST
+
 /* What is not made here is not swept away; what was and is not needed, is. */
 START_TEST(test_sweeps)
 {
@@ -637,6 +665,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_dies, 0, 2 * PLAN_LOSSES);
     tcase_add_loop_test(tcase, test_old_directory, 0, 3);
     tcase_add_test(tcase, test_damaged_overlay);
+    tcase_add_test(tcase, test_overlay_of_one_table);
     tcase_add_test(tcase, test_sweeps);
     tcase_add_test(tcase, test_one_writer);
     tcase_add_test(tcase, test_files_of_others);
