@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "hv/storage.h"
+
 enum { STEP = 0, LIFE = 64, LINE = 14 + 20 + 1 + 16 + 1, TRY_MS = 5 };
 
 /* ---- locks ---------------------------------------------------------------------------------- */
@@ -88,16 +90,21 @@ static int write_next(struct fence *f, uint64_t generation)
 
 /* ---- the functions of fence.h --------------------------------------------------------------- */
 
+/* A file may be lost in a crash as long as its folder is not flushed, and the turns with it. Who
+ * has made it may have died before that: so whoever finds no line in it flushes the folder, and the
+ * first line is written after that. */
 int fence_open(struct fence *f, const char *path)
 {
     struct stat st;
     *f = (struct fence){.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600)};
     if (f->fd < 0)
         return -errno;
-    if (fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode))
-        return 0;
-    fence_close(f);
-    return -EINVAL;
+    int error = fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode) ? 0 : -EINVAL;
+    if (!error && !st.st_size)
+        error = storage_flush_folder(path);
+    if (error)
+        fence_close(f);
+    return error;
 }
 
 void fence_close(struct fence *f)

@@ -21,7 +21,8 @@
  * program dies: byte 0 is the lock of a step; byte 64 + GENERATION is held as long as the program
  * of that generation lives, so that nobody starts the guest anew while it runs. Network file
  * systems pass them on (NFSv4, CIFS); one that does not is refused where it says so. The line is
- * one write inside of a sector, followed by fsync().
+ * one write inside of a sector, followed by fsync(); the folder of a file that has no line yet is
+ * flushed before the first, so that a crash of the host does not lose the file with its turns.
  *
  * Functions return 0 or -errno: -ESTALE: somebody else's turn has come. -ETIMEDOUT: the lock is
  * held by somebody. -EINVAL: the file is no fence. -EBUSY: the guest runs under this fence already.
@@ -36,7 +37,7 @@ struct fence {
     uint64_t generation, owner;
 };
 
-/* Opens the file, which is made if it is missing; nothing is claimed. */
+/* Opens the file, which is made, durably, if it is missing; nothing is claimed. */
 int fence_open(struct fence *fence, const char *path);
 /* Drops all locks. What was claimed stays claimed. Nothing, if there is no fence. */
 void fence_close(struct fence *fence);

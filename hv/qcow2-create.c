@@ -150,13 +150,7 @@ static int publish(const char *aside, const char *path)
 {
     if (renameat2(AT_FDCWD, aside, AT_FDCWD, path, RENAME_NOREPLACE))
         return -errno;
-    char *folder = qcow2_resolve(path, ".");
-    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    int error = fd < 0 || fsync(fd) ? -errno : 0;
-    if (fd >= 0)
-        close(fd);
-    free(folder);
-    return error;
+    return storage_flush_folder(path);
 }
 
 int qcow2_create_on(struct storage *file, const char *path, const struct qcow2_creation *c,

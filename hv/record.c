@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "cpu/state.h"
 #include "hv/bytes.h"
 #include "hv/session.h"
+#include "hv/storage.h"
 
 static const char MAGIC[8] = "VITRREC";
 
@@ -162,18 +162,6 @@ static int write_all(int fd, const uint8_t *bytes, size_t count)
     return fsync(fd) ? -errno : 0;
 }
 
-/* The new name is on the disk only when the folder is. */
-static int flush_folder(const char *path)
-{
-    char copy[RECORD_TEXT];
-    snprintf(copy, sizeof copy, "%s", path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int error = fd < 0 || fsync(fd) ? -errno : 0;
-    if (fd >= 0)
-        close(fd);
-    return error == -EINVAL ? 0 : error; /* a file system that flushes no folders */
-}
-
 static int write_aside(const char *path, const struct state_buffer *b)
 {
     char aside[RECORD_TEXT + 16];
@@ -188,7 +176,7 @@ static int write_aside(const char *path, const struct state_buffer *b)
         error = -errno;
     if (error)
         unlink(aside);
-    return error ? error : flush_folder(path);
+    return error ? error : storage_flush_folder(path);
 }
 
 /* A device, say, must not be. */

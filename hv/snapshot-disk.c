@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "hv/snapshot_priv.h"
+#include "hv/storage.h"
 
 enum { CHUNK = 1 << 20 };
 
@@ -45,11 +46,7 @@ int snapshot_disk_flush_folder(const struct snapshot_disk *d, const char *path)
     snprintf(copy, sizeof copy, "%s", path);
     const char *folder = dirname(copy);
     announce(d, &(struct snapshot_step){"fsync folder", folder, NULL, -1, NULL, 0});
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int error = fd < 0 || fsync(fd) ? -errno : 0;
-    if (fd >= 0)
-        close(fd);
-    return error == -EINVAL ? 0 : error; /* a file system that flushes no folders */
+    return storage_flush_folder(path);
 }
 
 int snapshot_disk_replace(const struct snapshot_disk *d, const char *path, const uint8_t *bytes,

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -292,6 +293,17 @@ int storage_size(struct storage *storage, uint64_t *size)
 int storage_descriptor(const struct storage *storage)
 {
     return storage->ops->descriptor(storage);
+}
+
+int storage_flush_folder(const char *path)
+{
+    char *copy = strdup(path); /* dirname() changes it */
+    int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int error = fd < 0 || fsync(fd) ? -errno : 0;
+    if (fd >= 0)
+        close(fd);
+    free(copy);
+    return error == -EINVAL ? 0 : error;
 }
 
 bool storage_is_same(struct storage *a, struct storage *b)

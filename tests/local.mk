@@ -143,6 +143,9 @@ if HAVE_CHECK
 	%D%/protect-pair.c %D%/protect-pair.h
 %C%_test_handover_SOURCES = %D%/test-handover.c %D%/tap.h $(%C%_disk_pair)
 %C%_test_handover_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-fence
+%C%_test_fence_SOURCES = %D%/test-fence.c %D%/tap.h
+%C%_test_fence_LDADD = hv/libhv.a $(%C%_unit_libs)
 %C%_unit_tests += %D%/test-guard
 %C%_test_guard_SOURCES = %D%/test-guard.c %D%/tap.h %D%/migrate-pair.c %D%/migrate-pair.h \
 	%D%/protect-pair.c %D%/protect-pair.h
