@@ -1,7 +1,10 @@
 /* A session's console queues, the list of its breakpoints, and the ring of its events. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cpu/event.h"
 #include "hv/session_priv.h"
@@ -18,6 +21,56 @@ size_t session_input(struct session *s, const uint8_t *bytes, size_t count)
     pthread_cond_signal(&s->wake);
     session_leave(s);
     return taken;
+}
+
+void session_drop_file(struct session *s)
+{
+    if (s->file.fd >= 0)
+        close(s->file.fd);
+    s->file = (struct input_file){.fd = -1};
+}
+
+/* The queue is never seen empty while the file has more: so the guest cannot see how large it is,
+ * and when it was filled. What cannot be read ends the file. The thread that runs the guest may be
+ * confined so that it can read (pread) but not close. */
+static void refill(struct session *s)
+{
+    struct input_file *f = &s->file;
+    if (!f->more || s->input_count || s->standing)
+        return;
+    for (s->input_head = 0; s->input_count < INPUT_QUEUE;) {
+        uint8_t *to = s->input + s->input_count;
+        ssize_t got = pread(f->fd, to, INPUT_QUEUE - s->input_count, f->at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        f->more = got > 0;
+        if (!f->more)
+            return;
+        s->input_count += (size_t)got;
+        f->at += got;
+    }
+}
+
+int session_input_file(struct session *s, int fd)
+{
+    struct stat st;
+    off_t at = lseek(fd, 0, SEEK_CUR);
+    if (at < 0 || fstat(fd, &st))
+        return at < 0 && errno == ESPIPE ? -EINVAL : -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0)
+        return -errno;
+    lseek(fd, 0, SEEK_END); /* all of it is ours: who reads on after us finds the end */
+    session_enter(s);
+    session_drop_file(s);
+    s->file = (struct input_file){own, at, true};
+    refill(s);
+    s->input_ended = true;
+    pthread_cond_signal(&s->wake);
+    session_leave(s);
+    return 0;
 }
 
 void session_input_end(struct session *s)
@@ -49,6 +102,7 @@ void session_clear_console(struct session *s)
     s->output_count = s->held.count = 0;
     pthread_mutex_unlock(&s->output_lock);
     s->input_count = s->input_logged = 0;
+    session_drop_file(s);
 }
 
 /* ---- console: the backend's side ----------------------------------------------------------- */
@@ -153,6 +207,7 @@ static bool make_log_room(struct session *s)
 
 bool session_input_peek(struct session *s, uint8_t *byte)
 {
+    refill(s);
     if (!s->input_count || !make_log_room(s))
         return false;
     *byte = s->input[s->input_head];

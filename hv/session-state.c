@@ -39,6 +39,7 @@ static const struct state_field session_fields[] = {
     STATE_NOT(struct session, input_head, "of that"),
     STATE_NOT(struct session, input_count, "of that"),
     STATE_NOT(struct session, input_ended, "the user's"),
+    STATE_NOT(struct session, file, "typed and not delivered, as above"),
     STATE_NOT(struct session, typed, "counts what the user did, never backwards"),
     STATE_NOT(struct session, input_log, "the recorded input: checkpoints know their place in it"),
     STATE_NOT(struct session, input_logged, "of that"),

@@ -275,6 +275,7 @@ struct session *session_new(const struct session_config *config, char *why)
     s->config = *config;
     s->ops = BACKENDS[config->under];
     s->next_id = 1;
+    s->file.fd = -1;
     s->watch_access = 'x';
     init_locks(s);
     if (!copy_strings(&s->config) || !allocate(s))
@@ -314,6 +315,7 @@ void session_free(struct session *s)
     destroy_locks(s);
     for (unsigned i = 0; (string = strings_of(&s->config, i)); i++)
         free((char *)*string);
+    session_drop_file(s);
     free(s->input);
     free(s->input_log);
     free(s->output);

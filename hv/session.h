@@ -196,6 +196,13 @@ int session_wait(struct session *session, int timeout_ms);
 /* Queues what was typed; delivered at the next slice and recorded with its instruction count.
  * The queue is bounded (64 KiB): returns how many bytes it took. */
 size_t session_input(struct session *session, const uint8_t *bytes, size_t count);
+/* All of a regular file from where its descriptor stands, as if it were typed before the guest runs
+ * on, whatever its size: what the queue has no room for follows when the guest has taken the rest,
+ * so that a run on the same file is always the same run. Then as session_input_end(). The
+ * descriptor stays the caller's, who may close it; the file is not to change meanwhile: one that
+ * becomes shorter, or cannot be read, ends there. -EINVAL: it is no regular file; or -errno. What
+ * is still in the file is gone after a reset, and does not move with the guest to another host. */
+int session_input_file(struct session *session, int fd);
 /* No more input will ever come: a guest that waits for it stops (STOPPED_IDLE) instead of waiting.
  */
 void session_input_end(struct session *session);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "hv/backend.h"
 
@@ -39,6 +40,11 @@ struct session {
     uint8_t *input;
     size_t input_head, input_count;
     bool input_ended;
+    struct input_file { /* what the queue is filled from when it is empty */
+        int fd;         /* our own; < 0: there is none */
+        off_t at;
+        bool more; /* it was not read to its end */
+    } file;
     uint64_t typed;                 /* bytes, ever */
     struct input_record *input_log; /* what was delivered, and when: for replay */
     size_t input_logged, input_log_size;
@@ -137,5 +143,7 @@ void session_ended_there(struct session *session, enum session_stop why, int exi
 /* Drops what was printed and not taken, and what was typed and not delivered. With the lock held.
  */
 void session_clear_console(struct session *session);
+/* Nothing more of the file of session_input_file() is typed. */
+void session_drop_file(struct session *session);
 
 #endif

@@ -3,6 +3,8 @@
  * that whoever asks something need not wait, and long again when it is not. The host's clock is a
  * made-up one here, and how many instructions a slice had is looked at whenever that is read.
  */
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -52,11 +54,11 @@ static void write_guest(void)
     guest_write(image);
 }
 
-static struct session *start(enum session_under under, const char *engine)
+static struct session *start(void (*write)(void), enum session_under under, const char *engine)
 {
     struct session_config config;
     char why[SESSION_ERROR];
-    write_guest();
+    write();
     session_config_init(&config);
     config.image = image;
     config.memory = 8 << 20;
@@ -90,13 +92,13 @@ static const struct {
     enum session_under under;
     const char *engine;
 } WAYS[] = {{SESSION_BARE, "interp"},
-            {SESSION_HV, "interp"},
             {SESSION_BARE, "threaded"},
+            {SESSION_HV, "interp"},
             {SESSION_HV, "auto"}};
 
 START_TEST(test_slices)
 {
-    struct session *s = start(WAYS[_i].under, WAYS[_i].engine);
+    struct session *s = start(write_guest, WAYS[_i].under, WAYS[_i].engine);
     const uint64_t *length = clock_made_up.length;
     ck_assert_uint_eq(run(s, FAST_NS, 3000000), clock_made_up.slices);
     uint64_t whole = length[0], least = whole >> HALVED_MOST;
@@ -129,7 +131,7 @@ START_TEST(test_input_in_pieces)
 {
     uint64_t digest[2];
     for (int slow = 0; slow < 2; slow++) {
-        struct session *s = start(WAYS[_i].under, WAYS[_i].engine);
+        struct session *s = start(write_guest, WAYS[_i].under, WAYS[_i].engine);
         run(s, FAST_NS, 3000000);
         uint64_t whole = clock_made_up.length[0];
         unsigned pieces = run(s, slow ? SLOW_NS : FAST_NS, 5 * whole);
@@ -145,6 +147,113 @@ START_TEST(test_input_in_pieces)
 }
 END_TEST
 
+/* ---- a file that is larger than the queue --------------------------------------------------- */
+
+enum { QUEUES = 3, FILE_SIZE = QUEUES * INPUT_QUEUE + 1000, LOOKS = 0x4000 };
+enum { PLIC = 0x0c000000, PLIC_S = 0x0c002000, FINISHER = 0x100000 };
+
+/* Sleeps until a byte comes; but where the queue has been emptied it goes on looking for long. Its
+ * sum tells each byte, and after how many looks it came. */
+static void write_reader(void)
+{
+    enum { TAKE = 13, SIE_CSRW_T0 = 0x10429073, WFI = 0x10500073 };
+    guest_begin();
+    guest_lui(A0, UART);
+    guest_i(OP_addi, T0, 0, 1);
+    guest_store(OP_sb, A0, T0, 1); /* the receiver interrupts */
+    guest_lui(T1, PLIC);
+    guest_store(OP_sw, T1, T0, 40); /* source 10 has priority 1 */
+    guest_lui(T1, PLIC_S);
+    guest_i(OP_addi, T2, 0, 1 << 10);
+    guest_store(OP_sw, T1, T2, 0x80);
+    guest_i(OP_addi, T0, 0, 1 << 9);
+    guest_word(SIE_CSRW_T0);
+    guest_lui(T0, LOOKS);
+    unsigned take = guest_count + 1, look = take + TAKE;
+    guest_jump(look);
+
+    guest_i(OP_lbu, T1, A0, 0);
+    guest_r(OP_add, A7, A7, S0);
+    guest_i(OP_slli, T2, A7, 5);
+    guest_r(OP_sub, A7, T2, A7);
+    guest_r(OP_add, A7, A7, T1);
+    guest_i(OP_addi, S1, S1, 1);
+    guest_i(OP_addi, S0, 0, 0);
+    guest_i(OP_addi, T1, T1, -'\n');
+    guest_branch(OP_bne, T1, 0, look);
+    guest_lui(T1, FINISHER);
+    guest_lui(T2, 0x5000);
+    guest_i(OP_addi, T2, T2, 0x555);
+    guest_store(OP_sw, T1, T2, 0);
+    ck_assert_uint_eq(guest_count, look);
+
+    guest_i(OP_lbu, T1, A0, 5);
+    guest_i(OP_andi, T1, T1, 1);
+    guest_branch(OP_bne, T1, 0, take);
+    guest_i(OP_addi, S0, S0, 1);
+    guest_i(OP_slli, T1, S1, 16);
+    guest_branch(OP_bne, T1, 0, look + 7);
+    guest_branch(OP_bltu, S0, T0, look);
+    guest_word(WFI);
+    guest_jump(look);
+    guest_write(image);
+}
+
+/* Its only newline is the last byte. */
+static FILE *make_file(void)
+{
+    FILE *file = tmpfile();
+    ck_assert_ptr_nonnull(file);
+    for (int i = 1; i < FILE_SIZE; i++)
+        fputc(' ' + i * 7 % 91, file);
+    fputc('\n', file);
+    ck_assert_int_eq(fflush(file), 0);
+    rewind(file);
+    return file;
+}
+
+/* What is left of a guest that has read the file to its end. */
+static uint64_t read_file(unsigned way, uint64_t slice_ns)
+{
+    struct view_status status;
+    struct session *s = start(write_reader, WAYS[way].under, WAYS[way].engine);
+    FILE *file = make_file();
+    clock_made_up.slice_ns = slice_ns;
+    ck_assert_int_eq(session_input_file(s, fileno(file)), 0);
+    fclose(file);
+    ck_assert_int_eq(session_run(s), 0);
+    ck_assert_int_eq(session_wait(s, -1), 0);
+    session_status(s, &status);
+    ck_assert_int_eq(status.stop, STOPPED_POWEROFF);
+    ck_assert_uint_eq(clock_made_up.hart->x[S1], FILE_SIZE);
+    uint64_t digest = session_digest(s);
+    session_free(s);
+    unlink(image);
+    return digest;
+}
+
+START_TEST(test_input_of_a_file)
+{
+    const uint64_t digest = read_file(_i / 2 * 2, FAST_NS); /* of the first of two engines */
+    if (_i % 2)
+        ck_assert_uint_eq(read_file((unsigned)_i, FAST_NS), digest);
+    ck_assert_uint_eq(read_file((unsigned)_i, SLOW_NS), digest);
+}
+END_TEST
+
+/* What is no regular file is a person's, and comes when it comes. */
+START_TEST(test_no_file)
+{
+    int ends[2];
+    struct session *s = start(write_reader, SESSION_BARE, "interp");
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(session_input_file(s, ends[0]), -EINVAL);
+    ck_assert_int_eq(session_input_file(s, -1), -EBADF);
+    session_free(s);
+    unlink(image);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("slices");
@@ -152,6 +261,8 @@ int main(void)
     tcase_set_timeout(tcase, 600);
     tcase_add_loop_test(tcase, test_slices, 0, sizeof WAYS / sizeof *WAYS);
     tcase_add_loop_test(tcase, test_input_in_pieces, 0, sizeof WAYS / sizeof *WAYS);
+    tcase_add_loop_test(tcase, test_input_of_a_file, 0, sizeof WAYS / sizeof *WAYS);
+    tcase_add_test(tcase, test_no_file);
     suite_add_tcase(suite, tcase);
     return tap_run(suite);
 }

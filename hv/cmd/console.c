@@ -107,13 +107,13 @@ void console_read(struct console *console, struct session *session)
     give(console, session);
 }
 
-void console_preload(struct console *console, struct session *session)
+int console_preload(struct console *console, struct session *session)
 {
     struct stat info;
     if (fstat(console->fd, &info) || !S_ISREG(info.st_mode))
-        return;
-    while (console_wants_input(console))
-        console_read(console, session);
+        return 0;
+    console->ended = true;
+    return session_input_file(session, console->fd);
 }
 
 int console_type_file(struct session *session, const char *path)
@@ -122,7 +122,7 @@ int console_type_file(struct session *session, const char *path)
     int failed = console_open(&console, path);
     if (failed)
         return failed;
-    console_preload(&console, session);
+    failed = console_preload(&console, session);
     console_close(&console);
-    return 0;
+    return failed;
 }

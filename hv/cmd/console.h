@@ -26,9 +26,9 @@ int console_open(struct console *console, const char *path);
 bool console_wants_input(const struct console *console);
 /* Gives the session what was read before, then reads (once) and gives it that. */
 void console_read(struct console *console, struct session *session);
-/* Before the guest runs: all of a regular file, as far as the session takes it, so that a run on
- * the same file is always the same run. */
-void console_preload(struct console *console, struct session *session);
+/* Before the guest runs: all of a regular file, so that a run on the same file is always the same
+ * run. Nothing, if it is none. 0, or -errno. */
+int console_preload(struct console *console, struct session *session);
 /* The same in one call, for commands without a console: the file at `path`. 0, or -errno. */
 int console_type_file(struct session *session, const char *path);
 void console_close(struct console *console);

@@ -415,9 +415,11 @@ static int run_guest(struct run *run)
         return failed;
     handle_signals(run);
     failed = console_open(&run->console, options->input);
-    if (failed)
+    failed = failed ? failed : console_preload(&run->console, run->session);
+    if (failed) {
+        console_close(&run->console);
         return cmd_fail("%s: %s", options->input ? options->input : "terminal", strerror(-failed));
-    console_preload(&run->console, run->session);
+    }
     if (options->trace)
         trace_start(&run->trace, run->session, options->trace, stderr);
     double started = now();

@@ -130,6 +130,66 @@ for under in bare hv; do
     check "$under: a pipe is typed" status_is 4
 done
 
+# Reads until a newline: sleeps until a byte comes, but after each 65,536 bytes, of which the session
+# holds no more, looks for the next for long. What it ends with tells after how many looks they came.
+assemble "$work/reader.elf" <<'END'
+    .globl _start
+_start:
+    li   s0, 0x10000000
+    li   t0, 1
+    sb   t0, 1(s0)              # the receiver interrupts
+    li   t1, 0x0c000000         # source 10 of the PLIC has priority 1
+    sw   t0, 40(t1)
+    li   t1, 0x0c002000
+    li   t0, 1024
+    sw   t0, 0(t1)
+    li   t0, 0x800
+    csrw mie, t0
+    li   s1, 0                  # of all bytes and looks
+    li   s2, 0                  # bytes
+    li   s3, 0                  # looks since the last one
+    li   s4, 30000
+1:  lbu  a0, 5(s0)
+    andi a0, a0, 1
+    bnez a0, 3f
+    addi s3, s3, 1
+    slli t0, s2, 16
+    bnez t0, 2f
+    bltu s3, s4, 1b
+2:  wfi
+    j    1b
+3:  lbu  a1, 0(s0)
+    add  s1, s1, s3
+    slli t0, s1, 5
+    sub  s1, t0, s1
+    add  s1, s1, a1
+    addi s2, s2, 1
+    li   s3, 0
+    li   a2, '\n'
+    bne  a1, a2, 1b
+    li   a1, 0x5555
+    li   a0, 0x100000
+    sw   a1, 0(a0)
+4:  j    4b
+END
+i=0
+while [ $i -lt 2000 ]; do
+    printf '%070d' $i
+    i=$((i + 1))
+done >"$work/long"
+echo >>"$work/long"
+run run "$work/reader.elf" --input "$work/long" --digest
+check "a file of 140,001 bytes is typed" status_is 0
+cp "$err" "$work/digest"
+for engine in interp threaded; do
+    run run "$work/reader.elf" --engine $engine --input "$work/long" --digest
+    check "in $engine: at the same times" same_file "$err" "$work/digest"
+done
+typed=$work/long
+run run "$work/reader.elf" --digest
+check "on stdin, too" same_file "$err" "$work/digest"
+typed=
+
 # Sleeps with every interrupt off: nothing can ever wake it.
 assemble "$work/sleep.elf" <<'END'
     .globl _start
