@@ -241,6 +241,11 @@ class Window:
             self.process.wait()
 
 
+def own_disk(home):
+    """Other tests run at the same time, and a disk that is written to has one user."""
+    return shutil.copyfile(DISK, os.path.join(home, "fs.img"))
+
+
 def count(window, what):
     match = window.says(r"([\d,]+) %ss?\b" % what, of="Status")
     return int(match.group(1).replace(",", ""))
@@ -488,7 +493,7 @@ def refuses_a_torn_guest(home):
 
 
 def runs_bare(home):
-    w = Window(home, "--bare", "--disk", DISK, GUEST)
+    w = Window(home, "--bare", "--disk", own_disk(home), GUEST)
     try:
         w.says("^on the bare machine$")
         w.press("Step to exit")
@@ -827,7 +832,7 @@ def inner(home):
         finally:
             window.kill()
 
-    run_all(DEMO, "--disk", DISK, GUEST)
+    run_all(DEMO, "--disk", own_disk(home), GUEST)
     try:
         need_kvm()
         run_all(X86, LONGMODE)
