@@ -76,7 +76,7 @@ done
 # ---- a disk in layers ---------------------------------------------------------------------------
 
 cp "$minios/fs.img" "$work/fs.img"
-"$vitrine" disk create "$work/mine.qcow2" --backing fs.img >/dev/null
+timeout -k 5 600 "$vitrine" disk create "$work/mine.qcow2" --backing fs.img >/dev/null
 start_source "$minios/minios.elf" --disk "$work/mine.qcow2"
 cat "$work/typed1" >&3
 await printed "$work/out1" 4
@@ -139,11 +139,13 @@ code = [lui(first, 0x80800), lui(end, 0x82800), lui(page, 1), lui(uart, 0x10000)
 sys.stdout.buffer.write(struct.pack("<%dI" % len(code), *code))
 END
 
-# The link is cut after so many bytes.
-relay() { # address, bytes: what comes to $there.cut goes there
+# The link is cut after so many bytes. It does not outlive this script.
+relayed=''
+trap 'kill $relayed 2>/dev/null; rm -rf "$work"' EXIT
+relay() { # address, bytes, folder that is removed then: what comes to $work/cut goes there
     rm -f "$work/cut"
-    python3 - "$work/cut" "$1" "$2" <<'END' &
-import socket, sys, threading
+    python3 - "$work/cut" "$@" <<'END' &
+import os, socket, sys, threading
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(sys.argv[1])
 listener.listen(1)
@@ -161,9 +163,12 @@ left = int(sys.argv[3])
 while left and (part := source.recv(min(65536, left))):
     target.sendall(part)
     left -= len(part)
+for folder in sys.argv[4:]:
+    os.rmdir(folder)
 for end in source, target:
     end.shutdown(socket.SHUT_RDWR)
 END
+    relayed="$relayed $!"
     await [ -S "$work/cut" ]
 }
 
@@ -183,8 +188,7 @@ os.execv(sys.argv[1], sys.argv[1:])' "$vitrine" migrate "$control" "$there" --th
 mover=$!
 await grep -q '^round ' "$err"
 kill -INT "$mover"
-status=0
-wait "$mover" || status=$?
+end_of "$mover"
 check "Ctrl-C: it stays" status_is 1
 check "Ctrl-C: that is said" grep -q 'it was called off' "$err"
 end_destination
@@ -230,6 +234,20 @@ text = open(sys.argv[1]).read()
 sys.exit(text != "".join(chr(65 + n % 26) for n in range(len(text))))
 END
 check "no letter is missing, none is there twice" [ $? = 0 ]
+
+# The same, but the destination cannot listen again.
+mkdir "$work/folder"
+start_source "$work/busy.bin"
+start_destination "$work/busy.bin" --incoming "unix:$work/folder/there"
+await [ -s "$work/out1" ]
+relay "$work/folder/there" 45000000 "$work/folder"
+run migrate "$control" "unix:$work/cut" --postcopy
+check "the link is cut for good: torn" status_is 4
+end_destination
+check "the destination does not wait for who cannot come" status_is 125
+check "and says why" grep -q "folder/there: No such file or directory" "$work/err2"
+ask quit >"$out"
+end_source
 refuses "--recover with --postcopy" migrate "$control" "$there" --recover --postcopy
 
 # ---- refusals -----------------------------------------------------------------------------------
