@@ -135,7 +135,7 @@ END
         await runs
         await waits $debugger
         kill -INT $debugger
-        wait $debugger
+        end_of $debugger
         check "$under: Ctrl-C interrupts" grep -q '^interrupted 1' "$out"
         kill $server 2>/dev/null
         served

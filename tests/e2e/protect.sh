@@ -33,17 +33,6 @@ start_primary() { # options...
     exec 3>"$work/typing"
 }
 
-end_of() { # pid
-    status=0
-    tries=0
-    while kill -0 "$1" 2>/dev/null && [ $tries -lt 3000 ]; do
-        tries=$((tries + 1))
-        sleep 0.1
-    done
-    [ $tries -lt 3000 ] || kill -9 "$1"
-    wait "$1" 2>/dev/null || status=$?
-}
-
 # The number of the first byte that the backup shows.
 shown_from() { sed -n 's/.*begins with byte \([0-9]*\) .*/\1/p' "$work/err2"; }
 
@@ -286,7 +275,7 @@ image_is_clean() { # qemu-img's exit status: 3 is leaks only
 overlay=$work/mine.qcow2
 fresh_overlay() { # the image below
     rm -f "$overlay" "$fence"
-    "$vitrine" disk create "$overlay" --backing "$1" >/dev/null
+    timeout -k 5 600 "$vitrine" disk create "$overlay" --backing "$1" >/dev/null
 }
 
 cp "$minios/fs.img" "$work/fs.img"
