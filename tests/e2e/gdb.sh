@@ -47,10 +47,7 @@ control=$work/control
 runs() { ask status | grep -q '^ok running'; }
 
 # Waits for the server's end: $status.
-served() {
-    status=0
-    wait $server || status=$?
-}
+served() { end_of $server TERM; }
 
 find_gdb
 
@@ -149,7 +146,7 @@ survived() {
     case $status in
     0) kill -0 $server && kill $server ;;
     3) served && [ "$status" -lt 124 ] && ! grep -qE 'Sanitizer|runtime error' "$err" ;;
-    *) false ;;
+    *) kill $server && false ;;
     esac
 }
 

@@ -84,10 +84,11 @@ await() {
 # Has a program ended?
 gone() { ! kill -0 "$1" 2>/dev/null; } # pid
 
-# Waits for the end of one in the background: $status. What does not end is killed.
-end_of() { # pid
+# Waits for the end of one in the background: $status. What does not end is killed; the signal TERM is
+# for one below timeout, which passes it on.
+end_of() { # pid, signal
     status=0
-    await gone "$1" || kill -KILL "$1"
+    await gone "$1" || kill -"${2:-KILL}" "$1"
     wait "$1" 2>/dev/null || status=$?
 }
 

@@ -27,8 +27,7 @@ start_source() { # guest, options...
 
 end_source() {
     exec 3>&-
-    status=0
-    wait "$source" || status=$?
+    end_of "$source" TERM
 }
 
 start_destination() { # guest, options...
@@ -39,8 +38,7 @@ start_destination() { # guest, options...
 }
 
 end_destination() {
-    status=0
-    wait "$destination" || status=$?
+    end_of "$destination" TERM
 }
 
 # ---- typed input across the move ----------------------------------------------------------------
