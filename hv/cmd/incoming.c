@@ -173,8 +173,7 @@ static struct incoming *begin(struct session *session, const struct options *opt
     struct incoming *in = calloc(1, sizeof *in);
     if (!in)
         return NULL;
-    *in = (struct incoming){
-        .session = session, .options = options, .link = *link, .waker = waker};
+    *in = (struct incoming){.session = session, .options = options, .link = *link, .waker = waker};
     pthread_mutex_init(&in->lock, NULL);
     in->ender = waker_new();
     return in;
