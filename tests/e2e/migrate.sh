@@ -18,6 +18,8 @@ ask_there() { # line: the same to the destination
 start_source() { # guest, options...
     rm -f "$work/typing"
     mkfifo "$work/typing"
+    : >"$work/out1"
+    : >"$work/err1"
     timeout -k 5 600 "$vitrine" run "$@" --control "$control" <"$work/typing" >"$work/out1" \
         2>"$work/err1" &
     source=$!
@@ -179,6 +181,7 @@ end_destination
 
 # Rounds without end, until somebody presses Ctrl-C (which the shell's background would ignore).
 start_destination "$work/busy.bin" --incoming "$there" --control "$work/control2"
+: >"$err" # which still tells of the rounds before
 python3 -c 'import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])' "$vitrine" migrate "$control" "$there" --throttle 0 \

@@ -22,11 +22,18 @@ start_backup() { # options...
     await grep -q 'waiting for a guest' "$work/err2"
 }
 
-# Its input comes from a FIFO. A link that is closed is a loss at once; patience is for the silence of
-# a busy host.
-start_primary() { # options...
+# A FIFO for input, and nothing printed yet: a program in the background empties its files only when it
+# gets to that, and until then they tell of the one before.
+prepare_primary() {
     rm -f "$work/typing"
     mkfifo "$work/typing"
+    : >"$work/out1"
+    : >"$work/err1"
+}
+
+# A link that is closed is a loss at once; patience is for the silence of a busy host.
+start_primary() { # options...
+    prepare_primary
     "$vitrine" run "$guest" --protect "$there" --patience 20000 "$@" <"$work/typing" >"$work/out1" \
         2>"$work/err1" &
     primary=$!
@@ -193,8 +200,8 @@ check "the summary as JSON" grep -q '"phase" : "taken"' "$work/json"
 
 # ---- asked for later, and a backup that is lost and found again ----------------------------------
 
-rm -f "$fence" "$work/typing"
-mkfifo "$work/typing"
+rm -f "$fence"
+prepare_primary
 "$vitrine" run "$minios/minios.elf" --control "$work/control1" --json="$work/json" \
     <"$work/typing" >"$work/out1" 2>"$work/err1" &
 primary=$!
