@@ -223,10 +223,10 @@ class Window:
             return ""
 
     def key(self, *keys):
-        subprocess.check_call(["xdotool", "key", *keys])
+        subprocess.check_call(["xdotool", "key", *keys], timeout=LIMIT)
 
     def type(self, text):
-        subprocess.check_call(["xdotool", "type", "--delay", "30", text])
+        subprocess.check_call(["xdotool", "type", "--delay", "30", text], timeout=LIMIT)
 
     def close(self):
         self.key("ctrl+shift+q")
@@ -477,7 +477,7 @@ def opens_a_session_directory(home):
     """It goes on from the newest snapshot, and has those that are taken here."""
     kept = os.path.join(home, "kept")
     subprocess.check_call([COMMAND, "snapshot", "create", kept, "start", HELLO, "--at", "10"],
-                          stdout=subprocess.DEVNULL)
+                          stdout=subprocess.DEVNULL, timeout=LIMIT)
     w = Window(home, kept)
     try:
         w.says("^back at snapshot .start.$", of="Status")
