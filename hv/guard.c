@@ -184,13 +184,17 @@ static void *serve(void *context)
     return NULL;
 }
 
-/* Ends what is under way, in order. With the lock. */
+/* Ends what is under way, in order. With the lock. Where two do this at a time, the first one to
+ * wake takes `stop` back, and may begin anew before the second one has looked: that ends, too. */
 static void halt(struct guard *g)
 {
-    g->stop = true;
-    pthread_cond_broadcast(&g->changed);
-    while (g->busy)
+    while (g->busy) {
+        if (!g->stop) {
+            g->stop = true;
+            pthread_cond_broadcast(&g->changed);
+        }
         pthread_cond_wait(&g->changed, &g->lock);
+    }
     g->stop = false;
 }
 

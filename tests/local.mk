@@ -249,6 +249,9 @@ if KVM
 %C%_unit_tests += %D%/test-kvm-acpi
 %C%_test_kvm_acpi_SOURCES = %D%/test-kvm-acpi.c %D%/tap.h
 %C%_test_kvm_acpi_LDADD = hv/libhv.a $(%C%_unit_libs)
+%C%_unit_tests += %D%/test-kvm-mptable
+%C%_test_kvm_mptable_SOURCES = %D%/test-kvm-mptable.c %D%/tap.h
+%C%_test_kvm_mptable_LDADD = hv/libhv.a $(%C%_unit_libs)
 %C%_unit_tests += %D%/test-kvm-cpuid
 %C%_test_kvm_cpuid_SOURCES = %D%/test-kvm-cpuid.c %D%/tap.h %D%/kvm-guest.h
 %C%_test_kvm_cpuid_LDADD = hv/libhv.a $(%C%_unit_libs)

@@ -38,26 +38,52 @@ static void remove_folder(void)
 }
 
 /* A backup in a process of its own. Its exit status is its end. */
-static pid_t start_backup(bool fenced)
+struct backup {
+    pid_t child;
+    int line; /* to it: a byte each way */
+};
+
+static void be_a_backup(bool fenced, int line)
 {
-    char why[SESSION_ERROR];
+    char why[SESSION_ERROR], word = 0;
+    struct fence fence = {.fd = -1};
+    struct protect_options options = {.fence = fenced ? &fence : NULL};
+    bool runs;
+    if (read(line, &word, 1) != 1)
+        _exit(98);
+    struct session *session = pair_session(PAIR_STEADY, SESSION_HV, "auto");
     int listening = link_listen(address, why);
-    ck_assert_msg(listening >= 0, "%s", why);
+    if (listening < 0 || (fenced && fence_open(&fence, fence_path)) || write(line, &word, 1) != 1)
+        _exit(99);
+    struct link link = link_of_socket(link_accept(listening, PATIENCE_MS), PATIENCE_MS);
+    link_forget(address);
+    _exit((int)protect_receive(session, &link, &options, &runs, why));
+}
+
+/* Before a guest runs or a guard works: a thread that is just in the allocator has a lock there
+ * which nobody in the child would ever give back. */
+static struct backup make_backup(bool fenced)
+{
+    int line[2];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, line), 0);
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) {
-        struct fence fence = {.fd = -1};
-        struct protect_options options = {.fence = fenced ? &fence : NULL};
-        struct session *session = pair_session(PAIR_STEADY, SESSION_HV, "auto");
-        bool runs;
-        if (fenced && fence_open(&fence, fence_path))
-            _exit(99);
-        struct link link = link_of_socket(link_accept(listening, PATIENCE_MS), PATIENCE_MS);
-        link_forget(address);
-        _exit((int)protect_receive(session, &link, &options, &runs, why));
+        close(line[1]);
+        be_a_backup(fenced, line[0]);
     }
-    close(listening);
-    return child;
+    close(line[0]);
+    return (struct backup){child, line[1]};
+}
+
+/* It stands by when this returns. */
+static pid_t start_backup(struct backup *backup)
+{
+    char word = 'b';
+    ck_assert_int_eq(write(backup->line, &word, 1), 1);
+    ck_assert_int_eq(read(backup->line, &word, 1), 1);
+    close(backup->line);
+    return backup->child;
 }
 
 static int end_of(pid_t child)
@@ -137,7 +163,10 @@ START_TEST(test_the_next_backup)
     struct guard_wish to = wish();
     if (fenced)
         ck_assert_int_eq(guard_set_fence(g, fence_path, why), 0);
-    pid_t child = start_backup(fenced);
+    struct backup backups[3];
+    for (unsigned i = 0; i < (fenced ? 3 : 1); i++)
+        backups[i] = make_backup(fenced);
+    pid_t child = start_backup(&backups[0]);
     ck_assert_msg(guard_protect(g, &to, false, why) == 0, "%s", why);
     ck_assert_int_eq(guard_protect(g, &to, false, why), -EBUSY);
     ck_assert_int_eq(session_run(pair.primary), 0);
@@ -149,7 +178,7 @@ START_TEST(test_the_next_backup)
         ck_assert_int_eq(end_of(child), -1);
         v = await_search(pair.primary);
         ck_assert_int_eq(v.phase, PROTECTION_ALONE);
-        child = start_backup(fenced);
+        child = start_backup(&backups[loss + 1]);
     }
     await_epochs(pair.primary);
     ck_assert_int_eq(guard_release(g), 0);
@@ -175,7 +204,8 @@ START_TEST(test_in_doubt)
     protect_pair_init(&pair, SESSION_HV, SESSION_HV);
     struct guard *g = new_guard(pair.primary);
     struct guard_wish to = wish();
-    pid_t child = start_backup(false);
+    struct backup first = make_backup(false), second = make_backup(false);
+    pid_t child = start_backup(&first);
     ck_assert_msg(guard_protect(g, &to, false, why) == 0, "%s", why);
     ck_assert_int_eq(session_run(pair.primary), 0);
     await_epochs(pair.primary);
@@ -190,7 +220,7 @@ START_TEST(test_in_doubt)
     ck_assert_uint_eq(told[GUARD_STANDS], 1);
     /* A person knows: it goes on, and can be protected again. */
     ck_assert_int_eq(session_take_back(pair.primary), 0);
-    child = start_backup(false);
+    child = start_backup(&second);
     ck_assert_msg(guard_protect(g, &to, false, why) == 0, "%s", why);
     ck_assert_int_eq(session_run(pair.primary), 0);
     await_epochs(pair.primary);
@@ -255,6 +285,7 @@ START_TEST(test_a_backup_gets_a_backup)
     fence_close(&pair.fence[1]); /* the turn lasts as long as that process */
     close(fd[1]);
     close(out[1]);
+    struct backup last = make_backup(true);
     struct guard *g = new_guard(pair.backup);
     struct guard_wish to = wish();
     struct victim victim = {pair.backup, first};
@@ -270,7 +301,7 @@ START_TEST(test_a_backup_gets_a_backup)
     ck_assert_int_eq(session_run(pair.backup), 0);
     struct view_protection v = await_search(pair.backup);
     ck_assert_int_eq(v.phase, PROTECTION_TAKEN);
-    pid_t third = start_backup(true);
+    pid_t third = start_backup(&last);
     v = await_epochs(pair.backup);
     ck_assert_uint_eq(v.generation, 2);
     ck_assert(!v.backup && !v.searching && v.released > v.shown_from);

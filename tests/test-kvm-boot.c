@@ -138,6 +138,14 @@ static void expect_string(uint64_t at, const char *text)
     expect_bytes(at, text, strlen(text) + 1);
 }
 
+/* Both lead to the same processors: ACPI's tables and the MultiProcessor tables. */
+static void expect_firmware_tables(void)
+{
+    expect_bytes(ACPI, "RSD PTR ", 8);
+    expect_bytes(0x9fc00, "_MP_", 4);
+    expect_bytes(word(0x9fc00 + 4), "PCMP", 4);
+}
+
 static void expect_start_info(uint64_t at, const char *args)
 {
     ck_assert_uint_eq(word(at), 0x336ec578);
@@ -145,6 +153,7 @@ static void expect_start_info(uint64_t at, const char *args)
     ck_assert_uint_eq(word(at + 12), config.initrd != NULL);
     expect_string(quad(at + 24), args);
     ck_assert_uint_eq(quad(at + 32), ACPI);
+    expect_firmware_tables();
     expect_map(quad(at + 40), word(at + 48), 24, 16);
     if (config.initrd) {
         uint64_t module = quad(at + 16);
@@ -162,6 +171,7 @@ static void expect_zero_page(uint64_t at, const char *args)
     ck_assert_uint_eq(page.hdr.type_of_loader, 0xff);
     ck_assert_uint_eq(page.sentinel, 0);
     ck_assert_uint_eq(page.acpi_rsdp_addr, ACPI);
+    expect_firmware_tables();
     expect_string(page.hdr.cmd_line_ptr, args);
     expect_map(at + offsetof(struct boot_params, e820_table), page.e820_entries, 20, 16);
     if (config.initrd)

@@ -191,8 +191,13 @@ static const struct {
     {"qemu-img create -f qcow2 -o data_file=data a 1M", "another file"},
     {"qemu-img create -f qcow2 -o extended_l2=on a 1M", "subclusters"},
     {"qemu-img create -f qcow2 -o compression_type=zstd a 1M", "compression type"},
-    {"qemu-img create -f qcow2 --object secret,id=s,data=x -o encrypt.format=luks,"
-     "encrypt.key-secret=s,encrypt.iter-time=10 a 1M",
+    {"qemu-img create -f qcow2 --object secret,id=s,data=x -o encrypt.format=aes,"
+     "encrypt.key-secret=s a 1M",
+     "encrypted"},
+    /* LUKS by its number in the header: they measure the host's speed before they make one, and
+     * that fails on a busy host. */
+    {"qemu-img create -f qcow2 a 1M && printf '\\000\\000\\000\\002' | "
+     "dd of=a bs=1 seek=32 conv=notrunc",
      "encrypted"},
     {"qemu-img create -f qcow2 a 1M && qemu-img snapshot -c one a", "internal snapshots"},
     {"qemu-img create -f qed a 1M", "not a qcow2 image"},

@@ -20,7 +20,7 @@
 #include "hv/cmd/waker.h"
 #include "hv/link.h"
 
-enum { LINE = 4096, PATIENCE_MS = 1000, PAUSE_MS = 500, TICK_MS = 10 };
+enum { LINE = 4096, PATIENCE_MS = 10000, PAUSE_MS = 10000, TICK_MS = 10 };
 
 struct control {
     struct session *session;
@@ -132,13 +132,34 @@ static void do_status(struct client *client, char *words)
                 (unsigned long long)status.exits);
 }
 
+static bool is_handed_over(struct session *session)
+{
+    struct view_migration migration;
+    session_view_migration(session, &migration);
+    return migration.phase == MIGRATION_HANDOVER;
+}
+
+/* While it is handed over it stands, but a pause comes about only if it stays here. */
+static bool comes_to_stand(struct session *session)
+{
+    enum { LOOK_MS = 500 };
+    for (int left = PAUSE_MS; left > 0; left -= LOOK_MS) {
+        if (!session_wait(session, LOOK_MS))
+            return true;
+        if (is_handed_over(session))
+            break;
+    }
+    return false;
+}
+
 static void do_pause(struct client *client, char *words)
 {
     client->control->held = true;
     session_pause(client->control->session);
-    /* While it is handed over it stands, but a pause comes about only if it stays here. */
-    if (session_wait(client->control->session, PAUSE_MS))
-        control_say(client->fd, "error: the guest is being handed over");
+    if (!comes_to_stand(client->control->session))
+        control_say(client->fd, "error: the guest %s",
+                    is_handed_over(client->control->session) ? "is being handed over"
+                                                             : "does not come to stand");
     else
         control_say(client->fd, "ok");
 }

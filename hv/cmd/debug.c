@@ -51,7 +51,6 @@ void debug_wait(struct debug *debug)
 {
     struct view_status status;
     int patience = debug->max_seconds ? (int)debug->max_seconds * 1000 : -1;
-    interrupted = 0;
     for (;;) {
         session_status(debug->session, &status);
         if (status.state != SESSION_RUNNING)
@@ -62,7 +61,6 @@ void debug_wait(struct debug *debug)
         interrupted |= woken == 0;
         waker_clear(debug->waker);
     }
-    interrupted = 0;
     if (debug->midline)
         putchar('\n');
     debug->midline = false;
@@ -98,6 +96,7 @@ static int run_lines(struct debug *debug)
         if (debug->interactive)
             fputs("(vitrine) ", stdout);
         fflush(stdout);
+        interrupted = 0; /* not later: the guest runs before anybody waits for it */
         if (!fgets(line, sizeof line, stdin)) {
             if (ferror(stdin) && errno == EINTR && !ending_signal()) { /* Ctrl-C: a new line */
                 clearerr(stdin);

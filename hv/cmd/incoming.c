@@ -97,6 +97,7 @@ struct incoming {
     const struct options *options;
     struct link link;
     pthread_t thread;
+    int waker; /* of who waits while incoming_waits() */
     int ender;
     pthread_mutex_t lock; /* of `link`, which the thread changes and incoming_end() cuts */
     atomic_bool runs;     /* the guest shall, when it can */
@@ -162,16 +163,17 @@ static void *take_rest(void *context)
             session_run(in->session);
     }
     in->over = true;
+    waker_wake(in->waker);
     return NULL;
 }
 
-static struct incoming *begin(struct session *session, const struct options *options,
+static struct incoming *begin(struct session *session, const struct options *options, int waker,
                               struct link *link)
 {
     struct incoming *in = calloc(1, sizeof *in);
     if (!in)
         return NULL;
-    *in = (struct incoming){.session = session, .options = options, .link = *link};
+    *in = (struct incoming){.session = session, .options = options, .link = *link, .waker = waker};
     pthread_mutex_init(&in->lock, NULL);
     in->ender = waker_new();
     return in;
@@ -186,13 +188,13 @@ static void release(struct incoming *in)
     free(in);
 }
 
-enum migrate_end incoming_receive(struct session *session, const struct options *options,
+enum migrate_end incoming_receive(struct session *session, const struct options *options, int waker,
                                   bool *runs, struct incoming **rest)
 {
     char why[SESSION_ERROR];
     *rest = NULL;
     struct link link = incoming_caller(options, "--incoming", options->incoming, PATIENCE_MS);
-    struct incoming *in = link.ops ? begin(session, options, &link) : NULL;
+    struct incoming *in = link.ops ? begin(session, options, waker, &link) : NULL;
     if (!in) {
         link_close(&link);
         return MIGRATE_STAYED;

@@ -10,8 +10,9 @@ struct incoming;
 
 /* Waits for the guest. After MIGRATE_MOVED and MIGRATE_WHOLE it is in the session; else (and after
  * a message) there is none. If the rest of its memory is still to come, `*rest` takes it, on a thread
- * of its own: when the link is lost it waits at the same address for another one. Else NULL. */
-enum migrate_end incoming_receive(struct session *session, const struct options *options,
+ * of its own: when the link is lost it waits at the same address for another one, and when it gives
+ * up it wakes `waker` (waker.h). Else NULL. */
+enum migrate_end incoming_receive(struct session *session, const struct options *options, int waker,
                                   bool *runs, struct incoming **rest);
 /* The guest was running, or is to run from now on: so it shall go on when the rest comes after all. */
 void incoming_runs(struct incoming *rest, bool runs);

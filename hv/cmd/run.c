@@ -376,7 +376,7 @@ static int prepare(struct run *run, bool *runs)
     if (options->protect)
         return keeper_protect(&run->keeper, options);
     if (options->incoming)
-        came = incoming_receive(run->session, options, runs, &run->rest);
+        came = incoming_receive(run->session, options, run->waker, runs, &run->rest);
     bool stands = came == MIGRATE_WHOLE || came == MIGRATE_STANDS;
     if (came == MIGRATE_STAYED || (stands && !run->control))
         return EXIT_USAGE;

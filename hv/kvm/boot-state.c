@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "hv/kvm/acpi.h"
+#include "hv/kvm/mptable.h"
 
 enum { CR0_PE = 1 << 0, CR0_ET = 1 << 4, CR4_PAE = 1 << 5, EFER_LME = 1 << 8, EFER_LMA = 1 << 10 };
 #define CR0_PG 0x80000000u
@@ -60,6 +61,14 @@ static void put_acpi(const struct boot *b)
     boot_put(b, tables, acpi.tables, acpi.size);
 }
 
+static void put_mptable(const struct boot *b)
+{
+    struct mptable mp;
+    mptable_build(&mp, BOOT_MPTABLE, b->config);
+    boot_put(b, BOOT_EBDA, mp.pointer, sizeof mp.pointer);
+    boot_put(b, BOOT_MPTABLE, mp.table, mp.size);
+}
+
 void boot_start(struct boot *b, enum kvm_boot_mode mode, uint64_t entry)
 {
     struct kvm_regs *r = &b->state->regs;
@@ -71,6 +80,7 @@ void boot_start(struct boot *b, enum kvm_boot_mode mode, uint64_t entry)
         r->rsp = BOOT_STACK - (mode == KVM_BOOT_LONG ? 8 : 4);
         put_gdt(b, mode == KVM_BOOT_LONG);
         put_acpi(b);
+        put_mptable(b);
         if (mode == KVM_BOOT_LONG)
             put_page_tables(b);
     }

@@ -10,7 +10,9 @@
  *      0x06000  stack, growing down from 0x9000
  *      0x09000  page tables: PML4, PDPT, four page directories
  *      0x0f000  free to 64 KiB
+ *      0x9fc00  the pointer to the MultiProcessor tables
  *      0xe0000  ACPI tables, the RSDP first
+ *      0xe8000  MultiProcessor tables
  *
  * Every loader goes the same way: claim each range (which checks that it is RAM and nobody else's),
  * and only when everything is claimed write to memory.
@@ -33,6 +35,7 @@
 #define BOOT_SECTOR    0x07c00u
 #define BOOT_EBDA      0x9fc00u /* the extended BIOS data area: 1 KiB below the display's memory */
 #define BOOT_ACPI      0xe0000u
+#define BOOT_MPTABLE   0xe8000u
 #define BOOT_MIB       0x100000u
 
 enum { BOOT_CODE = 0x10, BOOT_DATA = 0x18 }; /* selectors, as Linux's boot protocol wants them */

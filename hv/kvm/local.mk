@@ -40,6 +40,7 @@ hv_libhv_a_SOURCES += \
 	%D%/kvm-exit.def \
 	%D%/layers.c %D%/layers.h \
 	%D%/memory.c %D%/memory.h \
+	%D%/mptable.c %D%/mptable.h \
 	%D%/net.c %D%/net.h %D%/net-hold.c %D%/net-hold.h %D%/net-filter.c %D%/net-filter.h %D%/net-options.c \
 	%D%/registers.c %D%/registers.def %D%/registers.h \
 	%D%/sensitive.def \

@@ -121,12 +121,12 @@ check "with --disk-readonly it is taken" status_is 0
 # Nothing of a guest's console may be lost without a word, or get into another file.
 says_why() { [ "$status" = 2 ] && [ "$(cat "$err")" = "vitrine: standard output: $1" ]; }
 status=0
-"$vitrine" run "$good" >/dev/full 2>"$err" </dev/null || status=$?
+timeout -k 5 600 "$vitrine" run "$good" >/dev/full 2>"$err" </dev/null || status=$?
 check "a full disk below the console is told" says_why "No space left on device"
 cksum <"$work/disk.img" >"$work/before"
 for closed in '>&-' '<&- >&-'; do
     status=0
-    eval '"$vitrine" run "$good" --disk "$work/disk.img" --disk-readonly 2>"$err" '"$closed" || status=$?
+    eval 'timeout -k 5 600 "$vitrine" run "$good" --disk "$work/disk.img" --disk-readonly 2>"$err" '"$closed" || status=$?
     check "a closed output is told ($closed)" says_why "Bad file descriptor"
 done
 cksum <"$work/disk.img" >"$work/after"

@@ -47,10 +47,7 @@ control=$work/control
 runs() { ask status | grep -q '^ok running'; }
 
 # Waits for the server's end: $status.
-served() {
-    status=0
-    wait $server || status=$?
-}
+served() { end_of $server TERM; }
 
 find_gdb
 
@@ -135,7 +132,7 @@ END
         await runs
         await waits $debugger
         kill -INT $debugger
-        wait $debugger
+        end_of $debugger
         check "$under: Ctrl-C interrupts" grep -q '^interrupted 1' "$out"
         kill $server 2>/dev/null
         served
@@ -149,7 +146,7 @@ survived() {
     case $status in
     0) kill -0 $server && kill $server ;;
     3) served && [ "$status" -lt 124 ] && ! grep -qE 'Sanitizer|runtime error' "$err" ;;
-    *) false ;;
+    *) kill $server && false ;;
     esac
 }
 

@@ -157,7 +157,7 @@ refuses "a descriptor that is not open" run "$x86/hello64.elf" --kvm-fd 77
 check "is named" complains 'descriptor 77'
 refuses "a descriptor of something else" run "$x86/hello64.elf" --kvm-fd 0
 status=0
-"$vitrine" run "$x86/hello64.elf" --kvm-fd 3 3<>/dev/kvm </dev/null >"$out" 2>"$err" || status=$?
+timeout -k 5 600 "$vitrine" run "$x86/hello64.elf" --kvm-fd 3 3<>/dev/kvm </dev/null >"$out" 2>"$err" || status=$?
 check "/dev/kvm may be handed over open" status_is 0
 run kvm-info --kvm-fd 77
 check "kvm-info: exit status 1 where KVM cannot be used" status_is 1
@@ -186,7 +186,7 @@ if can_run_as_nobody; then
     run_as_nobody kvm-info --json
     check "kvm-info: JSON" grep -q '"access":"refused"' "$out"
     status=0
-    setpriv --reuid 65534 --regid 65534 --clear-groups "$vitrine" run "$x86/hello64.elf" --kvm-fd 3 \
+    timeout -k 5 600 setpriv --reuid 65534 --regid 65534 --clear-groups "$vitrine" run "$x86/hello64.elf" --kvm-fd 3 \
         3<>/dev/kvm </dev/null >"$out" 2>"$err" || status=$?
     check "but a descriptor that somebody else has opened will do" status_is 0
 else

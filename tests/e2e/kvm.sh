@@ -275,15 +275,16 @@ check "--input is typed" status_is 5
 
 on_terminal() { # text
     status=0
+    rm -f "$work/pid"
     : >"$out"
     {
         await grep -q '>' "$out"
         # shellcheck disable=SC2059 # the text has escapes
         printf "$1"
-        sleep 1
-    } | script -qefc "exec $vitrine run $work/echo.bin --boot flat64" /dev/null >"$out" 2>&1 || status=$?
+        let_go
+    } | on_pty "echo \$\$ >$work/pid; exec $vitrine run $work/echo.bin --boot flat64" || status=$?
 }
-if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
+if has_pty; then
     on_terminal 'abc\n'
     check "on a terminal, too" printed 'abc'
     check "with the guest's exit status" status_is 3

@@ -46,7 +46,9 @@ skip_all() {
     exit 0
 }
 
+# What was waited for in vain is a failure, whatever the checks have said.
 finish() {
+    [ ! -e "$work/in-vain" ] || check "all that was waited for has come" false
     echo "1..$count"
     exit 0
 }
@@ -63,14 +65,46 @@ status_is() { [ "$status" = "$1" ]; }
 
 same_file() { cmp -s "$1" "$2"; }
 
-# Waits (5 minutes at most) until a command succeeds.
+# Waits until a command succeeds: 5 minutes at most, and once something has not come 10 seconds, since
+# what builds upon it will not come either. Says so on stderr, for stdout may be a guest's input.
 await() {
     tries=0
     until "$@" 2>/dev/null; do
         tries=$((tries + 1))
-        [ $tries -lt 3000 ] || return 1
+        most=3000
+        [ ! -e "$work/in-vain" ] || most=100
+        if [ $tries -ge $most ]; then
+            echo "# waited in vain: $*" | tee -a "$work/in-vain" >&2
+            return 1
+        fi
         sleep 0.1
     done
+}
+
+# Has a program ended?
+gone() { ! kill -0 "$1" 2>/dev/null; } # pid
+
+# Waits for the end of one in the background: $status. What does not end is killed; the signal TERM is
+# for one below timeout, which passes it on.
+end_of() { # pid, signal
+    status=0
+    await gone "$1" || kill -"${2:-KILL}" "$1"
+    wait "$1" 2>/dev/null || status=$?
+}
+
+# Runs a command on a terminal of its own, with what comes from stdin typed there; what is printed
+# comes into $out. The command writes its number to $work/pid; who types must let_go in the end.
+on_pty() { # command
+    timeout -k 5 600 script -qefc "$1" /dev/null >"$out" 2>&1
+}
+
+has_pty() { script -qec true /dev/null </dev/null >/dev/null 2>&1; }
+
+# Types nothing more until the program on the terminal has ended. What does not end is killed, so that
+# the test fails instead of waiting for ever.
+let_go() {
+    await test -s "$work/pid" || return 0
+    await gone "$(cat "$work/pid")" || kill -KILL "$(cat "$work/pid")"
 }
 
 # The processor time of a process so far, in hundredths of a second.
@@ -172,7 +206,7 @@ serve() { # options...
 
 # Says a line to a run with `--control $control`, and prints the answer.
 ask() { # line
-    python3 - "$control" "$1" <<'END'
+    timeout -k 5 300 python3 - "$control" "$1" <<'END'
 import socket, sys
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])

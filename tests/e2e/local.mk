@@ -31,6 +31,7 @@ EXTRA_DIST += $(%C%_scripts) %D%/lib.sh
 # make check-slow: those that take minutes. They need the command and its guests, no test program.
 %C%_slow = %D%/linux-x86.sh
 check-slow: all
-	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(%C%_slow)' check_PROGRAMS=
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(%C%_slow)' check_PROGRAMS= \
+		TEST_LIMIT=7200
 .PHONY: check-slow
 EXTRA_DIST += $(%C%_slow)

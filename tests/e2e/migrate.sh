@@ -18,6 +18,8 @@ ask_there() { # line: the same to the destination
 start_source() { # guest, options...
     rm -f "$work/typing"
     mkfifo "$work/typing"
+    : >"$work/out1"
+    : >"$work/err1"
     timeout -k 5 600 "$vitrine" run "$@" --control "$control" <"$work/typing" >"$work/out1" \
         2>"$work/err1" &
     source=$!
@@ -27,8 +29,7 @@ start_source() { # guest, options...
 
 end_source() {
     exec 3>&-
-    status=0
-    wait "$source" || status=$?
+    end_of "$source" TERM
 }
 
 start_destination() { # guest, options...
@@ -39,8 +40,7 @@ start_destination() { # guest, options...
 }
 
 end_destination() {
-    status=0
-    wait "$destination" || status=$?
+    end_of "$destination" TERM
 }
 
 # ---- typed input across the move ----------------------------------------------------------------
@@ -76,7 +76,7 @@ done
 # ---- a disk in layers ---------------------------------------------------------------------------
 
 cp "$minios/fs.img" "$work/fs.img"
-"$vitrine" disk create "$work/mine.qcow2" --backing fs.img >/dev/null
+timeout -k 5 600 "$vitrine" disk create "$work/mine.qcow2" --backing fs.img >/dev/null
 start_source "$minios/minios.elf" --disk "$work/mine.qcow2"
 cat "$work/typed1" >&3
 await printed "$work/out1" 4
@@ -139,11 +139,13 @@ code = [lui(first, 0x80800), lui(end, 0x82800), lui(page, 1), lui(uart, 0x10000)
 sys.stdout.buffer.write(struct.pack("<%dI" % len(code), *code))
 END
 
-# The link is cut after so many bytes.
-relay() { # address, bytes: what comes to $there.cut goes there
+# The link is cut after so many bytes. It does not outlive this script.
+relayed=''
+trap 'kill $relayed 2>/dev/null; rm -rf "$work"' EXIT
+relay() { # address, bytes, folder that is removed then: what comes to $work/cut goes there
     rm -f "$work/cut"
-    python3 - "$work/cut" "$1" "$2" <<'END' &
-import socket, sys, threading
+    python3 - "$work/cut" "$@" <<'END' &
+import os, socket, sys, threading
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(sys.argv[1])
 listener.listen(1)
@@ -161,9 +163,12 @@ left = int(sys.argv[3])
 while left and (part := source.recv(min(65536, left))):
     target.sendall(part)
     left -= len(part)
+for folder in sys.argv[4:]:
+    os.rmdir(folder)
 for end in source, target:
     end.shutdown(socket.SHUT_RDWR)
 END
+    relayed="$relayed $!"
     await [ -S "$work/cut" ]
 }
 
@@ -176,6 +181,7 @@ end_destination
 
 # Rounds without end, until somebody presses Ctrl-C (which the shell's background would ignore).
 start_destination "$work/busy.bin" --incoming "$there" --control "$work/control2"
+: >"$err" # which still tells of the rounds before
 python3 -c 'import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])' "$vitrine" migrate "$control" "$there" --throttle 0 \
@@ -183,8 +189,7 @@ os.execv(sys.argv[1], sys.argv[1:])' "$vitrine" migrate "$control" "$there" --th
 mover=$!
 await grep -q '^round ' "$err"
 kill -INT "$mover"
-status=0
-wait "$mover" || status=$?
+end_of "$mover"
 check "Ctrl-C: it stays" status_is 1
 check "Ctrl-C: that is said" grep -q 'it was called off' "$err"
 end_destination
@@ -230,6 +235,20 @@ text = open(sys.argv[1]).read()
 sys.exit(text != "".join(chr(65 + n % 26) for n in range(len(text))))
 END
 check "no letter is missing, none is there twice" [ $? = 0 ]
+
+# The same, but the destination cannot listen again.
+mkdir "$work/folder"
+start_source "$work/busy.bin"
+start_destination "$work/busy.bin" --incoming "unix:$work/folder/there"
+await [ -s "$work/out1" ]
+relay "$work/folder/there" 45000000 "$work/folder"
+run migrate "$control" "unix:$work/cut" --postcopy
+check "the link is cut for good: torn" status_is 4
+end_destination
+check "the destination does not wait for who cannot come" status_is 125
+check "and says why" grep -q "folder/there: No such file or directory" "$work/err2"
+ask quit >"$out"
+end_source
 refuses "--recover with --postcopy" migrate "$control" "$there" --recover --postcopy
 
 # ---- refusals -----------------------------------------------------------------------------------

@@ -22,26 +22,22 @@ start_backup() { # options...
     await grep -q 'waiting for a guest' "$work/err2"
 }
 
-# Its input comes from a FIFO. A link that is closed is a loss at once; patience is for the silence of
-# a busy host.
-start_primary() { # options...
+# A FIFO for input, and nothing printed yet: a program in the background empties its files only when it
+# gets to that, and until then they tell of the one before.
+prepare_primary() {
     rm -f "$work/typing"
     mkfifo "$work/typing"
+    : >"$work/out1"
+    : >"$work/err1"
+}
+
+# A link that is closed is a loss at once; patience is for the silence of a busy host.
+start_primary() { # options...
+    prepare_primary
     "$vitrine" run "$guest" --protect "$there" --patience 20000 "$@" <"$work/typing" >"$work/out1" \
         2>"$work/err1" &
     primary=$!
     exec 3>"$work/typing"
-}
-
-end_of() { # pid
-    status=0
-    tries=0
-    while kill -0 "$1" 2>/dev/null && [ $tries -lt 3000 ]; do
-        tries=$((tries + 1))
-        sleep 0.1
-    done
-    [ $tries -lt 3000 ] || kill -9 "$1"
-    wait "$1" 2>/dev/null || status=$?
 }
 
 # The number of the first byte that the backup shows.
@@ -204,8 +200,8 @@ check "the summary as JSON" grep -q '"phase" : "taken"' "$work/json"
 
 # ---- asked for later, and a backup that is lost and found again ----------------------------------
 
-rm -f "$fence" "$work/typing"
-mkfifo "$work/typing"
+rm -f "$fence"
+prepare_primary
 "$vitrine" run "$minios/minios.elf" --control "$work/control1" --json="$work/json" \
     <"$work/typing" >"$work/out1" 2>"$work/err1" &
 primary=$!
@@ -286,7 +282,7 @@ image_is_clean() { # qemu-img's exit status: 3 is leaks only
 overlay=$work/mine.qcow2
 fresh_overlay() { # the image below
     rm -f "$overlay" "$fence"
-    "$vitrine" disk create "$overlay" --backing "$1" >/dev/null
+    timeout -k 5 600 "$vitrine" disk create "$overlay" --backing "$1" >/dev/null
 }
 
 cp "$minios/fs.img" "$work/fs.img"

@@ -81,10 +81,10 @@ else
     skip "JSON" "no jq"
 fi
 status=0
-"$vitrine" run "$guest" >/dev/full 2>"$err" || status=$?
+timeout -k 5 600 "$vitrine" run "$guest" </dev/null >/dev/full 2>"$err" || status=$?
 check "a console that is full does not hang" status_is 2
 status=0
-"$vitrine" run "$guest" --json=/dev/full >"$out" 2>"$err" || status=$?
+timeout -k 5 600 "$vitrine" run "$guest" --json=/dev/full </dev/null >"$out" 2>"$err" || status=$?
 check "a JSON file on a full disk is an error" status_is 2
 
 # Echoes what is typed until a newline, and then exits with the number of characters.

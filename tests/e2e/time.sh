@@ -211,8 +211,7 @@ if [ -e "$samples/minios/minios.elf" ]; then
     echo "echo seen" >&9
     await grep -qx 'seen.*' "$work/seen"
     kill -TERM "$recorded"
-    status=0
-    wait "$recorded" || status=$?
+    end_of "$recorded"
     exec 9>&-
     check "a recorded run that is ended by a signal ends by it" status_is 143
     run replay "$work/ended"
