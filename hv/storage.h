@@ -70,8 +70,8 @@ int storage_lock_file(int fd, bool readonly);
 void storage_unlock_file(int fd);
 /* Why a lock could not be had: that error in words. */
 const char *storage_lock_error(int error);
-/* Makes a file's name durable, of one that is new or was renamed: flushes the folder that it is in. A
- * file system that flushes no folders is no error. */
+/* Makes a file's name durable, of one that is new or was renamed: flushes the folder that it is in.
+ * A file system that flushes no folders is no error. */
 int storage_flush_folder(const char *path);
 /* Does not flush. NULL is allowed. */
 void storage_close(struct storage *storage);
