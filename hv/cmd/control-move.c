@@ -167,6 +167,11 @@ static void tell_end(struct control_move *m)
         control_say(m->client, "error: %s%s", kind ? kind : "", why);
 }
 
+void control_move_call_off(struct control_move *m)
+{
+    mover_call_off(m->mover);
+}
+
 bool control_move_tick(struct control_move *m)
 {
     if (!mover_is_over(m->mover)) {

@@ -18,5 +18,7 @@ struct control_move *control_move_new(struct session *session, int client, char 
 /* To be called every few milliseconds: tells how far it is. true: it has come to its end, and said
  * so, and is gone. */
 bool control_move_tick(struct control_move *move);
+/* The guest stays here, unless it is being handed over already. It is over some ticks later. */
+void control_move_call_off(struct control_move *move);
 
 #endif

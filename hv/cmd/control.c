@@ -372,6 +372,8 @@ static void *serve(void *context)
             serve_one(c);
         move_on(c);
     }
+    if (c->move)
+        control_move_call_off(c->move); /* its rounds may have no end */
     while (c->move) {
         poll(NULL, 0, TICK_MS);
         move_on(c);

@@ -401,6 +401,8 @@ static bool step_once(struct kvm_backend *b, struct backend_stop *stop, bool *do
     struct kvm_stop why = run_some(b, true, false);
     atomic_store(&b->vm.exit_wanted, false);
     ioctl(fd, KVM_GET_REGS, &after);
+    if (why.kind == KVM_STOP_NONE && all_halted(b))
+        why.kind = KVM_STOP_HALTED;
     *done = why.kind == KVM_STOP_DEBUG || (why.kind == KVM_STOP_EXIT && before.rip != after.rip);
     return *done || why.kind == KVM_STOP_NONE || why.kind == KVM_STOP_EXIT
                ? false

@@ -73,6 +73,16 @@ END
 check "over runs through a call" printed '^0x0010000c'
 check "steps are exits of their own kind" printed ' debug +[0-9.]+ us each'
 check "a changed register is marked" printed '^  rdi +\*0x00000000001000'
+
+# Halted with interrupts off it is not stepped either: nothing would come of it, ever.
+printf 'cli; hlt; nop\n' | assemble_x86 "$work/halted.bin" 64
+session "$work/halted.bin" --boot flat64 <<'END'
+run
+step
+step 2
+END
+ends_halted() { [ "$(grep -c '^every vCPU is halted with interrupts off' "$out")" = 3 ]; }
+check "a halted vCPU is not stepped for ever" ends_halted
 session "$work/count.bin" --boot flat64 --max-seconds 1 <<'END'
 run
 regs

@@ -249,6 +249,23 @@ check "the destination does not wait for who cannot come" status_is 125
 check "and says why" grep -q "folder/there: No such file or directory" "$work/err2"
 ask quit >"$out"
 end_source
+
+# Who ends the run ends a move that has no end.
+start_source "$work/busy.bin"
+start_destination "$work/busy.bin" --incoming "$there"
+await [ -s "$work/out1" ]
+: >"$err"
+timeout -k 5 600 "$vitrine" migrate "$control" "$there" --throttle 0 --rounds 100000 --downtime 0 \
+    >"$out" 2>"$err" &
+mover=$!
+await grep -q '^round ' "$err"
+ask quit >"$work/answer"
+end_source
+check "quit during a move: the run ends" status_is 0
+end_of "$mover" TERM
+check "quit during a move: that is told" grep -q 'it was called off' "$err"
+end_destination
+check "quit during a move: there, too" grep -q 'it was called off' "$work/err2"
 refuses "--recover with --postcopy" migrate "$control" "$there" --recover --postcopy
 
 # ---- refusals -----------------------------------------------------------------------------------
