@@ -340,11 +340,13 @@ static bool after_run(struct kvm_backend *b, const struct kvm_stop *why, struct 
 
 /* ---- running -------------------------------------------------------------------------------- */
 
-/* Typed bytes go to the console device while it has room for them. */
+/* Typed bytes go to the console device while it has room for them. A guest that takes them one by
+ * one, without interrupts, would wait a slice for each: the run ends as soon as there is room. */
 static void deliver_input(struct kvm_backend *b)
 {
     uint8_t byte;
-    while (session_input_peek(b->session, &byte) && kvm_board_input(b->board, &byte, 1) == 1)
+    while ((b->vm.typed = session_input_peek(b->session, &byte)) &&
+           kvm_board_input(b->board, &byte, 1) == 1)
         session_input_taken(b->session, b->vm.exits->total, 0);
 }
 

@@ -79,6 +79,7 @@ static void plug_ports(struct kvm_board *b)
     com1->base = COM1;
     com1->size = COM1_SIZE;
     com1->irq = COM1_IRQ;
+    b->vm->typed_port = b->config.virtio_console ? 0 : COM1;
     plug(ports, com1);
     plug(ports, i8042_device(b->i8042));
     plug(ports, cmos_device(b->cmos));

@@ -75,6 +75,8 @@ static void on_port(struct kvm_vcpu *v, struct kvm_exit *e)
     log_access(e, &v->vm->ports, run->io.port, run->io.size, write, bytes);
     e->count = run->io.count;
     v->unfinished = true;
+    if (v->vm->typed && !write && run->io.port == v->vm->typed_port)
+        kvm_vm_kick(v->vm);
 }
 
 static void on_mmio(struct kvm_vcpu *v, struct kvm_exit *e)

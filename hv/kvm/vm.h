@@ -113,7 +113,7 @@ struct kvm_vm {
     struct kvm_vcpu vcpu[KVM_VCPUS_MAX];
     unsigned vcpus;
     struct kvm_cpuid2 *cpuid; /* as the first vCPU is told */
-    int keep[KVM_KEEP_MAX]; /* of kvm_vm_keep() */
+    int keep[KVM_KEEP_MAX];   /* of kvm_vm_keep() */
     unsigned keeps;
 
     pthread_mutex_t io; /* guards these, while a run is going on */
@@ -124,10 +124,14 @@ struct kvm_vm {
      * VM stands; NULL: nobody wants to know. */
     void (*exited)(void *context, const struct kvm_exit *exit);
     void *exited_context;
-    /* Told by kvm_vm_run() that devices may be used from now on, for those whose threads have waited
-     * for it. NULL: nobody. */
+    /* Told by kvm_vm_run() that devices may be used from now on, for those whose threads have
+     * waited for it. NULL: nobody. */
     void (*begun)(void *context);
     void *begun_context;
+    /* A port whose reading makes room for more of what is typed; 0: none. If more is typed than had
+     * room (`typed`, written between two runs), the run ends then. */
+    uint16_t typed_port;
+    bool typed;
     bool int3_stops;     /* software breakpoints are set: int3 ends the run */
     uint32_t slot_flags; /* KVM_MEM_LOG_DIRTY_PAGES while dirty pages are logged */
 
@@ -166,8 +170,8 @@ struct kvm_stop kvm_vm_run(struct kvm_vm *vm, uint64_t mask, int ms);
 void kvm_vm_arm(struct kvm_vm *vm);
 void kvm_vm_kick(struct kvm_vm *vm);
 
-/* For the threads of devices: takes `io` if a run is going on. false: none is, and devices and memory
- * are somebody else's; ask again when `begun` is called. */
+/* For the threads of devices: takes `io` if a run is going on. false: none is, and devices and
+ * memory are somebody else's; ask again when `begun` is called. */
 bool kvm_vm_enter(struct kvm_vm *vm);
 void kvm_vm_leave(struct kvm_vm *vm);
 

@@ -272,6 +272,10 @@ check "what comes by a pipe is typed" status_is 5
 check "and echoed" printed '^>abcde$'
 run run "$work/echo.bin" --boot flat64 --input "$work/keys" --max-seconds 60
 check "--input is typed" status_is 5
+head -c 2000 /dev/zero | tr '\000' x >"$work/many"
+echo >>"$work/many"
+run run "$work/echo.bin" --boot flat64 --input "$work/many" --max-seconds 60
+check "a guest that polls gets 2,000 keys, not ten a second" status_is $((2000 % 256))
 
 on_terminal() { # text
     status=0
