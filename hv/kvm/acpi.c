@@ -13,9 +13,7 @@
 
 #include "hv/kvm/dev/pm.h"
 
-#define LAPIC_BASE  0xfee00000u
-#define IOAPIC_BASE 0xfec00000u
-enum { IOAPIC_ID = 254, SCI = 9, PIT_INPUT = 2, CMOS_CENTURY = 0x32 };
+enum { IOAPIC_ID = 254, CMOS_CENTURY = 0x32 };
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
@@ -259,7 +257,7 @@ static uint32_t add_fadt(struct acpi *a, uint32_t facs, uint32_t dsdt)
     a->size = t + SIZE;
     put_link(a, t + 36, facs, 4);
     put_link(a, t + 40, dsdt, 4);
-    put(a, t + 46, SCI, 2);
+    put(a, t + 46, ACPI_SCI, 2);
     put(a, t + 56, PM_PORT, 4); /* PM1a event block: status, enable */
     put(a, t + 64, PM_PORT + PM_CONTROL, 4);
     put(a, t + 88, 4, 1); /* their lengths */
@@ -295,7 +293,7 @@ static uint32_t add_madt(struct acpi *a, unsigned cpus)
 {
     enum { PC_COMPATIBLE = 1, ENABLED = 1, ACTIVE_HIGH_LEVEL = 0xd, ALL_CPUS = 0xff };
     uint32_t t = begin_table(a, "APIC", 5);
-    add(a, LAPIC_BASE, 4);
+    add(a, ACPI_LAPIC_BASE, 4);
     add(a, PC_COMPATIBLE, 4); /* there are 8259s, too */
     for (unsigned i = 0; i < cpus; i++) {
         add(a, 0, 1); /* local APIC */
@@ -307,10 +305,10 @@ static uint32_t add_madt(struct acpi *a, unsigned cpus)
     add(a, 1, 1); /* IOAPIC */
     add(a, 12, 1);
     add(a, IOAPIC_ID, 2);
-    add(a, IOAPIC_BASE, 4);
+    add(a, ACPI_IOAPIC_BASE, 4);
     add(a, 0, 4);
-    add_override(a, 0, PIT_INPUT, 0);
-    add_override(a, SCI, SCI, ACTIVE_HIGH_LEVEL);
+    add_override(a, 0, ACPI_PIT_INPUT, 0);
+    add_override(a, ACPI_SCI, ACPI_SCI, ACTIVE_HIGH_LEVEL);
     add(a, 4, 1); /* local APIC NMI: LINT1 of every processor */
     add(a, 6, 1);
     add(a, ALL_CPUS, 1);

@@ -28,6 +28,11 @@
 
 #include "hv/kvm/boot.h"
 
+/* The interrupt controllers, and where interrupts arrive that are special. */
+#define ACPI_LAPIC_BASE  0xfee00000u
+#define ACPI_IOAPIC_BASE 0xfec00000u
+enum { ACPI_SCI = 9, ACPI_PIT_INPUT = 2 };
+
 enum { ACPI_TABLES_MAX = 12288, ACPI_LINKS = 16, ACPI_TABLES = 8, ACPI_RSDP_SIZE = 36 };
 enum { ACPI_ALIGN = 64 }; /* of `tables`, because of the FACS; the RSDP's is 16 */
 /* Offsets of addresses in the RSDP: of the RSDT (4 bytes) and of the XSDT (8). */

@@ -8,12 +8,9 @@
 
 #include "hv/kvm/acpi.h"
 
-#define LAPIC_BASE  0xfee00000u
-#define IOAPIC_BASE 0xfec00000u
-
 enum { REVISION = 4 }; /* of the specification: 1.4 */
 enum { ENTRY_CPU, ENTRY_BUS, ENTRY_IOAPIC, ENTRY_INTERRUPT, ENTRY_LOCAL };
-enum { ISA_BUS = 0, ISA_INTERRUPTS = 16, IOAPIC_INPUTS = 24, PIT = 0, PIT_INPUT = 2, SCI = 9 };
+enum { ISA_BUS = 0, ISA_INTERRUPTS = 16, IOAPIC_INPUTS = 24, PIT = 0 };
 enum { AS_THE_BUS = 0, LEVEL_HIGH = 0xd }; /* polarity in bits 1:0, trigger in 3:2 */
 enum { INT, NMI, EXTINT = 3 };
 enum { ALL_LAPICS = 0xff };
@@ -38,7 +35,7 @@ static void add_entry(struct mptable *mp, const void *bytes, size_t count)
 /* 4.2. Length, checksum and the number of entries follow when they are known. */
 static void add_header(struct mptable *mp)
 {
-    uint32_t lapic = LAPIC_BASE;
+    uint32_t lapic = ACPI_LAPIC_BASE;
     uint8_t header[HEADER] = {[6] = REVISION};
     memcpy(header, "PCMP", 4);
     memcpy(header + 8, "VITRINE VITRINE     ", 20); /* who, and what */
@@ -61,7 +58,7 @@ static void add_cpu(struct mptable *mp, unsigned id)
 static void add_bus_and_ioapic(struct mptable *mp, unsigned ioapic)
 {
     enum { ENABLED = 1, IOAPIC_VERSION = 0x11 };
-    uint32_t base = IOAPIC_BASE;
+    uint32_t base = ACPI_IOAPIC_BASE;
     uint8_t entry[8] = {ENTRY_IOAPIC, (uint8_t)ioapic, IOAPIC_VERSION, ENABLED};
     memcpy(entry + 4, &base, 4);
     add_entry(mp, (const uint8_t[8]){ENTRY_BUS, ISA_BUS, 'I', 'S', 'A', ' ', ' ', ' '}, 8);
@@ -89,10 +86,10 @@ static bool is_virtio(const struct kvm_boot_config *c, unsigned interrupt)
 static void add_interrupts(struct mptable *mp, const struct kvm_boot_config *c, uint8_t ioapic)
 {
     for (unsigned i = 0; i < IOAPIC_INPUTS; i++) {
-        bool level = is_virtio(c, i) || i == SCI;
-        if (level || (i < ISA_INTERRUPTS && i != PIT_INPUT))
+        bool level = is_virtio(c, i) || i == ACPI_SCI;
+        if (level || (i < ISA_INTERRUPTS && i != ACPI_PIT_INPUT))
             add_interrupt(mp, ENTRY_INTERRUPT, INT, level ? LEVEL_HIGH : AS_THE_BUS, (uint8_t)i,
-                          ioapic, i == PIT ? PIT_INPUT : (uint8_t)i);
+                          ioapic, i == PIT ? ACPI_PIT_INPUT : (uint8_t)i);
     }
     add_interrupt(mp, ENTRY_LOCAL, EXTINT, AS_THE_BUS, 0, 0, 0); /* the 8259s: LINT0 of the first */
     add_interrupt(mp, ENTRY_LOCAL, NMI, AS_THE_BUS, 0, ALL_LAPICS, 1);
